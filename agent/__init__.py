@@ -1,0 +1,1 @@
+"""The daemon on a school's gateway: schedule, probe runner, spool, uplink. Small, closed, and it never loses a report."""

@@ -1,0 +1,121 @@
+"""The words that rules may use: the facts of each kind of subject.
+
+Whoever judges (the collector from its inventory, `edusec scan` from one run) builds a Subject from these names. A fact
+that is not known is left out or None: a condition on it is then unknown, and an unknown verdict neither raises nor
+resolves anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from wire.text import Text
+
+FactValue = str | int | float | bool | None | tuple[str, ...]
+
+
+class SubjectKind(StrEnum):
+    """What a rule can be about."""
+
+    SERVICE = "service"
+    ASSET = "asset"
+    SITE = "site"
+    SYSTEM = "system"
+    MEASUREMENT = "measurement"
+    UNIT = "unit"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One thing to judge: its opaque id, the unit it belongs to, how people call it, and what is known of it."""
+
+    kind: SubjectKind
+    id: str
+    unit: str
+    label: str
+    facts: Mapping[str, FactValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A word of the vocabulary: its type, what it means, and (for words) which values it can take."""
+
+    type: type
+    meaning: Text
+    values: tuple[str, ...] = ()
+
+
+PORT_STATES = ("open", "closed", "filtered", "open_filtered", "unknown")
+STANDINGS = ("listed", "expired", "unlisted", "no_list")
+EXPOSURES = ("isolated_or_source_limited", "campus_lan", "edu_private_net", "internet")
+
+# Facts that every subject may carry; they decide the colour of an alert, and rules may use them too.
+COMMON: Mapping[str, Fact] = {
+    "unit_kind": Fact(
+        str, Text("单位类别", "kind of unit"), ("province", "city", "county", "school", "university")
+    ),
+    "mlps_level": Fact(int, Text("所属系统的等保级别(1-5)", "protection level of its system, 1-5")),
+    "exposure": Fact(str, Text("暴露面", "where it can be reached from"), EXPOSURES),
+    "baseline": Fact(bool, Text("首次扫描即存在", "was there at the unit's first covering scan")),
+}
+
+VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
+    SubjectKind.SERVICE: {
+        "address": Fact(str, Text("地址", "address")),
+        "family": Fact(int, Text("地址族(4 或 6)", "address family, 4 or 6")),
+        "transport": Fact(str, Text("传输协议", "transport protocol"), ("tcp", "udp")),
+        "port": Fact(int, Text("端口", "port")),
+        "state": Fact(str, Text("端口状态", "state of the port"), PORT_STATES),
+        "standing": Fact(str, Text("白名单判定", "what the whitelist says"), STANDINGS),
+        "whitelist_expired_days": Fact(int, Text("白名单过期天数", "days since its approval expired")),
+        "state_v4": Fact(str, Text("同一设备同端口的 IPv4 状态", "state of the same port on the asset's IPv4"), PORT_STATES),
+        "state_v6": Fact(str, Text("同一设备同端口的 IPv6 状态", "state of the same port on the asset's IPv6"), PORT_STATES),
+        "product": Fact(str, Text("识别出的产品", "identified product")),
+    },
+    SubjectKind.ASSET: {
+        "standing": Fact(str, Text("主机白名单判定", "what the host whitelist says"), STANDINGS),
+        "presence": Fact(str, Text("在线判定", "whether it is there"), ("present", "absent", "unknown")),
+        "missed_scans": Fact(int, Text("连续未见的覆盖扫描次数", "covering scans in a row that did not see it")),
+        "addresses": Fact(tuple, Text("地址", "addresses")),
+        "has_ipv6": Fact(bool, Text("有全球 IPv6 地址", "has a global IPv6 address")),
+        "local_mac": Fact(bool, Text("本地管理(随机)MAC", "its MAC is locally administered")),
+    },
+    SubjectKind.SITE: {
+        "name": Fact(str, Text("域名或网址", "domain or URL")),
+        "standing": Fact(str, Text("域名白名单判定", "what the domain whitelist says"), STANDINGS),
+        "aaaa": Fact(bool, Text("有 AAAA 记录", "has an AAAA record")),
+        "ipv4": Fact(str, Text("IPv4 访问结果", "result over IPv4"), ("pass", "fail", "unknown")),
+        "ipv6": Fact(str, Text("IPv6 访问结果", "result over IPv6"), ("pass", "fail", "unknown")),
+    },
+    SubjectKind.SYSTEM: {},
+    SubjectKind.MEASUREMENT: {
+        "probe": Fact(str, Text("探测项", "probe")),
+        "download_bps": Fact(float, Text("下载速率(bit/s)", "download rate in bit/s")),
+        "upload_bps": Fact(float, Text("上传速率(bit/s)", "upload rate in bit/s")),
+        "target_bps": Fact(float, Text("政策目标(bit/s)", "policy target in bit/s")),
+        "target_ratio": Fact(float, Text("较低方向速率与政策目标之比", "slower direction over the policy target")),
+        "limited_by": Fact(str, Text("瓶颈", "what limited the test"), ("line", "cpu", "cap", "unknown")),
+    },
+    SubjectKind.UNIT: {
+        "agents": Fact(int, Text("已注册代理数", "enrolled agents")),
+        "assets_unlisted": Fact(int, Text("白名单外设备数", "assets outside the whitelist")),
+    },
+    SubjectKind.AGENT: {
+        "silent_seconds": Fact(float, Text("距上次报告的秒数", "seconds since the last report")),
+        "report_interval": Fact(float, Text("约定报告间隔(秒)", "agreed seconds between reports")),
+        "silent_intervals": Fact(float, Text("错过的报告间隔数", "report intervals since the last report")),
+        "clock_skew_seconds": Fact(float, Text("时钟偏差(秒,绝对值)", "absolute clock difference in seconds")),
+        "dropped": Fact(int, Text("缓存满而丢弃的观测数", "observations that a full spool had to drop")),
+        "ipv6": Fact(str, Text("网关自身的 IPv6", "IPv6 of the gateway itself"), ("pass", "fail", "unknown")),
+        "ipv6_reason": Fact(str, Text("IPv6 判定依据", "why")),
+        "cpu_ratio": Fact(float, Text("CPU 占用(0-1)", "CPU in use, 0-1")),
+        "memory_ratio": Fact(float, Text("内存占用(0-1)", "memory in use, 0-1")),
+        "disk_ratio": Fact(float, Text("磁盘占用(0-1)", "disk in use, 0-1")),
+    },
+}
+
+
+def facts_of(kind: SubjectKind) -> Mapping[str, Fact]:
+    """Give every fact that a subject of this kind may carry, the common ones included."""
+    return {**COMMON, **VOCABULARY[kind]}

@@ -1,0 +1,1 @@
+"""The ground floor: the types that cross the network, and their codec. Standard library only."""

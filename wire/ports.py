@@ -1,0 +1,62 @@
+"""Port sets as people and messages write them: `22,80,8000-8100`."""
+
+from collections.abc import Iterable
+
+MAX_PORT = 65535
+MAX_SPEC = 4096
+"""Longest accepted text of a port set, in characters."""
+
+
+def parse_ports(spec: str) -> tuple[tuple[int, int], ...]:
+    """Read a port set into sorted, disjoint, inclusive ranges; an empty text is the empty set.
+
+    Raises ValueError, which names the offending part, for anything but numbers 0-65535 and ranges of them.
+    """
+    if len(spec) > MAX_SPEC:
+        raise ValueError(f"port set longer than {MAX_SPEC} characters")
+    ranges: list[tuple[int, int]] = []
+    for part in spec.split(","):
+        item = part.strip()
+        if not item:
+            if spec.strip():
+                raise ValueError(f"empty part in port set {spec!r}")
+            continue
+        low_text, dash, high_text = item.partition("-")
+        low_text, high_text = low_text.strip(), (high_text.strip() if dash else low_text.strip())
+        if not (low_text.isascii() and low_text.isdigit() and high_text.isascii() and high_text.isdigit()):
+            raise ValueError(f"{item!r} is not a port or a range of ports such as 8000-8100")
+        if len(low_text) > 5 or len(high_text) > 5:
+            raise ValueError(f"{item!r} is outside 0-{MAX_PORT}")
+        low, high = int(low_text), int(high_text)
+        if high > MAX_PORT:
+            raise ValueError(f"{item!r} is outside 0-{MAX_PORT}")
+        if low > high:
+            raise ValueError(f"{item!r} runs backwards; write {high}-{low}")
+        ranges.append((low, high))
+    return merge_ranges(ranges)
+
+
+def merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Sort inclusive ranges and join those that touch or overlap."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
+
+
+def format_ports(ports: Iterable[int]) -> str:
+    """Write single ports as the shortest port set, the inverse of `parse_ports` up to merging."""
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in merge_ranges((p, p) for p in ports))
+
+
+def contains(ranges: tuple[tuple[int, int], ...], port: int) -> bool:
+    """Tell whether a port lies in parsed ranges."""
+    return any(low <= port <= high for low, high in ranges)
+
+
+def expand(ranges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """List every port of parsed ranges, ascending; at most 65,536 numbers."""
+    return tuple(port for low, high in ranges for port in range(low, high + 1))
