@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies
 
 from tests.support.netns import Namespaces
-from tests.support.processes import NotReady, Processes
+from tests.support.processes import NotReady, Processes, wait_until
 
 _SERVER = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept()"
 
@@ -29,14 +29,12 @@ def test_a_process_that_ends_too_early_shows_its_output(process: Processes) -> N
         process([sys.executable, "-c", "import sys; sys.exit('no such luck')"], ready="never said")
 
 
-def test_children_of_a_killed_process_end_with_it(process: Processes, tmp_path: Path) -> None:
+def test_children_of_a_killed_process_end_with_it(process: Processes) -> None:
     code = "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
     running = process([sys.executable, "-c", code], ready=r"\d+\n")
     child = int(running.stdout)
     assert running.kill() == -9
-    state = Path(f"/proc/{child}/stat")
-    # Its parent is gone, so it is either reaped already or a zombie waiting for init.
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    wait_until(lambda: _ended(child), "the child ended")
 
 
 def test_close_ends_a_process_that_ignores_requests(tmp_path: Path) -> None:
@@ -87,6 +85,14 @@ def test_tests_never_see_the_operators_settings() -> None:
         [sys.executable, "-c", "import pathlib; print(pathlib.Path.home())"], capture_output=True, text=True, check=True
     )
     assert list(Path(home.stdout.strip()).rglob("*.db")) == []
+
+
+def _ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    return state.rpartition(")")[2].split()[0] == "Z"  # its parent is gone; init has not reaped it yet
 
 
 def _family(version: int) -> socket.AddressFamily:

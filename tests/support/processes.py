@@ -1,5 +1,6 @@
 """Processes that a test starts: ready before use, ended by their own process group, always reaped."""
 
+import contextlib
 import os
 import re
 import signal
@@ -116,10 +117,10 @@ class Running:
 
     def kill(self) -> int:
         """End it and whatever it started in its process group, as a power cut would, and reap it."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        # The kernel keeps the number while its group lives; a process that has it after ours was reaped is a stranger.
+        if self.returncode is None or not Path("/proc", str(self.pid)).exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         return self._popen.wait(timeout=30)
 
     def _story(self) -> str:
@@ -159,8 +160,6 @@ class Processes:
         for running in reversed(self._all):
             if running.returncode is None:
                 running.send(signal.SIGTERM)
-                try:
+                with contextlib.suppress(NotReady):
                     running.wait(seconds=5)
-                except NotReady:
-                    pass
             running.kill()
