@@ -1,0 +1,36 @@
+# The doors of the checkout; what they do is in scripts/. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test bench check lock docs clean
+ARGS ?=
+
+help: ## list these targets
+	@sed -nE 's/^([a-z]+): ## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+# exec, so that Ctrl-C and SIGTERM reach edusec itself and make waits for its clean shutdown.
+run: ## set up and start collector, agent and a first round here; ARGS=--once for one round
+	@scripts/setup run
+	@exec .venv/bin/edusec up $(ARGS)
+
+test: ## set up and run the tests; ARGS="tests/wire -x" for some
+	@scripts/setup dev
+	@scripts/debian-packages
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+bench: ## run the measurements that the tests leave out
+	@scripts/setup dev
+	@exec .venv/bin/python -m pytest -m bench -s $(ARGS)
+
+check: ## the whole gate: style, types, floors, docs, tests, wheel
+	@exec scripts/check
+
+lock: ## pin the dependencies again; ARGS=--upgrade for the newest
+	@scripts/setup dev
+	@exec .venv/bin/python scripts/lock $(ARGS)
+
+docs: ## write the tables in docs/ that come from the code
+	@scripts/setup dev
+	@exec .venv/bin/python scripts/docs
+
+clean: ## remove the venv and what tools left behind
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
