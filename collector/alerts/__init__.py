@@ -1,0 +1,1 @@
+"""Findings that are tracked over time: pending, firing, acknowledged, resolved."""

@@ -1,0 +1,1 @@
+"""What was found: assets, services and sites, with their identity, their three states and their history."""

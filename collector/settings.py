@@ -1,0 +1,52 @@
+"""What an operator may tune about the collector; durations in seconds, sizes in bytes."""
+
+from dataclasses import dataclass
+
+from wire.types import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits and durations with defaults that fit a county; nothing here is a secret or a path."""
+
+    report_interval: float = 300.0
+    targets: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+
+    absent_after: int = 3
+    """N: covering runs in a row that must miss something before it counts as absent."""
+    unknown_after: float = 86_400.0
+    """A section not confirmed for this long, and for three of its own periods, vouches for nothing any more."""
+    silent_after: float = 3.0
+    """An agent that missed this many report intervals counts as silent."""
+    mac_addresses: int = 8
+    """A MAC seen with more IPv4 addresses than this is a proxy and identifies none of them."""
+
+    clock_tolerance: float = 300.0
+    """An agent's clock may differ by this much before its times are corrected."""
+    backlog: float = 7 * 86_400.0
+    """Times further in the past than this are a wrong clock, not a late report."""
+
+    flap: float = 3_600.0
+    """An alert that matches again within this time after it resolved by itself is the same alert."""
+    reopen_after: float = 86_400.0
+    """An alert that a person resolved opens again when it still matches after this time."""
+    judge_interval: float = 5.0
+    """How often the clock-dependent facts are judged."""
+
+    measurement_days: int = 90
+    alert_days: int = 365
+    change_days: int = 365
+
+    queue_size: int = 512
+    """Reports and changes that may wait for the writer; more are refused as busy."""
+    group_size: int = 32
+    retry_after: float = 5.0
+
+    import_bytes: int = 16 << 20
+    import_rows: int = 200_000
+    whitelist_entries: int = 20_000
+    """Most whitelist entries that apply to one unit, those of its ancestors included (the wire's own bound)."""
+    page_limit: int = 500
+    spools: int = 16
+    """Spools remembered for each agent; an agent makes a new one only when it lost the old one."""

@@ -1,0 +1,1 @@
+"""The store: one small interface, the SQLite engine behind it, and the migrations of its schema."""

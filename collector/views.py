@@ -1,0 +1,285 @@
+"""What the collector answers to people and to Prometheus; the field names are those of the HTTP interface."""
+
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Root of all answers; unknown values are None or the word `unknown`."""
+
+
+class Words(View):
+    """One sentence in both languages."""
+
+    zh: str
+    en: str
+
+
+class ImportResult(View):
+    """What an import did; nothing is ever done by halves."""
+
+    added: int
+    changed: int
+    unchanged: int
+    warnings: tuple[str, ...] = ()
+
+
+class Unit(View):
+    """A node of the tree; `path` lists the codes from the root to it, each followed by a slash."""
+
+    code: str
+    name: str
+    kind: str
+    parent: str | None
+    path: str
+    division_code: str
+    agents: int
+    assets: int
+    alerts: int
+
+
+class WhitelistItem(View):
+    """A whitelist entry; `standing` is listed or expired as of today (UTC)."""
+
+    id: str
+    unit: str
+    kind: str
+    value: str
+    transport: str
+    ports: str
+    owner: str
+    reason: str
+    approver: str
+    expires: date | None
+    standing: str
+
+
+class Finding(View):
+    """Something found that a whitelist entry is about, or that no entry is about (`entry` None)."""
+
+    unit: str
+    kind: str
+    label: str
+    id: str
+    first_seen: datetime
+    last_confirmed: datetime | None
+    entry: WhitelistItem | None = None
+
+
+class WhitelistReview(View):
+    """What an operator must look at: expired yet open, expiring soon, never seen by covering scans, found unlisted."""
+
+    expired_open: tuple[Finding, ...]
+    expiring: tuple[WhitelistItem, ...]
+    unused: tuple[WhitelistItem, ...]
+    unlisted: tuple[Finding, ...]
+
+
+class TokenSecret(View):
+    """A fresh enrolment token; only its hash is stored, so this is the only time the secret is seen."""
+
+    secret: str
+    unit: str
+    unit_name: str
+    expires: datetime
+
+
+class Skip(View):
+    """What a run was asked for and did not cover, and why."""
+
+    what: str
+    reason: str
+
+
+class SectionState(View):
+    """The last run of one task of an agent; `confirmed` is when its picture last held."""
+
+    name: str
+    probe: str
+    kind: str
+    status: str
+    reason: str
+    started: datetime
+    finished: datetime
+    confirmed: datetime | None
+    skipped: tuple[Skip, ...]
+
+
+class Agent(View):
+    """An enrolled agent; `state` is new (never reported), active, silent or revoked."""
+
+    id: str
+    unit: str
+    unit_name: str
+    name: str
+    software: str
+    enrolled: datetime
+    last_report: datetime | None
+    state: str
+    sequence: int
+    dropped: int
+    clock_skew_seconds: float | None
+    metrics_url: str
+    sections: tuple[SectionState, ...]
+
+
+class Service(View):
+    """One port of one address of an asset."""
+
+    address: str
+    transport: str
+    port: int
+    family: int
+    state: str
+    standing: str
+    product: str | None
+    first_seen: datetime
+    last_confirmed: datetime | None
+    changed: datetime
+
+
+class Asset(View):
+    """A device of a unit; `presence` is present, absent or unknown."""
+
+    id: str
+    unit: str
+    unit_name: str
+    addresses: tuple[str, ...]
+    macs: tuple[str, ...]
+    name: str
+    presence: str
+    standing: str
+    first_seen: datetime
+    last_confirmed: datetime | None
+    services: tuple[Service, ...]
+
+
+class AssetPage(View):
+    """Some assets and the cursor of the next page, None at the end."""
+
+    items: tuple[Asset, ...]
+    cursor: str | None
+
+
+class Change(View):
+    """A state change: what changed, from what, to what."""
+
+    time: datetime
+    what: str
+    before: str
+    after: str
+
+
+class Evidence(View):
+    """Why an asset is taken to be one device: a MAC, an address, the agent itself; and who saw it."""
+
+    kind: str
+    value: str
+    first_seen: datetime
+    last_confirmed: datetime | None
+    source: str
+
+
+class AssetDetail(Asset):
+    """An asset with its history and the evidence of its identity."""
+
+    changes: tuple[Change, ...]
+    evidence: tuple[Evidence, ...]
+
+
+class Site(View):
+    """A domain or URL and how it answers over each family: pass, fail or unknown."""
+
+    unit: str
+    name: str
+    ipv4: str
+    ipv6: str
+    outcome: str
+    last_confirmed: datetime | None
+
+
+class Measurement(View):
+    """One sample as the agent sent it; `values` are the probe's own."""
+
+    time: datetime
+    unit: str
+    agent: str
+    probe: str
+    method: str
+    target: str
+    outcome: str
+    values: dict[str, Any]
+
+
+class SubjectRef(View):
+    """What an alert is about."""
+
+    kind: str
+    id: str
+    label: str
+
+
+class Alert(View):
+    """A tracked finding. `state` is pending, firing, acknowledged or resolved; the colour is a suggestion."""
+
+    id: str
+    rule: str
+    title: Words
+    unit: str
+    unit_name: str
+    subject: SubjectRef
+    state: str
+    colour: str
+    severity: str
+    clause: str
+    first_seen: datetime
+    last_seen: datetime
+    resolved: datetime | None
+    baseline: bool
+    evidence: dict[str, Any]
+    remedy: Words
+    acknowledged_by: str | None
+    note: str
+    previous: str | None
+
+
+class Rule(View):
+    """A loaded rule; `clauses` maps a protection level to its clause of GB/T 22239-2019."""
+
+    id: str
+    title: Words
+    select: str
+    severity: str
+    hold_seconds: float
+    drift: bool
+    clauses: dict[int, str]
+    policy: str
+    remedy: Words
+    file: str
+
+
+class ScrapeTarget(View):
+    """An agent that Prometheus may scrape, with the labels that only the collector knows."""
+
+    metrics_url: str
+    agent: str
+    unit: str
+    unit_name: str
+    county: str
+    county_name: str
+
+
+class Counts(View):
+    """The stock of the store at one moment, for metrics; every known state is there, also with zero."""
+
+    agents: dict[str, int]
+    assets: dict[str, int]
+    services: dict[str, int]
+    alerts: dict[tuple[str, str], int]
+    """By (state, colour)."""
+    store_bytes: int
+    rules: int
+    oldest_report: float | None
+    """Seconds since 1970: the last report of the active or silent agent that was heard least recently."""
