@@ -60,7 +60,7 @@ class UnknownDigest(CollectorError):
 
 
 class Busy(CollectorError):
-    """No more work can be taken now; nothing was kept, the same request may be sent again after `retry_after` seconds."""
+    """No more work can be taken now and nothing was kept; try the same again after `retry_after` seconds."""
 
     def __init__(self, why: str, retry_after: float) -> None:
         super().__init__(f"{why}; try again in {retry_after:.0f} s")

@@ -10,14 +10,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Root of all answers; unknown values are None or the word `unknown`."""
 
 
-class Words(View):
+class Words(View, frozen=True, kw_only=True):
     """One sentence in both languages."""
 
     zh: str
     en: str
 
 
-class ImportResult(View):
+class ImportResult(View, frozen=True, kw_only=True):
     """What an import did; nothing is ever done by halves."""
 
     added: int
@@ -26,7 +26,7 @@ class ImportResult(View):
     warnings: tuple[str, ...] = ()
 
 
-class Unit(View):
+class Unit(View, frozen=True, kw_only=True):
     """A node of the tree; `path` lists the codes from the root to it, each followed by a slash."""
 
     code: str
@@ -40,7 +40,7 @@ class Unit(View):
     alerts: int
 
 
-class WhitelistItem(View):
+class WhitelistItem(View, frozen=True, kw_only=True):
     """A whitelist entry; `standing` is listed or expired as of today (UTC)."""
 
     id: str
@@ -56,7 +56,7 @@ class WhitelistItem(View):
     standing: str
 
 
-class Finding(View):
+class Finding(View, frozen=True, kw_only=True):
     """Something found that a whitelist entry is about, or that no entry is about (`entry` None)."""
 
     unit: str
@@ -68,7 +68,7 @@ class Finding(View):
     entry: WhitelistItem | None = None
 
 
-class WhitelistReview(View):
+class WhitelistReview(View, frozen=True, kw_only=True):
     """What an operator must look at: expired yet open, expiring soon, never seen by covering scans, found unlisted."""
 
     expired_open: tuple[Finding, ...]
@@ -77,7 +77,7 @@ class WhitelistReview(View):
     unlisted: tuple[Finding, ...]
 
 
-class TokenSecret(View):
+class TokenSecret(View, frozen=True, kw_only=True):
     """A fresh enrolment token; only its hash is stored, so this is the only time the secret is seen."""
 
     secret: str
@@ -86,14 +86,14 @@ class TokenSecret(View):
     expires: datetime
 
 
-class Skip(View):
+class Skip(View, frozen=True, kw_only=True):
     """What a run was asked for and did not cover, and why."""
 
     what: str
     reason: str
 
 
-class SectionState(View):
+class SectionState(View, frozen=True, kw_only=True):
     """The last run of one task of an agent; `confirmed` is when its picture last held."""
 
     name: str
@@ -107,7 +107,7 @@ class SectionState(View):
     skipped: tuple[Skip, ...]
 
 
-class Agent(View):
+class Agent(View, frozen=True, kw_only=True):
     """An enrolled agent; `state` is new (never reported), active, silent or revoked."""
 
     id: str
@@ -125,7 +125,7 @@ class Agent(View):
     sections: tuple[SectionState, ...]
 
 
-class Service(View):
+class Service(View, frozen=True, kw_only=True):
     """One port of one address of an asset."""
 
     address: str
@@ -140,7 +140,7 @@ class Service(View):
     changed: datetime
 
 
-class Asset(View):
+class Asset(View, frozen=True, kw_only=True):
     """A device of a unit; `presence` is present, absent or unknown."""
 
     id: str
@@ -156,14 +156,14 @@ class Asset(View):
     services: tuple[Service, ...]
 
 
-class AssetPage(View):
+class AssetPage(View, frozen=True, kw_only=True):
     """Some assets and the cursor of the next page, None at the end."""
 
     items: tuple[Asset, ...]
     cursor: str | None
 
 
-class Change(View):
+class Change(View, frozen=True, kw_only=True):
     """A state change: what changed, from what, to what."""
 
     time: datetime
@@ -172,7 +172,7 @@ class Change(View):
     after: str
 
 
-class Evidence(View):
+class Evidence(View, frozen=True, kw_only=True):
     """Why an asset is taken to be one device: a MAC, an address, the agent itself; and who saw it."""
 
     kind: str
@@ -182,14 +182,14 @@ class Evidence(View):
     source: str
 
 
-class AssetDetail(Asset):
+class AssetDetail(Asset, frozen=True, kw_only=True):
     """An asset with its history and the evidence of its identity."""
 
     changes: tuple[Change, ...]
     evidence: tuple[Evidence, ...]
 
 
-class Site(View):
+class Site(View, frozen=True, kw_only=True):
     """A domain or URL and how it answers over each family: pass, fail or unknown."""
 
     unit: str
@@ -200,7 +200,7 @@ class Site(View):
     last_confirmed: datetime | None
 
 
-class Measurement(View):
+class Measurement(View, frozen=True, kw_only=True):
     """One sample as the agent sent it; `values` are the probe's own."""
 
     time: datetime
@@ -213,7 +213,7 @@ class Measurement(View):
     values: dict[str, Any]
 
 
-class SubjectRef(View):
+class SubjectRef(View, frozen=True, kw_only=True):
     """What an alert is about."""
 
     kind: str
@@ -221,7 +221,7 @@ class SubjectRef(View):
     label: str
 
 
-class Alert(View):
+class Alert(View, frozen=True, kw_only=True):
     """A tracked finding. `state` is pending, firing, acknowledged or resolved; the colour is a suggestion."""
 
     id: str
@@ -245,7 +245,7 @@ class Alert(View):
     previous: str | None
 
 
-class Rule(View):
+class Rule(View, frozen=True, kw_only=True):
     """A loaded rule; `clauses` maps a protection level to its clause of GB/T 22239-2019."""
 
     id: str
@@ -260,7 +260,7 @@ class Rule(View):
     file: str
 
 
-class ScrapeTarget(View):
+class ScrapeTarget(View, frozen=True, kw_only=True):
     """An agent that Prometheus may scrape, with the labels that only the collector knows."""
 
     metrics_url: str
@@ -271,7 +271,7 @@ class ScrapeTarget(View):
     county_name: str
 
 
-class Counts(View):
+class Counts(View, frozen=True, kw_only=True):
     """The stock of the store at one moment, for metrics; every known state is there, also with zero."""
 
     agents: dict[str, int]
