@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from probes.kit import errors
 from probes.kit.net import Net
-from wire.errors import EdusecError
 from wire.text import Text
 from wire.types import Coverage, Observation, Policy, SectionKind, Skipped
 
 O = TypeVar("O")  # noqa: E741 (the options dataclass of a probe)
 
-
-class CannotRun(EdusecError):
-    """The probe cannot work here at all (no such interface, no responder); its text says what would mend it."""
+CannotRun = errors.CannotRun
 
 
 class Privilege(StrEnum):

@@ -1,0 +1,67 @@
+"""Errors of the probes' kit.
+
+EdusecError
+├── CannotRun            the probe cannot work here at all; its text says what would mend it
+├── UnknownProbe         no file of that name lies in probes/
+├── OptionError          an option of a probe is unknown, of the wrong type or out of range
+├── ScopeError           a scope entry or the scope file cannot be used; nothing was changed
+└── Refused              the sending layer did not send; carries the Skipped that says what and why
+    ├── OutOfScope       nobody authorised this target; its text holds the command that would
+    ├── Quiet            these are quiet hours
+    └── PayloadRefused   a printer's port: a connection is fine, a payload would be printed
+"""
+
+from probes.kit.reasons import because
+from wire.errors import EdusecError
+from wire.types import Skipped
+
+
+class CannotRun(EdusecError):
+    """The probe cannot work here at all (no such interface, no responder); its text says what would mend it."""
+
+
+class UnknownProbe(EdusecError):
+    """There is no probe of that name."""
+
+
+class OptionError(EdusecError):
+    """An option of a probe cannot be used; the text names probe, option and what is allowed."""
+
+
+class ScopeError(EdusecError):
+    """Scope entries cannot be used; `problems` holds one line per fault, each naming its place."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Refused(EdusecError):
+    """The sending layer did not send; `skipped` is what a probe yields in its place."""
+
+    def __init__(self, what: str, code: str, detail: str) -> None:
+        reason = because(code, detail)
+        super().__init__(f"{what}: {reason}")
+        self.skipped = Skipped(what, reason)
+
+
+class OutOfScope(Refused):
+    """Nobody authorised this target; `command` would, once its NAME, TEXT and DATE are filled in."""
+
+    def __init__(self, what: str, value: str) -> None:
+        self.command = f"edusec scope add {value} --authoriser NAME --reason TEXT --until DATE"
+        super().__init__(what, "out_of_scope", self.command)
+
+
+class Quiet(Refused):
+    """These are quiet hours; nothing leaves this machine before they end."""
+
+    def __init__(self, what: str, hours: str) -> None:
+        super().__init__(what, "quiet_hours", hours)
+
+
+class PayloadRefused(Refused):
+    """A printer's port never gets a payload, because the printer would print it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, "printer_port", "")

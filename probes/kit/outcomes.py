@@ -1,0 +1,82 @@
+"""What an errno of connect() says about a port, apart from what it says about this machine."""
+
+import errno
+from enum import StrEnum
+
+from wire.types import Outcome
+
+
+class Settled(StrEnum):
+    """How one attempt to connect ended; the value is the word for it in a report."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    PROHIBITED = "prohibited"
+    NO_HOST = "no_host"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    DENIED = "denied"
+    RESOURCES = "resources"
+
+
+OUTCOMES = {
+    Settled.OPEN: Outcome.OPEN,
+    Settled.CLOSED: Outcome.CLOSED,
+    Settled.PROHIBITED: Outcome.FILTERED,
+    Settled.NO_HOST: Outcome.FILTERED,
+    Settled.TIMEOUT: Outcome.FILTERED,
+    Settled.UNREACHABLE: Outcome.UNREACHABLE,
+    Settled.DENIED: Outcome.DENIED,
+    Settled.RESOURCES: Outcome.UNKNOWN,
+}
+
+BUSY = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+"""This machine is short of something; nothing was sent, and the attempt is to be made again later."""
+
+# What connect() itself returns: nothing has left this machine.
+_LOCAL = {
+    errno.EPERM: Settled.DENIED,
+    errno.EACCES: Settled.DENIED,
+    errno.ECONNREFUSED: Settled.CLOSED,  # loopback may answer before connect() returns
+}
+
+# What arrives later, as Linux maps it (net/ipv4/icmp.c, net/ipv6/icmp.c): EACCES is the ICMPv6 "administratively
+# prohibited" there, and ENETUNREACH comes from a router that lacks a route, which says nothing about the host.
+_REMOTE = {
+    errno.ECONNREFUSED: Settled.CLOSED,
+    errno.ECONNRESET: Settled.CLOSED,
+    errno.EACCES: Settled.PROHIBITED,
+    errno.EPERM: Settled.PROHIBITED,
+    errno.ENOPROTOOPT: Settled.PROHIBITED,
+    errno.EOPNOTSUPP: Settled.PROHIBITED,
+    errno.EHOSTUNREACH: Settled.NO_HOST,
+    errno.EHOSTDOWN: Settled.NO_HOST,
+    errno.ENONET: Settled.NO_HOST,
+    errno.ETIMEDOUT: Settled.TIMEOUT,
+}
+
+# ICMP codes of type 3 and ICMPv6 codes of type 1 that a filter sends (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+_ICMP_PROHIBITED = frozenset({2, 3, 9, 10, 13, 14, 15})
+_ICMP6_PROHIBITED = frozenset({1, 4, 5, 6})
+
+
+def of_local_errno(number: int) -> Settled:
+    """Judge what connect() returned at once; other numbers mean that this machine has no way to the target."""
+    if number in BUSY:
+        return Settled.RESOURCES
+    return _LOCAL.get(number, Settled.UNREACHABLE)
+
+
+def of_remote_errno(number: int) -> Settled:
+    """Judge the SO_ERROR of an attempt that was under way."""
+    return _REMOTE.get(number, Settled.UNREACHABLE)
+
+
+def of_icmp(family: int, code: int) -> Settled | None:
+    """Judge the code of an ICMP or ICMPv6 "destination unreachable"; None where the errno says enough.
+
+    A port-unreachable for TCP comes from a filter, since a host would answer with a reset.
+    """
+    if code in (_ICMP_PROHIBITED if family == 4 else _ICMP6_PROHIBITED):
+        return Settled.PROHIBITED
+    return None

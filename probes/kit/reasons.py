@@ -1,0 +1,48 @@
+"""Why something was skipped or could not run: `code` or `code: detail`, so that both languages can be shown.
+
+The text is part of a section's digest, so a detail never holds a time or a count that changes from run to run.
+"""
+
+from collections.abc import Mapping
+
+from wire.text import Lang, Text
+
+MAX_REASON = 1024
+"""Bound of a reason on the wire, in characters."""
+
+REASONS: Mapping[str, Text] = {
+    "out_of_scope": Text("不在授权范围内；授权命令", "outside the authorised scope; to authorise it"),
+    "quiet_hours": Text("静默时段，不发送任何数据包", "quiet hours, nothing is sent"),
+    "printer_port": Text("打印机端口，从不发送数据", "a printer's port never gets a payload"),
+    "denied": Text("本机系统或防火墙不允许发送", "this machine's system or firewall does not let it out"),
+    "unreachable": Text("本机到目标没有可用路由", "this machine has no working route to it"),
+    "resources": Text("本机套接字或端口耗尽", "this machine ran out of sockets or ports"),
+    "deadline": Text("时限已到，未完成", "time was over before it was done"),
+    "no_answer": Text("整段无任何应答，可能是线路中断", "nothing there answered at all, the path may be down"),
+    "too_large": Text("范围过大", "too large"),
+    "no_ipv6": Text("探测点自身没有可用的 IPv6", "the vantage point has no working IPv6 itself"),
+    "no_targets": Text("没有配置目标", "no targets are configured"),
+    "no_resolver": Text("没有可用的 DNS 解析器", "no usable DNS resolver"),
+    "not_resolved": Text("域名无法解析", "the name could not be resolved"),
+    "no_responder": Text("没有可用的带宽响应端", "no responder to measure bandwidth against"),
+    "responder_refused": Text("响应端拒绝测试", "the responder refused the test"),
+    "responder_failed": Text("无法与响应端完成测试", "the test with the responder failed"),
+    "no_neighbours": Text("无法读取邻居表", "the neighbour table cannot be read"),
+    "not_http": Text("既不是域名也不是网址", "neither a domain nor a URL"),
+}
+
+
+def because(code: str, detail: str = "") -> str:
+    """Write a reason; `code` must be a known one."""
+    if code not in REASONS:
+        raise KeyError(code)
+    return f"{code}: {detail}"[:MAX_REASON] if detail else code
+
+
+def explain(reason: str, lang: Lang) -> str:
+    """Give a reason in one language; a text without a known code is given as it is."""
+    code, colon, detail = reason.partition(": ")
+    known = REASONS.get(code)
+    if known is None:
+        return reason
+    return f"{known(lang)}: {detail}" if colon else known(lang)
