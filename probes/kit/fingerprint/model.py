@@ -1,0 +1,72 @@
+"""What a fingerprint is, whichever file it was read from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_TEXT = 4096
+"""Characters of an answer that are matched: patterns see no more, however much a hostile server sends."""
+MAX_PATTERN = 4096
+MAX_VALUE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One thing a match says: the fixed `value`, or the text of a group of the pattern when `group` is not 0.
+
+    A fixed value may name other params in braces, as in `cpe:/a:nginx:nginx:{service.version}`.
+    """
+
+    name: str
+    value: str = ""
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An answer that the fingerprint must match, and what it must say then."""
+
+    text: str
+    says: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """One pattern for one kind of answer (`key`, such as `ssh.banner`) and what a match says.
+
+    `certainty` is from 0 to 1: how far the file's author trusts a match of this pattern.
+    """
+
+    key: str
+    pattern: str
+    flags: int
+    title: str
+    params: tuple[Param, ...]
+    certainty: float
+    source: str
+    examples: tuple[Example, ...] = ()
+
+    def compiled(self) -> re.Pattern[str]:
+        """Compile the pattern; `re` keeps the compiled form."""
+        return re.compile(self.pattern, self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why one entry of a fingerprint file was left out: the file, where in it, and the reason."""
+
+    file: str
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Give the one line that an operator reads."""
+        return f"{self.file}: {self.where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a reader made of a file or folder; entries with a fault are left out, all others are in."""
+
+    fingerprints: tuple[Fingerprint, ...]
+    faults: tuple[Fault, ...] = ()

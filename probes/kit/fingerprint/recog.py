@@ -1,0 +1,141 @@
+"""Read the fingerprint files of the Recog project (XML), so that an operator can load a copy of their own.
+
+The files are written for Ruby's regular expressions: there `^` and `$` always mean line ends, and `m` means that a dot
+matches a line end. Both are said in Python's words here. What Python cannot read is left out and named.
+"""
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from probes.kit.fingerprint.model import MAX_PATTERN, Example, Fault, Fingerprint, Loaded, Param
+from wire.errors import EdusecError
+
+MAX_FILE = 16 << 20
+DEFAULT_CERTAINTY = 0.85
+RUBY_DOTALL = re.compile(r"\(\?([a-z]*)m([a-z]*)([:)])")
+MISPLACED_FLAGS = re.compile(r"^\^\(\?([a-z]+)\)")
+FLAGS = {"REG_ICASE": re.IGNORECASE, "REG_DOT_NEWLINE": re.DOTALL, "REG_MULTILINE": re.DOTALL}
+
+
+class FingerprintFileError(EdusecError):
+    """A fingerprint file cannot be read at all; the text names file and reason."""
+
+
+def read_recog(path: Path) -> Loaded:
+    """Read one XML file, or every `*.xml` of a folder in name order.
+
+    Raises FingerprintFileError when a file is not XML, too large or not of this kind; faults of
+    single entries are listed.
+    """
+    files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
+    if not files:
+        raise FingerprintFileError(f"{path}: no *.xml file is in this folder")
+    loaded = [_read_file(file) for file in files]
+    return Loaded(
+        tuple(fingerprint for part in loaded for fingerprint in part.fingerprints),
+        tuple(fault for part in loaded for fault in part.faults),
+    )
+
+
+def _read_file(file: Path) -> Loaded:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, parse
+
+    try:
+        if file.stat().st_size > MAX_FILE:
+            raise FingerprintFileError(f"{file}: larger than {MAX_FILE} bytes")
+        root = parse(file, forbid_dtd=True).getroot()
+    except (OSError, ParseError, DefusedXmlException, ValueError) as error:
+        raise FingerprintFileError(f"{file}: {str(error) or type(error).__name__}") from None
+    if root is None or root.tag != "fingerprints":
+        raise FingerprintFileError(f"{file}: the outermost element must be <fingerprints>")
+    key = root.get("matches") or f"{root.get('protocol', 'unknown')}.{file.stem}"
+    certainty = _certainty(root.get("preference"), DEFAULT_CERTAINTY)
+    fingerprints: list[Fingerprint] = []
+    faults: list[Fault] = []
+    for index, element in enumerate(root.iter("fingerprint"), 1):
+        try:
+            fingerprints.append(_entry(element, key, certainty, file))
+        except (ValueError, re.error, RecursionError, OverflowError) as error:
+            faults.append(Fault(file.name, f"fingerprint {index} ({_title(element)})", str(error)))
+    return Loaded(tuple(fingerprints), tuple(faults))
+
+
+def _entry(element: Any, key: str, certainty: float, file: Path) -> Fingerprint:
+    pattern = element.get("pattern") or ""
+    if not 0 < len(pattern) <= MAX_PATTERN:
+        raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters")
+    flags = re.MULTILINE
+    for word in filter(None, (element.get("flags") or "").split(",")):
+        if word not in FLAGS:
+            raise ValueError(f"flag {word!r} is not one of {', '.join(FLAGS)}")
+        flags |= FLAGS[word]
+    python = RUBY_DOTALL.sub(r"(?\1s\2\3", MISPLACED_FLAGS.sub(r"(?\1)^", pattern))
+    compiled = re.compile(python, flags)
+    params = tuple(_params(element, compiled.groups))
+    return Fingerprint(
+        key=key,
+        pattern=python,
+        flags=int(flags),
+        title=_title(element),
+        params=params,
+        certainty=next((_certainty(p.value, certainty) for p in params if p.name.endswith(".certainty")), certainty),
+        source=f"recog/{file.name}",
+        examples=tuple(_example(example, file) for example in element.findall("example")),
+    )
+
+
+def _params(element: Any, groups: int) -> Iterator[Param]:
+    for item in element.findall("param"):
+        name, position = item.get("name") or "", item.get("pos") or ""
+        if not name or not (position.isascii() and position.isdigit()):
+            raise ValueError("a param needs a name and a position")
+        group = int(position)
+        if group > groups:
+            raise ValueError(f"param {name} names group {group}, the pattern has {groups}")
+        yield Param(name, item.get("value") or "", group)
+
+
+def _example(element: Any, file: Path) -> Example:
+    text = element.text or ""
+    if element.get("_encoding") == "base64":
+        try:
+            raw = base64.b64decode(text)
+        except binascii.Error as error:
+            raise ValueError(f"an example is not base64: {error}") from None
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+    if element.get("_filename"):
+        text = _beside(file, element.get("_filename"))
+    return Example(text, {name: value for name, value in element.attrib.items() if not name.startswith("_")})
+
+
+def _beside(file: Path, name: str) -> str:
+    inside = (file.parent / file.stem).resolve()
+    wanted = (inside / name).resolve()
+    if not wanted.is_relative_to(inside):
+        raise ValueError(f"example file {name!r} lies outside {inside.name}/")
+    try:
+        return wanted.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise ValueError(f"example file {name!r}: {error.strerror}") from None
+
+
+def _title(element: Any) -> str:
+    description = element.find("description")
+    return " ".join((description.text or "").split())[:256] if description is not None else ""
+
+
+def _certainty(text: str | None, default: float) -> float:
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        return default
+    return min(max(value, 0.0), 1.0) if math.isfinite(value) else default
