@@ -1,0 +1,107 @@
+"""How commands are declared: Typer, with our help pages and with modules that are imported only when called."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from edusec.exits import Stop
+from edusec.help import page
+from edusec.lang import current, t
+from wire.text import Text
+
+ProfileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        help=t(
+            "采集中心连接配置 operator.toml(默认 EDUSEC_OPERATOR 或 ~/.config/edusec/operator.toml,其次 edusec up 的)",
+            "The collector's operator.toml (default: EDUSEC_OPERATOR or ~/.config/edusec/operator.toml, "
+            "then the one of edusec up)",
+        ),
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help=t("输出 JSON Lines", "Print JSON Lines"))]
+FailOnOption = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        metavar="none|blue|yellow|orange|red",
+        help=t("有此级别或更高的发现时退出码为 1", "Exit with 1 when something of this colour or graver was found"),
+    ),
+]
+ScopeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--scope",
+        metavar="FILE",
+        help=t(
+            "授权范围文件(默认 EDUSEC_SCOPE 或 ~/.config/edusec/scope.toml)",
+            "The scope file (default: EDUSEC_SCOPE or ~/.config/edusec/scope.toml)",
+        ),
+    ),
+]
+UnderOption = Annotated[
+    str | None,
+    typer.Option("--unit", metavar="CODE", help=t("只看此单位及其下级", "Only this unit and those below it")),
+]
+
+
+class Command(TyperCommand):
+    """A command with our help page."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Write the help page."""
+        return page(ctx)
+
+
+class Group(TyperGroup):
+    """A command with subcommands and our help page."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Write the help page."""
+        return page(ctx)
+
+    def summaries(self) -> Mapping[str, str]:
+        """Give the subcommands and what each is for, in their order."""
+        return {name: (command.help or "").split("\n")[0] for name, command in self.commands.items()}
+
+
+def group(help: str, epilog: str | None = None) -> typer.Typer:  # noqa: A002 (Typer's own word)
+    """Make a Typer program that carries subcommands."""
+    return typer.Typer(
+        cls=Group, help=help, epilog=epilog, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
+
+
+def lazy(modules: Mapping[str, Text]) -> type[Group]:
+    """Make a group whose subcommands are the modules `edusec.commands.<name>`; help pages import none of them."""
+
+    class LazyGroup(Group):
+        def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (Typer's own signature)
+            return list(modules)
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+            if cmd_name not in modules:
+                return None
+            if cmd_name not in self.commands:
+                self.commands[cmd_name] = get_command(import_module(f"edusec.commands.{cmd_name}").app)
+            return self.commands[cmd_name]
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            if args[0] not in modules and not ctx.resilient_parsing:
+                near = get_close_matches(args[0], modules, 1)
+                hint = t(f",是不是 {near[0]}?", f"; did you mean {near[0]}?") if near else ""
+                raise Stop(t(f"没有命令 {args[0]}{hint}", f"no such command: {args[0]}{hint}"))
+            return super().resolve_command(ctx, args)
+
+        def summaries(self) -> Mapping[str, str]:
+            return {name: text(current()) for name, text in modules.items()}
+
+    return LazyGroup

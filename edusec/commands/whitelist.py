@@ -1,0 +1,135 @@
+"""`edusec whitelist`: approved domains, hosts and ports."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edusec.client import open_collector
+from edusec.command import Command, JsonOption, ProfileOption, group
+from edusec.exits import Stop
+from edusec.files import deliver, read_input
+from edusec.lang import t
+from edusec.listing import Column, imported, show
+from edusec.render import json_line
+from edusec.words import word
+
+app = group(t("白名单:导入、导出、复核", "Whitelists: import, export, review"))
+
+UnitOption = Annotated[
+    str | None,
+    typer.Option("--unit", metavar="CODE", help=t("单位代码(默认:您负责的单位)", "The unit (default: your own)")),
+]
+
+
+@app.command(
+    "import",
+    cls=Command,
+    help=t(
+        "导入白名单。CSV 或 XLSX,列:kind、value、ports、transport、owner、reason、approver、expires。"
+        "有错则不改动任何内容。",
+        "Import a whitelist from CSV or XLSX with the columns kind, value, ports, transport, owner, reason, approver, "
+        "expires. A file with a fault changes nothing.",
+    ),
+)
+def import_whitelist(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=t("文件", "The file"))],
+    unit: UnitOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a whitelist."""
+    content = read_input(file)
+    with open_collector(profile) as collector:
+        result = collector.send_file("/api/v1/whitelist/import", content, filename=file.name, unit=unit)
+    imported(result, as_json=as_json)
+
+
+@app.command("list", cls=Command, help=t("列出白名单", "List the whitelist"))
+def list_whitelist(unit: UnitOption = None, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
+    """Print the whitelist of a unit."""
+    with open_collector(profile) as collector:
+        entries = list(collector.items("/api/v1/whitelist", unit=unit))
+    show(entries, "edusec.whitelist-entry/1", _ENTRY, as_json=as_json)
+
+
+@app.command("export", cls=Command, help=t("导出白名单", "Export the whitelist"))
+def export_whitelist(
+    unit: UnitOption = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="csv|xlsx", help=t("格式(默认看文件名)", "Format (default: by name)")),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help=t("写入文件", "Write into a file"))
+    ] = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Export the whitelist of a unit; what was imported comes back the same."""
+    form = form or ("xlsx" if output and output.suffix.lower() == ".xlsx" else "csv")
+    if form not in {"csv", "xlsx"}:
+        raise Stop(t("--format 只能是 csv 或 xlsx", "--format takes csv or xlsx"))
+    if form == "xlsx" and output is None and sys.stdout.isatty():
+        raise Stop(t("XLSX 不能显示在终端,请加 -o 文件名.xlsx", "XLSX is not for a terminal: add -o FILE.xlsx"))
+    with open_collector(profile) as collector:
+        content = collector.raw("GET", "/api/v1/whitelist/export", {"unit": unit, "format": form})
+    deliver(content, output)
+
+
+@app.command(
+    "review",
+    cls=Command,
+    help=t(
+        "复核:已过期仍开放、即将过期、长期未用、白名单外",
+        "Review: expired yet open, expiring soon, unused, found but not listed",
+    ),
+)
+def review(
+    unit: UnitOption = None,
+    days: Annotated[
+        int, typer.Option(metavar="N", min=0, help=t("即将过期指几天内", "Soon means within so many days"))
+    ] = 30,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what somebody must decide about."""
+    with open_collector(profile) as collector:
+        report = collector.get("/api/v1/whitelist/review", unit=unit, days=days)
+    if as_json:
+        for part in _PARTS:
+            for item in report[part]:
+                print(json_line({"schema": "edusec.whitelist-review/1", "part": part, **item}))
+        return
+    titles = {
+        "expired_open": t("已过期仍开放", "Expired yet open"),
+        "expiring": t("即将过期", "Expiring soon"),
+        "unused": t("覆盖扫描中从未见到", "Never seen by covering scans"),
+        "unlisted": t("白名单外", "Found, not listed"),
+    }
+    for part in _PARTS:
+        print(f"{titles[part]}: {len(report[part])}")
+        if report[part]:
+            show(report[part], "", _ENTRY if part in {"expiring", "unused"} else _FINDING, as_json=False)
+        print()
+
+
+_PARTS = ("expired_open", "expiring", "unused", "unlisted")
+_ENTRY = (
+    Column(t("类别", "KIND"), lambda entry: word(entry["kind"])),
+    Column(t("值", "VALUE"), lambda entry: entry["value"]),
+    Column(t("端口", "PORTS"), lambda entry: f"{entry['ports']}/{entry['transport']}" if entry["ports"] else ""),
+    Column(t("单位", "UNIT"), lambda entry: entry["unit"]),
+    Column(t("责任人", "OWNER"), lambda entry: entry["owner"]),
+    Column(t("批准人", "APPROVER"), lambda entry: entry["approver"]),
+    Column(t("到期", "EXPIRES"), lambda entry: entry["expires"] or t("长期", "never")),
+    Column(t("判定", "STANDING"), lambda entry: word(entry["standing"])),
+    Column(t("理由", "REASON"), lambda entry: entry["reason"]),
+)
+_FINDING = (
+    Column(t("类别", "KIND"), lambda finding: word(finding["kind"])),
+    Column(t("对象", "SUBJECT"), lambda finding: finding["label"]),
+    Column(t("单位", "UNIT"), lambda finding: finding["unit"]),
+    Column(t("首次发现", "FIRST SEEN"), lambda finding: finding["first_seen"]),
+    Column(t("批准到期", "APPROVAL ENDED"), lambda finding: (finding["entry"] or {}).get("expires") or ""),
+)
