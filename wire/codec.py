@@ -16,19 +16,28 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wire.errors import DecodeError, TooLarge, UnsupportedSchema
-from wire.types import MAX_PLAIN_BYTES, MAX_REPORT_BYTES, Max, Range, Value
+from wire.types import MAX_PLAIN_BYTES, MAX_REPORT_BYTES, Check, Max, Range, Value
 
 T = TypeVar("T")
-Decoder = Callable[[Any, str], Any]
+Decoder = Callable[[Any], Any]
+Encoder = Callable[[Any], Any]
 
 DEFAULT_MAX = Max(1024)
+DEFAULT_INTEGERS = Range(-(2**53), 2**53)
+DEFAULT_NUMBERS = Range(-1e300, 1e300)
 MAX_LIST_ITEMS = 1000
+MAX_WORD = 64
+MAX_CONTAINERS = 1 << 19
+"""Most objects and lists in one message: a small text such as `[{},{},...` costs thirty times its size once parsed."""
 GZIP_WINDOW = 31  # zlib's number for "a gzip header and trailer"
+
+_SCALARS = frozenset((str, int, float, bool, NoneType))
+_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def encode(message: object) -> bytes:
     """Write a message as compact JSON in UTF-8; fields that hold their default are left out, but for the schema."""
-    return json.dumps(to_plain(message), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _write_json(to_plain(message)).encode()
 
 
 def decode(kind: type[T], raw: bytes, limit: int = MAX_PLAIN_BYTES) -> T:
@@ -42,15 +51,19 @@ def decode(kind: type[T], raw: bytes, limit: int = MAX_PLAIN_BYTES) -> T:
 
 
 def parse_json(raw: bytes) -> Any:
-    """Read JSON text that may be hostile: bad UTF-8, NaN, huge numbers and deep nesting are all a DecodeError."""
+    """Read JSON text that may be hostile: bad UTF-8, NaN, endless numbers and deep nesting are all a DecodeError."""
+    if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
+        raise DecodeError("", f"more than {MAX_CONTAINERS} objects and lists")
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise DecodeError("", f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise DecodeError("", "nested too deeply") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise DecodeError("", f"not JSON: {error}") from None
+    except ValueError:  # the interpreter's bound on the digits of a whole number
+        raise DecodeError("", "a whole number has too many digits") from None
 
 
 def compress(raw: bytes) -> bytes:
@@ -79,35 +92,35 @@ def decompress(packed: bytes, packed_limit: int = MAX_REPORT_BYTES, limit: int =
 
 def to_plain(value: Any) -> Any:
     """Turn a message into what JSON can say."""
-    if isinstance(value, Enum):
-        return value.value
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, tuple | list):
-        return [to_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, date):
-        return value.isoformat()
-    return {
-        name: to_plain(item)
-        for name, default in _defaults(type(value))
-        if (item := getattr(value, name)) != default or name == "schema"
-    }
+    kind: Any = type(value)
+    return value if kind in _SCALARS else _encoder(kind)(value)
 
 
-def from_plain(kind: type[T], plain: Any, where: str = "") -> T:
+def from_plain(kind: type[T], plain: Any) -> T:
     """Build a message from parsed JSON; raises DecodeError or UnsupportedSchema and never builds half a message."""
-    return cast(T, _decoder(kind)(plain, where))
+    return cast(T, _decoder(cast(Any, kind))(plain))
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not a JSON number")
+    raise DecodeError("", f"{text} is not a JSON number")
 
 
 @cache
-def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((item.name, _default(item)) for item in fields(kind))
+def _encoder(kind: type[Any]) -> Encoder:
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    if issubclass(kind, str | int | float):
+        return lambda value: value
+    if issubclass(kind, tuple | list):
+        return lambda value: [to_plain(item) for item in value]
+    if issubclass(kind, Mapping):
+        return lambda value: {key: to_plain(item) for key, item in value.items()}
+    if issubclass(kind, date):
+        return lambda value: value.isoformat()
+    plan = tuple((item.name, _default(item)) for item in fields(kind))
+    return lambda value: {
+        name: to_plain(item) for name, default in plan if (item := getattr(value, name)) != default or name == "schema"
+    }
 
 
 def _default(item: "Field[Any]") -> Any:
@@ -115,13 +128,11 @@ def _default(item: "Field[Any]") -> Any:
 
 
 @cache
-def _decoder(kind: Any, bound: Max | None = None, span: Range | None = None) -> Decoder:  # noqa: PLR0911 (a table)
+def _decoder(kind: Any, notes: tuple[Any, ...] = ()) -> Decoder:
     origin = get_origin(kind)
     if origin is Annotated:
-        base, *notes = get_args(kind)
-        size = next((note for note in notes if isinstance(note, Max)), None)
-        reach = next((note for note in notes if isinstance(note, Range)), None)
-        return _decoder(base, size, reach)
+        return _decoder(get_args(kind)[0], get_args(kind)[1:])
+    bound = next((note for note in notes if isinstance(note, Max)), None)
     if kind == Value:
         return _decode_value
     if origin in (Union, UnionType):
@@ -129,62 +140,83 @@ def _decoder(kind: Any, bound: Max | None = None, span: Range | None = None) -> 
     if origin is Literal:
         return _literal(get_args(kind))
     if origin is tuple:
-        return _sequence(get_args(kind)[0], bound or Max(MAX_LIST_ITEMS))
+        return _sequence(_decoder(get_args(kind)[0]), bound or Max(MAX_LIST_ITEMS))
     if origin is not None and issubclass(origin, Mapping):
-        return _mapping(get_args(kind)[1], bound or Max(MAX_LIST_ITEMS))
+        return _mapping(_decoder(get_args(kind)[1]), bound or Max(MAX_LIST_ITEMS))
     if is_dataclass(kind):
         return _record(cast("type[Any]", kind))
     if issubclass(kind, Enum):
         return _enumeration(kind)
-    return {str: _text(bound or DEFAULT_MAX), int: _integer(span), float: _number(span), bool: _boolean, date: _date}[
-        kind
-    ]
+    if kind is str:
+        return _text(bound or DEFAULT_MAX, next((note for note in notes if isinstance(note, Check)), None))
+    span = next((note for note in notes if isinstance(note, Range)), None)
+    return {
+        int: _integer(span or DEFAULT_INTEGERS),
+        float: _number(span or DEFAULT_NUMBERS),
+        bool: _boolean,
+        date: _date,
+    }[kind]
 
 
 def _record(kind: type[Any]) -> Decoder:
     hints = get_type_hints(kind, include_extras=True)
-    plan = [(item.name, _decoder(hints[item.name]), _default(item)) for item in fields(kind)]
-    schema = next((default for name, _, default in plan if name == "schema"), None)
+    plan = tuple((item.name, _decoder(hints[item.name]), _default(item) is MISSING) for item in fields(kind))
+    schema = next((_default(item) for item in fields(kind) if item.name == "schema"), None)
 
-    def decode_record(plain: Any, where: str) -> Any:
+    def decode_record(plain: Any) -> Any:
         if type(plain) is not dict:
-            raise DecodeError(where, f"expected an object, found {_kind(plain)}")
+            raise DecodeError("", f"expected an object, found {_kind(plain)}")
         if schema is not None and plain.get("schema") != schema:
-            raise UnsupportedSchema(str(plain.get("schema"))[:64], schema)
+            found = plain.get("schema")
+            raise UnsupportedSchema(found[:64] if type(found) is str else _kind(found), schema)
         values = {}
-        for name, read, default in plan:
-            if name in plain:
-                values[name] = read(plain[name], f"{where}.{name}" if where else name)
-            elif default is MISSING:
-                raise DecodeError(f"{where}.{name}" if where else name, "is missing")
+        name = ""
+        try:
+            for name, read, required in plan:
+                if name in plain:
+                    values[name] = read(plain[name])
+                elif required:
+                    raise DecodeError("", "is missing")
+        except DecodeError as error:
+            raise error.within(name) from None
         return kind(**values)
 
     return decode_record
 
 
-def _sequence(item_kind: Any, bound: Max) -> Decoder:
-    read = _decoder(item_kind)
-
-    def decode_sequence(plain: Any, where: str) -> Any:
+def _sequence(read: Decoder, bound: Max) -> Decoder:
+    def decode_sequence(plain: Any) -> Any:
         if type(plain) is not list:
-            raise DecodeError(where, f"expected a list, found {_kind(plain)}")
+            raise DecodeError("", f"expected a list, found {_kind(plain)}")
         if len(plain) > bound.size:
-            raise DecodeError(where, f"{len(plain)} items, at most {bound.size} are allowed")
-        return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(plain))
+            raise DecodeError("", f"{len(plain)} items, at most {bound.size} are allowed")
+        values: list[Any] = []
+        try:
+            for item in plain:
+                values.append(read(item))  # noqa: PERF401 (the length says where a fault is)
+        except DecodeError as error:
+            raise error.within(f"[{len(values)}]") from None
+        return tuple(values)
 
     return decode_sequence
 
 
-def _mapping(item_kind: Any, bound: Max) -> Decoder:
-    read = _decoder(item_kind)
-    key = _text(Max(64))
+def _mapping(read: Decoder, bound: Max) -> Decoder:
+    read_key = _text(Max(64), None)
 
-    def decode_mapping(plain: Any, where: str) -> Any:
+    def decode_mapping(plain: Any) -> Any:
         if type(plain) is not dict:
-            raise DecodeError(where, f"expected an object, found {_kind(plain)}")
+            raise DecodeError("", f"expected an object, found {_kind(plain)}")
         if len(plain) > bound.size:
-            raise DecodeError(where, f"{len(plain)} entries, at most {bound.size} are allowed")
-        return {key(name, where): read(item, f"{where}.{name[:64]}") for name, item in plain.items()}
+            raise DecodeError("", f"{len(plain)} entries, at most {bound.size} are allowed")
+        values = {}
+        name = ""
+        try:
+            for name, item in plain.items():
+                values[read_key(name)] = read(item)
+        except DecodeError as error:
+            raise error.within(name[:64] if name and name.isprintable() else ascii(name[:64])) from None
+        return values
 
     return decode_mapping
 
@@ -194,108 +226,118 @@ def _optional(kind: Any) -> Decoder:
     if len(inner) != 1:
         raise TypeError(f"{kind} has no single meaning on the wire")
     read = _decoder(inner[0])
-    return lambda plain, where: None if plain is None else read(plain, where)
+    return lambda plain: None if plain is None else read(plain)
 
 
 def _enumeration(kind: type[Enum]) -> Decoder:
     known = {member.value: member for member in kind}
     fallback = known.get("unknown")
 
-    def decode_enumeration(plain: Any, where: str) -> Any:
-        if type(plain) is not str or len(plain) > 64:
-            raise DecodeError(where, f"expected a word, found {_kind(plain)}")
+    def decode_enumeration(plain: Any) -> Any:
+        if type(plain) is not str:
+            raise DecodeError("", f"expected a word, found {_kind(plain)}")
         member = known.get(plain, fallback)
-        if member is None:
-            raise DecodeError(where, f"{plain!r} is not one of {', '.join(map(repr, known))}")
+        if member is None or len(plain) > MAX_WORD:
+            raise DecodeError("", f"{plain[:MAX_WORD]!r} is not one of {', '.join(map(repr, known))}")
         return member
 
     return decode_enumeration
 
 
 def _literal(allowed: tuple[Any, ...]) -> Decoder:
-    def decode_literal(plain: Any, where: str) -> Any:
+    def decode_literal(plain: Any) -> Any:
         for item in allowed:
             if type(plain) is type(item) and plain == item:
                 return item
-        raise DecodeError(where, f"expected one of {', '.join(map(repr, allowed))}")
+        raise DecodeError("", f"expected one of {', '.join(map(repr, allowed))}")
 
     return decode_literal
 
 
-def _text(bound: Max) -> Decoder:
-    def decode_text(plain: Any, where: str) -> Any:
+def _text(bound: Max, check: Check | None) -> Decoder:
+    size = bound.size
+
+    def decode_text(plain: Any) -> Any:
         if type(plain) is not str:
-            raise DecodeError(where, f"expected text, found {_kind(plain)}")
-        if len(plain) > bound.size:
-            raise DecodeError(where, f"{len(plain)} characters, at most {bound.size} are allowed")
-        if not plain.isascii() and any("\ud800" <= char <= "\udfff" for char in plain):
-            raise DecodeError(where, "has a lone surrogate, which is not text")
+            raise DecodeError("", f"expected text, found {_kind(plain)}")
+        if len(plain) > size:
+            raise DecodeError("", f"{len(plain)} characters, at most {size} are allowed")
+        if not plain.isascii():
+            try:
+                plain.encode()
+            except UnicodeEncodeError:
+                raise DecodeError("", "has a lone surrogate, which is not text") from None
         return plain
 
-    return decode_text
+    def decode_checked(plain: Any) -> Any:
+        try:
+            cast(Check, check).read(decode_text(plain))
+        except ValueError as error:
+            raise DecodeError("", str(error)) from None
+        return plain
+
+    return decode_checked if check else decode_text
 
 
-def _integer(span: Range | None) -> Decoder:
-    low, high = span or Range(-(2**53), 2**53)
+def _integer(span: Range) -> Decoder:
+    low, high = span
 
-    def decode_integer(plain: Any, where: str) -> Any:
+    def decode_integer(plain: Any) -> Any:
         if type(plain) is not int:
-            raise DecodeError(where, f"expected a whole number, found {_kind(plain)}")
+            raise DecodeError("", f"expected a whole number, found {_kind(plain)}")
         if not low <= plain <= high:
-            raise DecodeError(where, f"must be from {low:.15g} to {high:.15g}")
+            raise DecodeError("", f"must be from {low:.16g} to {high:.16g}")
         return plain
 
     return decode_integer
 
 
-def _number(span: Range | None) -> Decoder:
-    low, high = span or Range(-1e300, 1e300)
+def _number(span: Range) -> Decoder:
+    low, high = span
 
-    def decode_number(plain: Any, where: str) -> Any:
+    def decode_number(plain: Any) -> Any:
         if type(plain) is not float and type(plain) is not int:
-            raise DecodeError(where, f"expected a number, found {_kind(plain)}")
+            raise DecodeError("", f"expected a number, found {_kind(plain)}")
         if not low <= plain <= high:  # false for infinity too, which JSON can say as 1e999
-            raise DecodeError(where, f"must be from {low:.15g} to {high:.15g}")
+            raise DecodeError("", f"must be from {low:.16g} to {high:.16g}")
         return float(plain)
 
     return decode_number
 
 
-def _boolean(plain: Any, where: str) -> Any:
+def _boolean(plain: Any) -> Any:
     if type(plain) is not bool:
-        raise DecodeError(where, f"expected true or false, found {_kind(plain)}")
+        raise DecodeError("", f"expected true or false, found {_kind(plain)}")
     return plain
 
 
-def _date(plain: Any, where: str) -> Any:
-    if type(plain) is not str or len(plain) != len("2000-01-01"):
-        raise DecodeError(where, "expected a date such as 2026-12-31")
+def _date(plain: Any) -> Any:
+    if type(plain) is not str:
+        raise DecodeError("", f"expected a date such as 2026-12-31, found {_kind(plain)}")
     try:
-        return date.fromisoformat(plain)
+        day = date.fromisoformat(plain)
     except ValueError:
-        raise DecodeError(where, f"{plain!r} is not a date such as 2026-12-31") from None
+        day = None
+    if day is None or day.isoformat() != plain:  # Python also reads 20261231 and 2026-W53-4
+        raise DecodeError("", f"{plain[:MAX_WORD]!r} is not a date such as 2026-12-31")
+    return day
 
 
-_value_text = _text(Max(1024))
-_value_integer = _integer(None)
-_value_number = _number(None)
+_values: Mapping[type[Any], Decoder] = {
+    str: _text(DEFAULT_MAX, None),
+    int: _integer(DEFAULT_INTEGERS),
+    float: _number(DEFAULT_NUMBERS),
+    bool: _boolean,
+    NoneType: lambda plain: plain,
+    list: _sequence(_text(DEFAULT_MAX, None), Max(MAX_LIST_ITEMS)),
+}
 
 
-def _decode_value(plain: Any, where: str) -> Any:
-    kind = type(plain)
-    if kind is str:
-        return _value_text(plain, where)
-    if kind is bool or plain is None:
-        return plain
-    if kind is int:
-        return _value_integer(plain, where)
-    if kind is float:
-        return _value_number(plain, where)
-    if kind is list:
-        if len(plain) > MAX_LIST_ITEMS:
-            raise DecodeError(where, f"{len(plain)} items, at most {MAX_LIST_ITEMS} are allowed")
-        return tuple(_value_text(item, f"{where}[{index}]") for index, item in enumerate(plain))
-    raise DecodeError(where, f"expected text, a number, true, false, null or a list of texts, found {_kind(plain)}")
+def _decode_value(plain: Any) -> Any:
+    read = _values.get(type(plain))
+    if read is None:
+        raise DecodeError("", f"expected text, a number, true, false, null or a list of texts, found {_kind(plain)}")
+    return read(plain)
 
 
 def _kind(plain: Any) -> str:

@@ -24,6 +24,11 @@ class DecodeError(WireError):
         self.where = where
         self.what = what
 
+    def within(self, step: str) -> "DecodeError":
+        """Give the same fault as seen from one level further out, where it lies under `step` (a name or `[index]`)."""
+        joint = "." if self.where and not self.where.startswith("[") else ""
+        return DecodeError(f"{step}{joint}{self.where}", self.what)
+
 
 class TooLarge(WireError):
     """A message is larger than `limit` bytes; nothing past the bound was read."""

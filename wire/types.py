@@ -6,11 +6,13 @@ A field that has a default may be missing on the wire, and unknown fields are ig
 grows. A change that old readers would misunderstand raises the major version in the schema name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
+
+from wire.ports import MAX_SPEC, parse_ports
 
 REPORT_SCHEMA = "edusec.report/1"
 ANSWER_SCHEMA = "edusec.answer/1"
@@ -36,13 +38,19 @@ class Range(NamedTuple):
     high: float
 
 
+class Check(NamedTuple):
+    """What a text must be: `read` raises ValueError, which says what is allowed, for anything else."""
+
+    read: Callable[[str], object]
+
+
 Code = Annotated[str, Max(64)]
 Name = Annotated[str, Max(256)]
 Line = Annotated[str, Max(1024)]
 Time = Annotated[float, Range(0, 253402300799)]
 Seconds = Annotated[float, Range(0, 1e9)]
 Port = Annotated[int, Range(0, 65535)]
-PortSet = Annotated[str, Max(4096)]
+PortSet = Annotated[str, Max(MAX_SPEC), Check(parse_ports)]
 Count = Annotated[int, Range(0, 2**53)]
 
 Value = str | int | float | bool | None | tuple[str, ...]
@@ -267,7 +275,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The acknowledgement of a report, sent after the commit. `policy` is there only when the agent's is not current."""
+    """The acknowledgement of a report, sent after the commit. `policy` is there only if the agent's is not current."""
 
     batch: Code
     sequence: Count

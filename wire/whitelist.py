@@ -1,5 +1,6 @@
 """What a whitelist says of a host, a service or a domain: pure matching, the same at agent, collector and console."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -10,9 +11,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from wire.ports import contains, parse_ports
 from wire.types import EntryKind, Transport, WhitelistEntry
 
+# Strict in its separators: without them 192.168.100.200 and 2001:db8::1234:5 would read as twelve hexadecimal digits.
+_MAC = re.compile(
+    "[0-9a-fA-F]{2}(?:(?::[0-9a-fA-F]{2}){5}|(?:-[0-9a-fA-F]{2}){5})|[0-9a-fA-F]{4}(?:[.][0-9a-fA-F]{4}){2}|[0-9a-fA-F]{12}"
+)
+
 
 class Standing(StrEnum):
-    """LISTED holds today; EXPIRED was approved once; UNLISTED never was; NO_LIST: nothing of that kind was handed down."""
+    """LISTED holds today; EXPIRED did once; UNLISTED was never approved; NO_LIST: there is no list of that kind."""
 
     LISTED = "listed"
     EXPIRED = "expired"
@@ -32,13 +38,15 @@ def match_host(entries: Iterable[WhitelistEntry], addresses: Iterable[str], mac:
     """Judge a host by its addresses and MAC against the HOST entries; any one of them suffices."""
     hosts = [entry for entry in entries if entry.kind is EntryKind.HOST]
     wanted = tuple(addresses)
-    return _judge(hosts, [e for e in hosts if _same_mac(e.value, mac) or any(_holds(e.value, a) for a in wanted)], today)
+    return _judge(
+        hosts, [e for e in hosts if _same_mac(e.value, mac) or any(_holds(e.value, a) for a in wanted)], today
+    )
 
 
 def match_service(
     entries: Iterable[WhitelistEntry], address: str, transport: Transport, port: int, today: date
 ) -> Match:
-    """Judge an open port of an address against the PORT entries."""
+    """Judge an open port of an address against the PORT entries; ValueError for an entry whose port set is none."""
     ports = [entry for entry in entries if entry.kind is EntryKind.PORT]
     return _judge(
         ports,
@@ -66,10 +74,10 @@ def holds_on(entry: WhitelistEntry, today: date) -> bool:
 
 
 def normal_mac(text: str) -> str:
-    """Write a MAC address as `aa:bb:cc:dd:ee:ff`; an empty text if it is none."""
-    digits = text.replace(":", "").replace("-", "").replace(".", "").lower()
-    if len(digits) != 12 or any(char not in "0123456789abcdef" for char in digits):
+    """Write a MAC address (AA-BB-.., aabb.ccdd.eeff, bare digits) as `aa:bb:cc:dd:ee:ff`; an empty text if none."""
+    if not _MAC.fullmatch(text):
         return ""
+    digits = "".join(char for char in text.lower() if char.isalnum())
     return ":".join(digits[index : index + 2] for index in range(0, 12, 2))
 
 
@@ -97,17 +105,21 @@ def _ranges(spec: str) -> tuple[tuple[int, int], ...]:
 @lru_cache(maxsize=4096)
 def _network(value: str) -> IPv4Network | IPv6Network | None:
     try:
-        return ip_network(value, strict=False)
+        network = ip_network(value, strict=False)
     except ValueError:
         return None
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
 
 
 @lru_cache(maxsize=4096)
 def _address(value: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(value)
+        address = ip_address(value.partition("%")[0])  # the zone of fe80::1%eth0 means something on one host only
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _holds(value: str, address: str) -> bool:
