@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from probes.kit.fingerprint.model import MAX_TEXT, MAX_VALUE, Fingerprint
 
-PLACEHOLDER = re.compile(r"\{([a-z0-9_.]{1,64})\}")
+PLACEHOLDER = re.compile(r"\{(?P<group>[0-9]{1,2})(?:(?P<order>[<>])|\|(?P<old>[^|}]{1,16})\|(?P<new>[^|}]{0,16}))?\}")
+NAMED = re.compile(r"\{([a-z][a-z0-9_.]{0,63})\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +45,31 @@ def identify(fingerprints: Iterable[Fingerprint], text: str) -> Identity | None:
         found = fingerprint.compiled().search(bounded)
         if found is not None:
             best = Identity(
-                says(fingerprint, found), fingerprint.certainty, fingerprint.title, fingerprint.source, found[0]
+                fill(fingerprint.says, found), fingerprint.certainty, fingerprint.title, fingerprint.source, found[0]
             )
     return best
 
 
-def says(fingerprint: Fingerprint, found: re.Match[str]) -> dict[str, str]:
-    """Fill in what a match says; a param whose group or placeholder is empty is left out, a CPE keeps what is known."""
-    values = {
-        param.name: (found[param.group] or "")[:MAX_VALUE] if param.group else param.value
-        for param in fingerprint.params
-    }
+def fill(says: Mapping[str, str], found: re.Match[str]) -> dict[str, str]:
+    """Fill in what a match says; a value that comes out empty is left out, a CPE keeps its known parts.
+
+    In a template `{1}` is the text of group 1, `{1|_|.}` the same with `_` replaced by `.`, `{1>}` and `{1<}` the
+    group's bytes as a big- or little-endian number, and `{service.version}` what another name of the same fingerprint says.
+    """
+    own = {name: PLACEHOLDER.sub(lambda hole: _group(hole, found), text)[:MAX_VALUE] for name, text in says.items()}
     filled: dict[str, str] = {}
-    for name, value in values.items():
-        text = PLACEHOLDER.sub(lambda hole: values.get(hole[1], ""), value)
-        if name.endswith("cpe23"):
-            text = text.rstrip(":")
-        if text:
-            filled[name] = text
+    for name, text in own.items():
+        value = NAMED.sub(lambda hole: own.get(hole[1], ""), text)[:MAX_VALUE]
+        if "cpe" in name:
+            value = value.rstrip(":")
+        if value:
+            filled[name] = value
     return filled
+
+
+def _group(hole: re.Match[str], found: re.Match[str]) -> str:
+    text = found[int(hole["group"])] or ""
+    if hole["order"]:
+        octets = text.encode("latin-1", errors="replace")[:8]
+        return str(int.from_bytes(octets, "big" if hole["order"] == ">" else "little"))
+    return text.replace(hole["old"], hole["new"]) if hole["old"] else text

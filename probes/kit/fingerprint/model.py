@@ -4,22 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wire.errors import EdusecError
+
 MAX_TEXT = 4096
 """Characters of an answer that are matched: patterns see no more, however much a hostile server sends."""
 MAX_PATTERN = 4096
 MAX_VALUE = 256
+MAX_FILE = 16 << 20
+"""Largest fingerprint file in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
-    """One thing a match says: the fixed `value`, or the text of a group of the pattern when `group` is not 0.
-
-    A fixed value may name other params in braces, as in `cpe:/a:nginx:nginx:{service.version}`.
-    """
-
-    name: str
-    value: str = ""
-    group: int = 0
+class FingerprintFileError(EdusecError):
+    """A fingerprint file cannot be read at all; the text names file and reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +30,15 @@ class Example:
 class Fingerprint:
     """One pattern for one kind of answer (`key`, such as `ssh.banner`) and what a match says.
 
-    `certainty` is from 0 to 1: how far the file's author trusts a match of this pattern.
+    `says` maps names such as `service.product` to templates (`match.fill`). `certainty` is from 0 to 1: how far the
+    file's author trusts a match of this pattern.
     """
 
     key: str
     pattern: str
     flags: int
     title: str
-    params: tuple[Param, ...]
+    says: Mapping[str, str]
     certainty: float
     source: str
     examples: tuple[Example, ...] = ()

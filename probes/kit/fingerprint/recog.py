@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from probes.kit.fingerprint.model import MAX_PATTERN, Example, Fault, Fingerprint, Loaded, Param
-from wire.errors import EdusecError
+from probes.kit.fingerprint.model import (
+    MAX_FILE,
+    MAX_PATTERN,
+    Example,
+    Fault,
+    Fingerprint,
+    FingerprintFileError,
+    Loaded,
+)
 
-MAX_FILE = 16 << 20
 DEFAULT_CERTAINTY = 0.85
 RUBY_DOTALL = re.compile(r"\(\?([a-z]*)m([a-z]*)([:)])")
 MISPLACED_FLAGS = re.compile(r"^\^\(\?([a-z]+)\)")
 FLAGS = {"REG_ICASE": re.IGNORECASE, "REG_DOT_NEWLINE": re.DOTALL, "REG_MULTILINE": re.DOTALL}
-
-
-class FingerprintFileError(EdusecError):
-    """A fingerprint file cannot be read at all; the text names file and reason."""
 
 
 def read_recog(path: Path) -> Loaded:
@@ -77,28 +79,28 @@ def _entry(element: Any, key: str, certainty: float, file: Path) -> Fingerprint:
         flags |= FLAGS[word]
     python = RUBY_DOTALL.sub(r"(?\1s\2\3", MISPLACED_FLAGS.sub(r"(?\1)^", pattern))
     compiled = re.compile(python, flags)
-    params = tuple(_params(element, compiled.groups))
+    says = dict(_says(element, compiled.groups))
+    own = next((value for name, value in says.items() if name.endswith(".certainty")), None)
     return Fingerprint(
         key=key,
         pattern=python,
         flags=int(flags),
         title=_title(element),
-        params=params,
-        certainty=next((_certainty(p.value, certainty) for p in params if p.name.endswith(".certainty")), certainty),
+        says=says,
+        certainty=_certainty(own, certainty),
         source=f"recog/{file.name}",
         examples=tuple(_example(example, file) for example in element.findall("example")),
     )
 
 
-def _params(element: Any, groups: int) -> Iterator[Param]:
+def _says(element: Any, groups: int) -> Iterator[tuple[str, str]]:
     for item in element.findall("param"):
         name, position = item.get("name") or "", item.get("pos") or ""
         if not name or not (position.isascii() and position.isdigit()):
             raise ValueError("a param needs a name and a position")
-        group = int(position)
-        if group > groups:
-            raise ValueError(f"param {name} names group {group}, the pattern has {groups}")
-        yield Param(name, item.get("value") or "", group)
+        if int(position) > groups:
+            raise ValueError(f"param {name} names group {position}, the pattern has {groups}")
+        yield name, f"{{{position}}}" if int(position) else item.get("value") or ""
 
 
 def _example(element: Any, file: Path) -> Example:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.fingerprint.match import by_key, identify, says
-from probes.kit.fingerprint.model import MAX_TEXT
-from probes.kit.fingerprint.recog import FingerprintFileError, read_recog
+from probes.kit.fingerprint.match import by_key, fill, identify
+from probes.kit.fingerprint.model import MAX_TEXT, FingerprintFileError
+from probes.kit.fingerprint.recog import read_recog
 
 pytest.importorskip("defusedxml")
 
@@ -101,7 +101,7 @@ def test_every_pattern_of_the_data_loads_and_every_example_matches() -> None:
     for fingerprint in loaded.fingerprints:
         for example in fingerprint.examples:
             found = fingerprint.compiled().search(example.text)
-            said = says(fingerprint, found) if found else {}
+            said = fill(fingerprint.says, found) if found else {}
             if found is None or any(said.get(name, "") != value for name, value in example.says.items()):
                 wrong.append((fingerprint.source, fingerprint.title, example))
     assert wrong == []
