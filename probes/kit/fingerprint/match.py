@@ -54,7 +54,8 @@ def fill(says: Mapping[str, str], found: re.Match[str]) -> dict[str, str]:
     """Fill in what a match says; a value that comes out empty is left out, a CPE keeps its known parts.
 
     In a template `{1}` is the text of group 1, `{1|_|.}` the same with `_` replaced by `.`, `{1>}` and `{1<}` the
-    group's bytes as a big- or little-endian number, and `{service.version}` what another name of the same fingerprint says.
+    group's bytes as a big- or little-endian number, and `{service.version}` what another name
+    of the same fingerprint says.
     """
     own = {name: PLACEHOLDER.sub(lambda hole: _group(hole, found), text)[:MAX_VALUE] for name, text in says.items()}
     filled: dict[str, str] = {}

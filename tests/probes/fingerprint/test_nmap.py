@@ -16,7 +16,7 @@ Exclude T:9100-9107
 Probe TCP NULL q||
 ports 21,22
 totalwaitms 6000
-match ssh m|^SSH-([\d.]+)-Widget_([\w._-]+)\r?\n|i p/Widget/ v/$SUBST(2,"_",".")/ i/protocol $1/ o/Linux/ cpe:/a:acme:w:$2/a
+match ssh m|^SSH-([\d.]+)-Widget_([\w._-]+)\r?\n|i p/Widget/ v/$SUBST(2,"_",".")/ i/v$1/ o/Linux/ cpe:/a:acme:w:$2/a
 softmatch ftp m=^220 .*\0= p/Some $P(1)/
 match odd m/(unclosed/
 match broken m|x
@@ -53,7 +53,7 @@ def test_a_match_says_product_version_and_cpe(small: Path) -> None:
         "service.name": "ssh",
         "service.product": "Widget",
         "service.version": "1.2",
-        "service.info": "protocol 2.0",
+        "service.info": "v2.0",
         "os.product": "Linux",
         "service.cpe23": "cpe:/a:acme:w:1_2",
     }
