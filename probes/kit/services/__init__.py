@@ -1,0 +1,1 @@
+"""How services are asked who they are: one file per protocol, each a conversation without sockets."""

@@ -1,0 +1,86 @@
+"""Services that speak first: one connection, nothing sent, and the greeting tells which protocol it is."""
+
+import re
+from collections.abc import Callable
+
+from probes.kit.services import mysql, ssh
+from probes.kit.services.talk import Heard, Receive, Talk, line_end, text
+
+MAX_GREETING = 4096
+TELNET_IAC = 0xFF
+_CODE = re.compile(rb"220[ -]")
+_SMTP = re.compile(rb"220[ -][^\r\n]*\b(?:E?SMTP|Mail)\b", re.IGNORECASE)
+
+
+def talk(_host: str, _port: int, seconds: float = 3.0) -> Talk:
+    """Wait for a greeting; None when the other side keeps silent, so that the caller can speak first instead."""
+    raw = yield Receive(_settled, MAX_GREETING, seconds)
+    return read(raw) if raw else None
+
+
+def read(raw: bytes) -> Heard | None:
+    """Tell the protocol from a greeting; a text in no known form is `unknown` with its banner as a fact."""
+    for reader in READERS:
+        heard = reader(raw)
+        if heard is not None:
+            return heard
+    banner = text(raw.split(b"\n", 1)[0])
+    return Heard("unknown", {"banner": banner}, (("text.banner", banner),)) if banner else None
+
+
+def _settled(raw: bytes) -> bool:
+    return line_end(raw) or mysql.whole(raw) or (raw[:1] == bytes([TELNET_IAC]) and len(raw) >= 3)
+
+
+def _ftp_or_smtp(raw: bytes) -> Heard | None:
+    if not _CODE.match(raw):
+        return None
+    banner = text(raw.split(b"\n", 1)[0])
+    if _SMTP.match(raw):
+        return Heard("smtp", {"banner": banner}, (("text.banner", banner), ("smtp.banner", banner[4:])))
+    return Heard("ftp", {"banner": banner}, (("text.banner", banner), ("ftp.banner", banner[4:])))
+
+
+def _pop3(raw: bytes) -> Heard | None:
+    if not raw.startswith(b"+OK"):
+        return None
+    banner = text(raw.split(b"\n", 1)[0])
+    return Heard("pop3", {"banner": banner}, (("text.banner", banner), ("pop3.banner", banner[4:])))
+
+
+def _imap(raw: bytes) -> Heard | None:
+    if not raw.startswith((b"* OK", b"* PREAUTH")):
+        return None
+    banner = text(raw.split(b"\n", 1)[0])
+    return Heard("imap", {"banner": banner}, (("text.banner", banner), ("imap4.banner", banner.removeprefix("* OK "))))
+
+
+def _rfb(raw: bytes) -> Heard | None:
+    found = re.match(rb"RFB (\d{3}\.\d{3})\n", raw)
+    return Heard("vnc", {"protocol": f"RFB {text(found[1])}"}) if found else None
+
+
+def _rsync(raw: bytes) -> Heard | None:
+    found = re.match(rb"@RSYNCD: (\d[\d.]*)", raw)
+    banner = text(raw.split(b"\n", 1)[0])
+    return Heard("rsync", {"protocol": text(found[1])}, (("text.banner", banner),)) if found else None
+
+
+def _telnet(raw: bytes) -> Heard | None:
+    if raw[:1] != bytes([TELNET_IAC]):
+        return None
+    # Options are IAC, a verb (251-254) and a number (RFC 854); the login text follows them.
+    banner = text(re.sub(rb"\xff[\xfb-\xfe].|\xff.", b"", raw, flags=re.DOTALL))
+    return Heard("telnet", {"banner": banner} if banner else {}, (("telnet.banner", banner),))
+
+
+READERS: tuple[Callable[[bytes], Heard | None], ...] = (
+    ssh.read,
+    _ftp_or_smtp,
+    _pop3,
+    _imap,
+    _rfb,
+    _rsync,
+    _telnet,
+    mysql.read,
+)

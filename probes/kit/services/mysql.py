@@ -1,0 +1,46 @@
+"""MySQL and MariaDB: the server's first packet (protocol 10), or the error it gives to hosts it does not want."""
+
+import re
+
+from probes.kit.services.talk import Heard, text
+
+MAX_PACKET = 4096
+
+
+def whole(raw: bytes) -> bool:
+    """Tell whether a whole first packet is there: 3 bytes of length (little-endian), number 0, then so many bytes."""
+    return (
+        len(raw) > 4
+        and raw[3] == 0
+        and 4 <= (size := int.from_bytes(raw[:3], "little")) <= MAX_PACKET
+        and len(raw) >= 4 + size
+    )
+
+
+def read(raw: bytes) -> Heard | None:
+    """Read the first packet."""
+    if not whole(raw):
+        return None
+    if raw[4] == 0xFF:
+        message = text(raw[7:])
+        if not re.search(r"mysql|mariadb|host|connect", message, re.IGNORECASE):
+            return None
+        return Heard("mysql", {"refusal": message}, (("mysql.error", message),))
+    if raw[4] != 10 or b"\0" not in raw[5:]:
+        return None
+    version = text(raw[5:].split(b"\0", 1)[0])
+    if not re.match(r"\d", version):
+        return None
+    # MariaDB puts 5.5.5- before its own version, for old clients' sake.
+    mariadb = re.match(r"(?:5\.5\.5-)?(\d[\d.]*)-MariaDB", version)
+    plain = re.match(r"\d[\d.]*", version)
+    number = mariadb[1] if mariadb else plain[0] if plain else ""
+    vendor, product, cpe = ("MariaDB", "MariaDB", "mariadb:mariadb") if mariadb else ("Oracle", "MySQL", "oracle:mysql")
+    facts = {
+        "service.vendor": vendor,
+        "service.product": product,
+        "service.version": number,
+        "service.cpe23": f"cpe:/a:{cpe}:{number}",
+        "banner": version,
+    }
+    return Heard("mysql", facts, (("mysql.banners", version),))
