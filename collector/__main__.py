@@ -1,0 +1,57 @@
+"""`python -P -m collector init|run`: the collector's own door, for service managers and containers."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from wire.errors import EdusecError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments ask; 0 when it went well, 2 for what an operator has to mend."""
+    parser = argparse.ArgumentParser(prog="python -P -m collector", description="The edusec collector.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="make a data folder: configuration, CA, keys, database, administrator")
+    init.add_argument("--listen", action="append", default=[], metavar="ADDRESS:PORT")
+    init.add_argument("--name", action="append", default=[], metavar="HOST", help="name or address others use")
+    init.add_argument("--no-responder", action="store_true", help="without the far end of bandwidth tests")
+    init.add_argument("--lang", choices=("zh", "en"), default="zh")
+    run = commands.add_parser("run", help="serve until SIGTERM or SIGINT")
+    run.add_argument("--check", action="store_true", help="only read the configuration and say what is wrong with it")
+    for command in (init, run):
+        command.add_argument("--data", type=Path, required=True, metavar="DIR")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "init":
+            _init(given)
+        else:
+            _run(given)
+    except EdusecError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _init(given: argparse.Namespace) -> None:
+    from collector import setup
+
+    made = setup.init(given.data, given.listen, given.name, responder=not given.no_responder, lang=given.lang)
+    print(setup.summary(made)(made.config.lang))
+
+
+def _run(given: argparse.Namespace) -> None:
+    from collector import config
+
+    loaded = config.load(given.data)
+    if given.check:
+        print(f"{given.data / config.CONFIG_NAME}: fine")
+        return
+    from collector import server
+
+    server.run(loaded)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Agents: the CA, enrolment, reports, and what people do with agents."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.enums import MediaType
+from litestar.params import Parameter
+
+from collector import ingest
+from collector.api import answers
+from collector.api.auth import Throttled, agent_only, failed, person
+from collector.api.bodies import read_message, read_report
+from collector.api.context import RETRY_SECONDS, context_of
+from collector.errors import Busy, Forbidden, Unauthorised
+from collector.registry import agents
+from collector.registry.agents import AgentIdentity
+from collector.registry.people import Person, Role
+from wire.codec import encode
+from wire.types import Answer, EnrolmentRequest
+
+AgentRequest = Request[AgentIdentity, Any, Any]
+PersonRequest = Request[Person, Any, Any]
+TOKEN_PREFIX = "edt1"  # noqa: S105 (public part of every enrolment token)
+
+AgentId = Annotated[str, Parameter(description="Id of an agent, as the list of agents gives it.", max_length=64)]
+
+
+@get("/api/v1/ca", media_type="application/x-pem-file", operation_id="getCa", tags=["enrolment"], sync_to_thread=False)
+def read_ca(request: Request[Any, Any, Any]) -> bytes:
+    """Give the CA certificate, PEM. Its SHA-256 (of the DER form) is part of every enrolment token."""
+    return context_of(request).ca_pem
+
+
+@post("/api/v1/enrol", status_code=200, operation_id="enrol", tags=["enrolment"])
+async def enrol(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Spend a one-time token for a credential of the agent's own."""
+    context = context_of(request)
+    wanted = await read_message(request, context, EnrolmentRequest)
+    if wait := context.failures.wait(wanted.token):
+        raise Throttled(wait)
+    try:
+        enrolment = await context.agents.run(agents.enrol, context.core, wanted, context.clock())
+    except Unauthorised as refused:
+        raise failed(request, str(refused), wanted.token) from None
+    return _json(encode(enrolment))
+
+
+@post("/api/v1/reports", status_code=200, guards=[agent_only], operation_id="report", tags=["reports"])
+async def report(request: AgentRequest) -> Response[bytes]:
+    """Take a report; the answer is sent after the commit."""
+    context, agent = context_of(request), request.user
+    message = await read_report(request, context)
+    started = time.perf_counter()
+    if message.agent != agent.id:
+        raise Forbidden("the report names another agent than the credential's")
+    future = ingest.submit(context.core, agent, message, context.clock())
+    try:
+        async with asyncio.timeout(context.limits.answer_seconds):
+            # Shielded: whoever gives up waiting must not cancel what the writer is about to commit.
+            answer = await asyncio.shield(asyncio.wrap_future(future))
+    except TimeoutError:
+        raise Busy("the store did not commit in time", RETRY_SECONDS) from None
+    context.metrics.answered(duplicate=answer.duplicate, seconds=time.perf_counter() - started)
+    return _json(await context.agents.run(encode, answer) if _large(answer) else encode(answer))
+
+
+@post(
+    "/api/v1/enrolment-tokens",
+    guards=[person(Role.OPERATOR)],
+    operation_id="createEnrolmentToken",
+    tags=["enrolment"],
+)
+async def create_token(request: PersonRequest, data: answers.TokenRequest) -> answers.EnrolmentToken:
+    """Make a one-time enrolment token for a unit."""
+    context = context_of(request)
+    made = await context.people.run(agents.create_token, context.core, request.user, data.unit, data.ttl_seconds)
+    return answers.EnrolmentToken(
+        token=f"{TOKEN_PREFIX}.{made.secret}.{context.ca_digest}",
+        unit=made.unit,
+        unit_name=made.unit_name,
+        expires=made.expires,
+    )
+
+
+@get("/api/v1/agents", guards=[person(Role.VIEWER)], operation_id="listAgents", tags=["agents"])
+async def list_agents(request: PersonRequest) -> answers.Agents:
+    """List the agents of the person's units, each with the last run of its tasks."""
+    context = context_of(request)
+    return answers.Agents(items=await context.people.run(agents.list_agents, context.core, request.user))
+
+
+@post(
+    "/api/v1/agents/{agent_id:str}/revoke",
+    status_code=204,
+    guards=[person(Role.ADMIN)],
+    operation_id="revokeAgent",
+    tags=["agents"],
+)
+async def revoke(request: PersonRequest, agent_id: AgentId) -> None:
+    """End an agent's credential; what it reported stays."""
+    context = context_of(request)
+    await context.people.run(agents.revoke, context.core, request.user, agent_id)
+
+
+ROUTES = [read_ca, enrol, report, create_token, list_agents, revoke]
+
+
+def _large(answer: Answer) -> bool:
+    return answer.policy is not None and len(answer.policy.whitelist) > 100
+
+
+def _json(content: bytes) -> Response[bytes]:
+    return Response(content, media_type=MediaType.JSON)

@@ -1,0 +1,88 @@
+"""Request bodies: bounded in size and time while they arrive, before anything reads their meaning."""
+
+import asyncio
+from typing import Any, TypeVar
+
+from litestar import Request
+
+from collector.api.context import RETRY_SECONDS, Context
+from collector.errors import Busy, CollectorError
+from wire.codec import decode, decompress
+from wire.errors import TooLarge
+from wire.types import MAX_REPORT_BYTES, Report
+
+T = TypeVar("T")
+
+MAX_IMPORT_BYTES = 8 << 20
+MAX_MESSAGE_BYTES = 64 << 10
+SMALL_BYTES = 16 << 10
+"""Compressed reports up to this size are read in the event loop; larger ones in a thread."""
+
+
+class WrongType(CollectorError):
+    """The body is not of a type that this address takes."""
+
+
+class TooSlow(CollectorError):
+    """The body did not arrive within its time."""
+
+
+class ClientGone(CollectorError):
+    """Who asked went away before the request was complete; nobody reads this."""
+
+
+async def read_body(request: Request[Any, Any, Any], context: Context, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes within `body_seconds`; raises TooLarge, TooSlow, ClientGone or Busy."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced) > limit:
+        raise TooLarge("request body", limit)
+    pieces, size = [], 0
+    try:
+        async with asyncio.timeout(context.limits.body_seconds) as timeout:
+            context.drain.enter(timeout)
+            try:
+                while True:
+                    event = await request.receive()
+                    if event["type"] != "http.request":
+                        raise ClientGone("the client went away")
+                    piece = event["body"]
+                    size += len(piece)
+                    if size > limit:
+                        raise TooLarge("request body", limit)
+                    pieces.append(piece)
+                    if not event.get("more_body", False):
+                        return b"".join(pieces)
+            finally:
+                context.drain.leave(timeout)
+    except TimeoutError:
+        if context.drain.closing:
+            raise Busy("the collector is closing", RETRY_SECONDS) from None
+        raise TooSlow(f"the request did not arrive within {context.limits.body_seconds:.0f} s") from None
+
+
+def require_type(request: Request[Any, Any, Any], allowed: tuple[str, ...]) -> None:
+    """Hold the content type against those allowed, parameters aside; raises WrongType."""
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found not in allowed:
+        raise WrongType(f"content-type {found[:64]!r} is not taken here; send {' or '.join(allowed)}")
+
+
+async def read_report(request: Request[Any, Any, Any], context: Context) -> Report:
+    """Read a compressed report; raises what `read_body` and the codec raise."""
+    require_type(request, ("application/json",))
+    if request.headers.get("content-encoding", "").strip().lower() != "gzip":
+        raise WrongType("a report is compressed; send Content-Encoding: gzip")
+    packed = await read_body(request, context, MAX_REPORT_BYTES)
+    if len(packed) <= SMALL_BYTES:
+        return _unpack(packed)
+    return await context.agents.run(_unpack, packed)
+
+
+async def read_message(request: Request[Any, Any, Any], context: Context, kind: type[T]) -> T:
+    """Read a small message of the wire's own form."""
+    require_type(request, ("application/json",))
+    return decode(kind, await read_body(request, context, MAX_MESSAGE_BYTES), MAX_MESSAGE_BYTES)
+
+
+def _unpack(packed: bytes) -> Report:
+    return decode(Report, decompress(packed))

@@ -1,0 +1,105 @@
+"""What every handler of the HTTP interface works with, and the bounds of how much work waits at once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar, cast
+
+from litestar.connection import ASGIConnection
+
+from collector.api.failures import Failures
+from collector.config import Limits
+from collector.core import Core
+from collector.discovery import Endpoint
+from collector.errors import Busy
+from collector.journal import Once
+from collector.metrics import Metrics
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+STATE_KEY = "edusec"
+RETRY_SECONDS = 5.0
+DRAIN_SECONDS = 1.0
+"""For how long a request may still arrive once the collector is closing."""
+
+
+class Pool:
+    """A few threads for calls that block, and a bound on how many calls wait for them."""
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        """Start no thread before the first call."""
+        self._name, self._waiting = name, waiting
+        self._inside = 0
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call in a thread; raises Busy at once when too many wait."""
+        if self._inside >= self._waiting:
+            raise Busy(f"{self._waiting} requests of {self._name} are waiting already", RETRY_SECONDS)
+        self._inside += 1
+        future = self._threads.submit(call, *args, **kwargs)
+        future.add_done_callback(lambda _: self._out())
+        # Shielded: a request that is given up must not cancel what a thread has begun.
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def close(self) -> None:
+        """Let the calls that run finish, forget those that wait."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _out(self) -> None:
+        self._inside -= 1
+
+
+class Drain:
+    """Tells requests that are still arriving that the collector is closing."""
+
+    def __init__(self) -> None:
+        """Start open."""
+        self.closing = False
+        self._arriving: set[asyncio.Timeout] = set()
+
+    def enter(self, timeout: asyncio.Timeout) -> None:
+        """Note a request that is arriving under a timeout."""
+        self._arriving.add(timeout)
+
+    def leave(self, timeout: asyncio.Timeout) -> None:
+        """Forget a request that has arrived or was given up."""
+        self._arriving.discard(timeout)
+
+    def close(self) -> None:
+        """Shorten the time of all that is arriving."""
+        self.closing = True
+        soon = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        for timeout in self._arriving:
+            timeout.reschedule(min(timeout.when() or soon, soon))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The running collector as the handlers see it."""
+
+    core: Core
+    limits: Limits
+    ca_pem: bytes
+    ca_digest: str
+    scrape_token: str
+    metrics: Metrics
+    clock: Callable[[], float]
+    self_target: Callable[[], Endpoint]
+    once: Once = field(default_factory=Once)
+    failures: Failures = field(default_factory=Failures)
+    drain: Drain = field(default_factory=Drain)
+    agents: Pool = field(default_factory=lambda: Pool("agents", 4, 256))
+    people: Pool = field(default_factory=lambda: Pool("people", 4, 64))
+
+    def close(self) -> None:
+        """End the threads."""
+        self.agents.close()
+        self.people.close()
+
+
+def context_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Context:
+    """Give the context of the application that serves a connection."""
+    return cast(Context, connection.app.state[STATE_KEY])

@@ -1,0 +1,69 @@
+"""What was found: assets, sites, measurements."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.params import Parameter
+
+from collector import measurements, views
+from collector.api import answers
+from collector.api.auth import person
+from collector.api.context import context_of
+from collector.api.registry import UnitCode
+from collector.errors import BadInput
+from collector.inventory import assets, sites
+from collector.registry.people import Person, Role
+
+PersonRequest = Request[Person, Any, Any]
+
+
+@get("/api/v1/assets", guards=[person(Role.VIEWER)], operation_id="listAssets", tags=["inventory"])
+async def list_assets(
+    request: PersonRequest,
+    under: UnitCode = None,
+    q: Annotated[str, Parameter(max_length=256, description="Words to look for in names, addresses, MACs.")] = "",
+    limit: Annotated[int, Parameter(ge=1, le=500, description="Most assets in one answer.")] = 100,
+    cursor: Annotated[str | None, Parameter(max_length=512, description="Where the page before ended.")] = None,
+) -> views.AssetPage:
+    """List assets with their services, a page at a time."""
+    context = context_of(request)
+    return await context.people.run(assets.list_assets, context.core, request.user, under, q, limit, cursor)
+
+
+@get("/api/v1/assets/{asset_id:str}", guards=[person(Role.VIEWER)], operation_id="getAsset", tags=["inventory"])
+async def show_asset(
+    request: PersonRequest, asset_id: Annotated[str, Parameter(max_length=64, description="Id of an asset.")]
+) -> views.AssetDetail:
+    """Give one asset with its history and the evidence of its identity."""
+    context = context_of(request)
+    return await context.people.run(assets.show_asset, context.core, request.user, asset_id)
+
+
+@get("/api/v1/sites", guards=[person(Role.VIEWER)], operation_id="listSites", tags=["inventory"])
+async def list_sites(request: PersonRequest, under: UnitCode = None) -> answers.Sites:
+    """List sites and how each answers over IPv4 and IPv6."""
+    context = context_of(request)
+    return answers.Sites(items=await context.people.run(sites.list_sites, context.core, request.user, under))
+
+
+@get("/api/v1/measurements", guards=[person(Role.VIEWER)], operation_id="listMeasurements", tags=["inventory"])
+async def list_measurements(
+    request: PersonRequest,
+    unit: UnitCode = None,
+    probe: Annotated[str, Parameter(max_length=64, description="Only samples of this probe.")] = "",
+    since: Annotated[datetime | None, Parameter(description="Only samples from then on (ISO 8601 with Z).")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=10_000, description="Most samples in one answer.")] = 1000,
+) -> answers.Measurements:
+    """List samples, newest first."""
+    context = context_of(request)
+    if since is not None and since.tzinfo is None:
+        raise BadInput("since: must say its offset from UTC, such as 2026-01-31T08:00:00Z")
+    start = 0.0 if since is None else since.timestamp()
+    found = await context.people.run(
+        measurements.list_measurements, context.core, request.user, unit, probe, start, limit
+    )
+    return answers.Measurements(items=found)
+
+
+ROUTES = [list_assets, show_asset, list_sites, list_measurements]

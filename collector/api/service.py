@@ -1,0 +1,60 @@
+"""What machines ask: Prometheus, its service discovery, health checks, and the description of all this."""
+
+import json
+from typing import Annotated, Any
+
+from litestar import Request, Response, get
+from litestar.enums import MediaType
+from litestar.params import Parameter
+
+from collector.api import answers
+from collector.api.auth import scraper_only
+from collector.api.context import RETRY_SECONDS, context_of
+from collector.discovery import Role, targets
+from collector.errors import Busy
+from collector.registry import agents
+
+_DOCUMENT_KEY = "edusec_document"
+
+
+@get("/api/v1/sd", guards=[scraper_only], operation_id="serviceDiscovery", tags=["prometheus"])
+async def service_discovery(
+    request: Request[Any, Any, Any],
+    role: Annotated[Role | None, Parameter(description="Only agents, or only the collector.")] = None,
+) -> Response[list[dict[str, Any]]]:
+    """Give what Prometheus can scrape: always the full list, `[]` when it is empty."""
+    context = context_of(request)
+    known = await context.people.run(agents.scrape_targets, context.core)
+    return Response(targets(known, context.self_target(), role), media_type=MediaType.JSON)
+
+
+@get("/metrics", guards=[scraper_only], operation_id="metrics", tags=["prometheus"], media_type=MediaType.TEXT)
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Give the collector's own metrics in the format that the scraper accepts."""
+    context = context_of(request)
+    content, kind = await context.people.run(context.metrics.exposition, request.headers.get("accept", ""))
+    return Response(content, media_type=kind)
+
+
+@get("/healthz", operation_id="health", tags=["prometheus"])
+async def health(request: Request[Any, Any, Any]) -> answers.Health:
+    """Say `ok` once the store takes writes."""
+    context = context_of(request)
+    if context.drain.closing or not await context.agents.run(context.core.healthy):
+        raise Busy("the store does not take writes", RETRY_SECONDS)
+    return answers.Health(status="ok")
+
+
+@get("/schema/openapi.json", include_in_schema=False, sync_to_thread=False)
+def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Describe the interface."""
+    # Made at the first request: it costs a moment that a start need not pay.
+    state = request.app.state
+    if _DOCUMENT_KEY not in state:
+        from collector.api.document import document
+
+        state[_DOCUMENT_KEY] = json.dumps(document(), ensure_ascii=False).encode()
+    return Response(state[_DOCUMENT_KEY], media_type=MediaType.JSON)
+
+
+ROUTES = [service_discovery, metrics, health, openapi]

@@ -1,0 +1,385 @@
+"""The far end of bandwidth tests: a process of its own, so that bulk traffic does not disturb the taking of reports.
+
+`python -P -m collector.responder` reads its orders as one line of JSON on standard input (see `Orders`) with the
+listening sockets inherited, and ends with its parent. Protocol and tickets are in wire.bandwidth. One thread waits for
+requests on all connections together; each granted test runs in a thread of its own, in which the kernel does the work
+(sendfile from memory out, MSG_TRUNC in).
+"""
+
+import contextlib
+import ctypes
+import os
+import secrets
+import select
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from collector import journal
+from wire.bandwidth import (
+    HEADER_BYTES,
+    Direction,
+    Hello,
+    Reply,
+    Request,
+    Result,
+    TicketRefused,
+    check_ticket,
+    frame_length,
+    pack,
+    unpack,
+)
+from wire.codec import decode
+from wire.errors import WireError
+from wire.types import Code, Max, Range
+
+HANDSHAKE_SECONDS = 1.0
+"""Within this time a connection has shown a ticket or is closed."""
+SILENCE_SECONDS = 5.0
+"""A test in which nothing moves for this long is over."""
+GOODBYE_SECONDS = 3.0
+"""For how long what still comes is read away, so that closing does not reset the connection."""
+MAX_WAITING = 64
+"""Connections that have not shown a ticket; the oldest makes room for a new one."""
+MAX_AGENTS = 100_000
+PAYLOAD_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
+DAY_SECONDS = 86_400.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the parent decides: its own process id, the inherited sockets, the ticket secret in hex, and the caps."""
+
+    parent: int
+    sockets: Annotated[tuple[Code, ...], Max(64)]
+    secret: Code
+    seconds: Annotated[float, Range(0, 60)]
+    tests: Annotated[int, Range(1, 64)]
+    bytes_per_day: int
+    log_level: Code = "info"
+
+
+@dataclass(slots=True)
+class _Caller:
+    """A connection that has not shown a ticket yet."""
+
+    connection: socket.socket
+    address: str
+    nonce: str
+    deadline: float
+    received: bytes = b""
+
+
+class Slots:
+    """Who may test now: one test per agent, `tests` in all, and so many bytes per agent and day."""
+
+    def __init__(self, tests: int, bytes_per_day: int, clock: Callable[[], float] = time.time) -> None:
+        """Start with all slots free."""
+        self._tests, self._bytes_per_day, self._clock = tests, bytes_per_day, clock
+        self._running: set[str] = set()
+        self._used: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, agent: str, wanted: int) -> Reply:
+        """Grant a slot with at most `wanted` bytes, to be given back, or refuse with `busy` or `quota`."""
+        with self._lock:
+            if agent in self._running:
+                return Reply(False, code="busy", message="a test of this agent is running already")
+            if len(self._running) >= self._tests:
+                return Reply(False, code="busy", message=f"{self._tests} tests are running, try again later")
+            left = self._bytes_per_day - self._used_today(agent) if self._bytes_per_day else wanted
+            if left <= 0:
+                return Reply(False, code="quota", message=f"{self._bytes_per_day} bytes were moved today already")
+            self._running.add(agent)
+            return Reply(True, bytes=min(wanted, left))
+
+    def give_back(self, agent: str, moved: int) -> None:
+        """End a test that moved so many bytes."""
+        with self._lock:
+            self._running.discard(agent)
+            self._used[agent] = (self._today(), self._used_today(agent) + moved)
+            self._used.move_to_end(agent)
+            while len(self._used) > MAX_AGENTS:
+                self._used.popitem(last=False)
+
+    def _today(self) -> int:
+        return int(self._clock() // DAY_SECONDS)
+
+    def _used_today(self, agent: str) -> int:
+        day, used = self._used.get(agent, (0, 0))
+        return used if day == self._today() else 0
+
+
+class Responder:
+    """Answers on inherited listening sockets until `stop` is set."""
+
+    def __init__(
+        self, listening: Sequence[socket.socket], orders: Orders, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Take over listening sockets; they are closed at the end of `serve`."""
+        self._orders, self._clock = orders, clock
+        self._secret = bytes.fromhex(orders.secret)
+        self._slots = Slots(orders.tests, orders.bytes_per_day, clock)
+        self._once = journal.Once()
+        self._listening = list(listening)
+        self._callers: OrderedDict[socket.socket, _Caller] = OrderedDict()
+        self._leaving = threading.BoundedSemaphore(orders.tests * 4)
+        self._payload = _payload()
+        self.stop = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def halt(self) -> None:
+        """Make `serve` return soon; safe to call from a signal handler."""
+        self.stop.set()
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"x")
+
+    def serve(self) -> None:
+        """Wait for requests on all connections together, and start the tests that are granted."""
+        try:
+            self._selector.register(self._wake_read, selectors.EVENT_READ)
+            for door in self._listening:
+                door.setblocking(False)
+                self._selector.register(door, selectors.EVENT_READ)
+            while not self.stop.is_set():
+                for key, _ in self._selector.select(self._patience()):
+                    if not isinstance(key.fileobj, socket.socket):
+                        continue
+                    if key.fileobj in self._listening:
+                        self._accept(key.fileobj)
+                    elif key.fileobj in self._callers:  # else dropped a moment ago, to make room
+                        self._hear(self._callers[key.fileobj])
+                self._drop_late()
+        finally:
+            for caller in list(self._callers.values()):
+                self._drop(caller)
+            self._selector.close()
+            for door in self._listening:
+                door.close()
+            for handle in (self._wake_read, self._wake_write, self._payload):
+                os.close(handle)
+
+    def _patience(self) -> float | None:
+        if not self._callers:
+            return None
+        return max(0.0, next(iter(self._callers.values())).deadline - time.monotonic())
+
+    def _accept(self, door: socket.socket) -> None:
+        try:
+            connection, peer = door.accept()
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                self._once.warning("responder_accept", "accept", problem=error.strerror)
+                self.stop.wait(0.1)
+            return
+        connection.setblocking(False)
+        caller = _Caller(connection, peer[0], secrets.token_hex(16), time.monotonic() + HANDSHAKE_SECONDS)
+        while len(self._callers) >= MAX_WAITING:
+            self._drop(next(iter(self._callers.values())))
+        self._callers[connection] = caller
+        self._selector.register(connection, selectors.EVENT_READ)
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.send(pack(Hello(caller.nonce)))  # a fresh connection always has room for it
+        except OSError:
+            self._drop(caller)
+
+    def _hear(self, caller: _Caller) -> None:
+        try:
+            # Not a byte past the request: what follows belongs to the test.
+            wanted = HEADER_BYTES - len(caller.received)
+            if wanted <= 0:
+                wanted = HEADER_BYTES + frame_length(caller.received[:HEADER_BYTES]) - len(caller.received)
+            heard = caller.connection.recv(wanted)
+            caller.received += heard
+            if not heard:
+                self._drop(caller)
+                return
+            if len(caller.received) < HEADER_BYTES:
+                return
+            length = frame_length(caller.received[:HEADER_BYTES])
+            if len(caller.received) == HEADER_BYTES + length:
+                self._grant(caller, unpack(Request, caller.received[HEADER_BYTES:]))
+        except BlockingIOError:
+            return
+        except TicketRefused as refused:
+            self._refuse(caller, Reply(False, code=refused.code, message=str(refused)))
+        except WireError as fault:
+            self._refuse(caller, Reply(False, code="ticket", message=str(fault)[:1024]))
+        except OSError:
+            self._drop(caller)
+
+    def _grant(self, caller: _Caller, request: Request) -> None:
+        claims = check_ticket(self._secret, caller.nonce, request, self._clock())
+        reply = self._slots.take(claims.agent, min(request.bytes, claims.max_bytes))
+        if not reply.accepted:
+            self._refuse(caller, reply)
+            return
+        reply = Reply(True, reply.bytes, min(request.seconds, self._orders.seconds))
+        self._selector.unregister(caller.connection)
+        del self._callers[caller.connection]
+        # The test's own handle: this responder may be over while a test still ends.
+        payload = os.dup(self._payload)
+        threading.Thread(
+            target=self._run, args=(caller.connection, claims.agent, request, reply, payload), daemon=True
+        ).start()
+
+    def _refuse(self, caller: _Caller, reply: Reply) -> None:
+        self._once.warning("bandwidth_refused", caller.address, code=reply.code, message=reply.message)
+        with contextlib.suppress(OSError):
+            caller.connection.send(pack(reply))
+            caller.connection.shutdown(socket.SHUT_WR)
+        self._drop(caller)
+
+    def _drop(self, caller: _Caller) -> None:
+        self._callers.pop(caller.connection, None)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(caller.connection)
+        caller.connection.close()
+
+    def _drop_late(self) -> None:
+        now = time.monotonic()
+        while self._callers and (caller := next(iter(self._callers.values()))).deadline <= now:
+            self._drop(caller)
+
+    def _run(self, connection: socket.socket, agent: str, request: Request, reply: Reply, payload: int) -> None:
+        moved = 0
+        seconds = 0.0
+        with contextlib.closing(connection):
+            try:
+                connection.send(pack(reply))
+                start = time.monotonic()
+                if request.direction is Direction.DOWNLOAD:
+                    moved = _send(connection, payload, reply)
+                    _quietly(connection.shutdown, socket.SHUT_WR)
+                else:
+                    result = _receive(connection, request, reply)
+                    moved = result.bytes
+                    connection.settimeout(GOODBYE_SECONDS)
+                    _quietly(connection.sendall, pack(result))
+                    _quietly(connection.shutdown, socket.SHUT_WR)
+                seconds = time.monotonic() - start
+            except OSError as error:
+                self._once.warning("bandwidth_broken", agent, problem=error.strerror or type(error).__name__)
+            finally:
+                os.close(payload)
+                # Before the goodbye: the agent's next test may be on its way when it has seen the end of this one.
+                self._slots.give_back(agent, moved)
+            journal.info(
+                "bandwidth_test", agent=agent, direction=request.direction.value, bytes=moved, seconds=f"{seconds:.3f}"
+            )
+            if self._leaving.acquire(blocking=False):
+                try:
+                    _discard(connection)
+                finally:
+                    self._leaving.release()
+
+
+def _send(connection: socket.socket, payload: int, reply: Reply) -> int:
+    """Send until a limit; give the bytes that the kernel took. Raises OSError when the agent goes away."""
+    end = time.monotonic() + reply.seconds
+    sent = offset = 0
+    waiter = select.poll()
+    waiter.register(connection, select.POLLOUT)
+    while sent < reply.bytes:
+        patience = min(end - time.monotonic(), SILENCE_SECONDS)
+        if patience <= 0 or not waiter.poll(patience * 1000):
+            break
+        with contextlib.suppress(BlockingIOError):
+            count = min(CHUNK_BYTES, reply.bytes - sent, PAYLOAD_BYTES - offset)
+            done = os.sendfile(connection.fileno(), payload, offset, count)
+            sent += done
+            offset = (offset + done) % PAYLOAD_BYTES
+    return sent
+
+
+def _receive(connection: socket.socket, request: Request, reply: Reply) -> Result:
+    """Take what comes until a limit or its end; the kernel counts and throws away. Raises OSError on a reset."""
+    room = bytearray(CHUNK_BYTES)  # MSG_TRUNC writes nothing into it, so its pages are never touched
+    waiter = select.poll()
+    waiter.register(connection, select.POLLIN)
+    started = time.monotonic()
+    end = started + reply.seconds
+    cpu = time.thread_time()
+    first = last = steady_from = 0.0
+    total = before_steady = 0
+    while total < reply.bytes:
+        patience = min(end - time.monotonic(), SILENCE_SECONDS)
+        if patience <= 0 or not waiter.poll(patience * 1000):
+            break
+        try:
+            count = connection.recv_into(room, min(CHUNK_BYTES, reply.bytes - total), socket.MSG_TRUNC)
+        except BlockingIOError:
+            continue
+        if not count:
+            break
+        last = time.monotonic()
+        first = first or last
+        total += count
+        if not steady_from and last - first >= request.skip:
+            # Counted from the end of this piece: what lies before it is start-up.
+            steady_from, before_steady = last, total
+    steady = steady_from > 0 and last > steady_from
+    return Result(
+        bytes=total,
+        seconds=last - first,
+        steady_bytes=total - before_steady if steady else 0,
+        steady_seconds=last - steady_from if steady else 0.0,
+        cpu_seconds=min(time.thread_time() - cpu, 60.0),
+    )
+
+
+def _discard(connection: socket.socket) -> None:
+    end = time.monotonic() + GOODBYE_SECONDS
+    room = bytearray(CHUNK_BYTES)
+    with contextlib.suppress(OSError):
+        while (left := end - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not connection.recv_into(room, CHUNK_BYTES, socket.MSG_TRUNC):
+                return
+
+
+def _quietly(act: Callable[..., object], *values: object) -> None:
+    with contextlib.suppress(OSError):
+        act(*values)
+
+
+def _payload() -> int:
+    handle = os.memfd_create("edusec-bandwidth", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(handle), "wb") as file:
+        file.write(secrets.token_bytes(PAYLOAD_BYTES))
+    return handle
+
+
+def _end_with(parent: int) -> None:
+    """Ask the kernel for SIGTERM when the parent ends; it may have ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit("the collector that started this responder is gone")
+
+
+def main() -> None:
+    """Run as the child of a collector."""
+    orders = decode(Orders, sys.stdin.buffer.readline(65_536), 65_536)
+    _end_with(orders.parent)
+    journal.set_up(orders.log_level)
+    listening = [socket.socket(fileno=int(number)) for number in orders.sockets]
+    responder = Responder(listening, orders)
+    # SIGINT reaches the whole foreground group; the collector decides when this ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: responder.halt())
+    responder.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""Makes a collector's data folder: configuration, CA, server certificate, secrets, database, first administrator."""
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from collector import tls
+from collector.config import (
+    CONFIG_NAME,
+    DEFAULT_PORT,
+    DEFAULT_RESPONDER_PORT,
+    Config,
+    ConfigFault,
+    load,
+    parse_endpoint,
+)
+from collector.core import Core, open_core
+from collector.errors import Conflict
+from collector.lock import DataLock
+from collector.registry import people
+from wire.errors import EdusecError
+from wire.text import Text
+
+OPERATOR_NAME = "operator.toml"
+SCRAPE_TOKEN_NAME = "scrape.token"  # noqa: S105 (a file name)
+TICKET_SECRET_NAME = "tickets.key"  # noqa: S105 (a file name)
+CA_KEY_NAME = "ca.key"
+SCRAPE_PREFIX = "eds1."
+
+_TEMPLATE = """\
+# The edusec collector. Unknown keys are errors; docs/operations.md explains every key.
+# Check a change with: edusec collector run --data {data} --check
+
+# Where agents, people and Prometheus connect (TLS). One port for all addresses.
+listen = [{listen}]
+
+# Host names and addresses by which others reach this collector; the server certificate is made for them.
+names = [{names}]
+
+# report_interval = 300          # seconds between reports of an agent
+# log_level = "info"             # debug, info, warning, error
+lang = "{lang}"                      # zh, en: what the collector itself prints
+# rule_packs = []                # folders with rules of your own
+# targets = []                   # domains whose reachability every agent checks
+
+[responder]
+# The far end of bandwidth tests.
+enabled = {responder}
+listen = [{responder_listen}]
+"""
+
+
+class SetupFault(EdusecError):
+    """The data folder cannot be made or used; the text names the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What `init` found or made; `created` names the files of this run."""
+
+    config: Config
+    operator: Path
+    scrape_token: Path
+    created: tuple[Path, ...]
+    digest: str
+
+
+def init(
+    data: Path, listen: Sequence[str] = (), names: Sequence[str] = (), *, responder: bool = True, lang: str = "zh"
+) -> Made:
+    """Make a data folder, or complete one; keys, certificates and secrets that exist are kept.
+
+    `listen` and `names` are for a new folder; later they are changed in collector.toml. Raises SetupFault, ConfigFault.
+    """
+    data = data.absolute()
+    _folder(data)
+    with DataLock(data):
+        created: list[Path] = []
+        if not (data / CONFIG_NAME).exists():
+            content = _configuration(data, listen, names, responder=responder, lang=lang)
+            tls.write_public(data / CONFIG_NAME, content.encode())
+            created.append(data / CONFIG_NAME)
+            config = load(data)
+        else:
+            config = load(data)
+            _same(config, listen, names)
+        created += ensure_keys(config)
+        operator = data / OPERATOR_NAME
+        if _first_person(config, operator):
+            created.append(operator)
+    return Made(config, operator, data / SCRAPE_TOKEN_NAME, tuple(created), tls.digest_of(config.ca))
+
+
+def ensure_keys(config: Config) -> list[Path]:
+    """Make the keys, certificates and secrets that are missing, renew what runs out, and give what was written."""
+    now = datetime.now(UTC)
+    made: list[Path] = []
+    if config.own_ca:
+        ca_key = config.data / CA_KEY_NAME
+        if not config.ca.exists() or not ca_key.exists():
+            if config.ca.exists():
+                raise SetupFault(
+                    f"{ca_key}: is missing while {config.ca} exists; restore it from a backup. "
+                    "Without it no certificate can be renewed, and agents trust only this CA"
+                )
+            tls.make_ca(config.ca, ca_key, now)
+            made += [config.ca, ca_key]
+        if tls.why_renew(config.certificate, config.key, config.ca, config.names, now):
+            tls.make_server_certificate(config.certificate, config.key, config.ca, ca_key, config.names, now)
+            made += [config.certificate, config.key]
+    fresh = {SCRAPE_TOKEN_NAME: SCRAPE_PREFIX + secrets.token_urlsafe(32), TICKET_SECRET_NAME: secrets.token_hex(32)}
+    for name, content in fresh.items():
+        path = config.data / name
+        if not path.exists():
+            tls.write_private(path, f"{content}\n".encode())
+            made.append(path)
+    return made
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret of one line that only its owner may read; raises SetupFault."""
+    try:
+        with path.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise SetupFault(f"{path}: others may read it; do: chmod 600 {path}")
+            text = file.read(4096).decode("ascii").strip()
+    except OSError as error:
+        raise SetupFault(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SetupFault(f"{path}: is not the secret that `edusec collector init` wrote") from None
+    if len(text) < 32:
+        raise SetupFault(f"{path}: is not the secret that `edusec collector init` wrote")
+    return text
+
+
+def base_url(config: Config, port: int | None = None) -> str:
+    """Give the URL by which others reach the collector."""
+    host = config.advertised
+    return f"https://{f'[{host}]' if ':' in host else host}:{config.listen[0].port if port is None else port}"
+
+
+def summary(made: Made) -> Text:
+    """Say what there is now and what to do next."""
+    data, url = made.config.data, base_url(made.config)
+    zh = [
+        f"采集器数据目录：{data}",
+        f"地址：{url}",
+        f"CA 证书指纹 (SHA-256)：{made.digest}",
+        f"管理员配置：{made.operator}（含令牌，仅本人可读）",
+        f"Prometheus 抓取令牌：{made.scrape_token}",
+        "下一步：",
+    ]
+    en = [
+        f"Data folder of the collector: {data}",
+        f"Address: {url}",
+        f"Digest of the CA certificate (SHA-256): {made.digest}",
+        f"Administrator's profile: {made.operator} (holds a token, readable by you only)",
+        f"Token for Prometheus: {made.scrape_token}",
+        "Next:",
+    ]
+    steps = [
+        f"edusec collector run --data {data}",
+        f"export EDUSEC_OPERATOR={made.operator}",
+        "edusec unit import units.csv",
+        "edusec agent token --unit <code>",
+    ]
+    steps = [f"  {step}" for step in steps]
+    return Text("\n".join(zh + steps), "\n".join(en + steps))
+
+
+def _folder(data: Path) -> None:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        there = sorted(path.name for path in data.iterdir())
+    except OSError as error:
+        raise SetupFault(f"{data}: cannot be made or read: {error.strerror}") from None
+    if there and CONFIG_NAME not in there and there != [DataLock.NAME]:
+        raise SetupFault(
+            f"{data}: holds other files ({', '.join(there[:3])}{', ...' if len(there) > 3 else ''}); "
+            "give a new or an empty folder"
+        )
+
+
+def _configuration(data: Path, listen: Sequence[str], names: Sequence[str], *, responder: bool, lang: str) -> str:
+    problems = [f"--name: {why}" for name in names if (why := tls.check_name(name))]
+    endpoints = []
+    for text in listen or (f"0.0.0.0:{DEFAULT_PORT}", f"[::]:{DEFAULT_PORT}"):
+        try:
+            endpoints.append(parse_endpoint(text))
+        except ValueError as error:
+            problems.append(f"--listen: {error}")
+    if len({endpoint.port for endpoint in endpoints}) > 1:
+        problems.append("--listen: use the same port on every address")
+    if problems:
+        raise ConfigFault(tuple(problems))
+    port = endpoints[0].port
+    # Beside the main port, so that two collectors on one machine do not meet; 0 stays "any".
+    beside = 0 if port == 0 else DEFAULT_RESPONDER_PORT if port == DEFAULT_PORT else (port % 65535) + 1
+    return _TEMPLATE.format(
+        data=data,
+        lang=lang,
+        listen=_toml_list(str(endpoint) for endpoint in endpoints),
+        names=_toml_list(names),
+        responder=str(responder).lower(),
+        responder_listen=_toml_list(str(type(endpoint)(endpoint.host, beside)) for endpoint in endpoints),
+    )
+
+
+def _toml_list(texts: Iterable[str]) -> str:
+    return ", ".join(f'"{text}"' for text in texts)
+
+
+def _same(config: Config, listen: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse to pass over what was asked for: the configuration of an existing folder is the operator's own."""
+    file = config.data / CONFIG_NAME
+    problems = []
+    if listen and {str(parse_endpoint(text)) for text in listen} != {str(endpoint) for endpoint in config.listen}:
+        told = ", ".join(map(str, config.listen))
+        problems.append(f"{file}: listen: says {told}; change it there, not with --listen")
+    if names and set(names) != set(config.names):
+        problems.append(f"{file}: names: says {', '.join(config.names) or 'none'}; change it there, not with --name")
+    if problems:
+        raise ConfigFault(tuple(problems))
+
+
+def _first_person(config: Config, operator: Path) -> bool:
+    """Make the database, and an administrator whose token only the operator profile holds, unless there is one."""
+    core = open_core(config.store, config.settings, config.rule_packs)
+    try:
+        if operator.exists():
+            return False
+        token = _add_admin(core)
+    finally:
+        core.close()
+    url = base_url(config)
+    content = f'# Operator profile of edusec; keep it secret.\nurl = "{url}"\nca = "{config.ca}"\ntoken = "{token}"\n'
+    tls.write_private(operator, content.encode())
+    return True
+
+
+def _add_admin(core: Core) -> str:
+    try:
+        return people.add_person(core, "admin", people.Role.ADMIN, None)
+    except Conflict:
+        # The profile was lost, or a run was cut off before it was written; who owns the folder may have another.
+        name = f"admin-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        return people.add_person(core, name, people.Role.ADMIN, None)
