@@ -1,1 +1,1 @@
-"""The daemon on a school's gateway: schedule, probe runner, spool, uplink. Small, closed, and it never loses a report."""
+"""The daemon on a school's gateway: schedule, probe runner, spool, uplink. Small, closed, and it loses no report."""

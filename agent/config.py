@@ -1,0 +1,298 @@
+"""The agent's configuration: one TOML file into frozen dataclasses, all faults at once as `file: key: what is allowed`.
+
+Durations are seconds, sizes are bytes, rates are connections and datagrams per second. Which options a task's probe
+takes is known to that probe only; `agent.check` looks at those in a process of its own, so that the daemon stays small.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from agent.errors import ConfigError
+from agent.job import Limits
+from agent.spool import MIN_BYTES
+from probes.kit.pacing import QuietHours
+from wire.types import Value
+
+MAX_CONFIG_BYTES = 1 << 20
+MAX_TASKS = 64
+MAX_OPTIONS = 64
+MAX_TEXT = 1024
+MAX_ITEMS = 1000
+MAX_NAME = 64
+SYSTEM_CONFIG = Path("/etc/edusec/agent.toml")
+SYSTEM_SCOPE = Path("/etc/edusec/scope.toml")
+SYSTEM_STATE = Path("/var/lib/edusec/agent")
+SHORTEST_INTERVAL = 1.0
+LONGEST_INTERVAL = 31_622_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and a port to listen on; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write it as the configuration does."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConfig:
+    """A probe to run every `interval` seconds, for `timeout` seconds at most (None: derived from the interval)."""
+
+    name: str
+    probe: str
+    interval: float
+    options: Mapping[str, Value] = field(default_factory=dict)
+    timeout: float | None = None
+
+
+DEFAULT_METRICS = Endpoint("127.0.0.1", 9917)
+DEFAULT_TASKS = (
+    TaskConfig("host_vitals", "host_vitals", 300),
+    TaskConfig("asset_whitelist", "asset_whitelist", 900),
+    TaskConfig("ipv6_reachability", "ipv6_reachability", 1800),
+    TaskConfig("open_ports", "open_ports", 3600),
+    TaskConfig("bandwidth", "bandwidth", 21_600),
+)
+"""What runs when neither the configuration nor the collector names tasks; the scope bounds all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings. `processes` probes run at a time; `report_interval` None means: as the collector says."""
+
+    file: str = ""
+    state: Path = SYSTEM_STATE
+    scope: Path = SYSTEM_SCOPE
+    metrics: Endpoint | None = DEFAULT_METRICS
+    metrics_url: str = ""
+    report_interval: float | None = None
+    processes: int = 1
+    spool_bytes: int = 64 << 20
+    limits: Limits = field(default_factory=Limits)
+    tasks: tuple[TaskConfig, ...] = ()
+
+
+def load(path: Path | None) -> Config:
+    """Read a configuration; None means the system's, which may be missing. Raises ConfigError with every fault."""
+    place = path or SYSTEM_CONFIG
+    try:
+        with place.open("rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError:
+        if path is None:
+            return Config()
+        raise ConfigError((f"{place}: there is no such file",)) from None
+    except OSError as error:
+        raise ConfigError((f"{place}: {error.strerror}",)) from None
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError((f"{place}: larger than {MAX_CONFIG_BYTES} bytes",))
+    try:
+        document = tomllib.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError((f"{place}: not TOML: {error}",)) from None
+    return _Reader(str(place)).config(document)
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read `127.0.0.1:9917` or `[::1]:9917`; raises ValueError saying what is allowed."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ip_address(host[1:-1] if bracketed else host)
+        if not colon or bracketed != (address.version == 6) or not (port.isascii() and port.isdigit()):
+            raise ValueError
+        number = int(port)
+        if number > 65535:
+            raise ValueError
+    except ValueError:
+        raise ValueError("an address and a port such as 127.0.0.1:9917 or [::1]:9917 is allowed") from None
+    return Endpoint(str(address), number)
+
+
+class _Reader:
+    """Takes the document apart and collects every fault on the way."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[str] = []
+
+    def config(self, document: Mapping[str, Any]) -> Config:
+        self.known("", document, ("agent", "spool", "limits", "task"))
+        agent = self.table(document, "agent")
+        spool = self.table(document, "spool")
+        limits = self.table(document, "limits")
+        self.known("agent.", agent, ("state", "scope", "metrics", "metrics_url", "report_interval", "processes"))
+        self.known("spool.", spool, ("max_bytes",))
+        self.known("limits.", limits, ("rate", "connections", "per_host", "memory", "quiet_hours"))
+        plain, bounds = Config(), Limits()
+        config = Config(
+            file=self.file,
+            state=self.path(agent, "agent.", "state", plain.state),
+            scope=self.path(agent, "agent.", "scope", plain.scope),
+            metrics=self.metrics(agent),
+            metrics_url=self.text(agent, "agent.", "metrics_url", "", 256),
+            report_interval=self.number(agent, "agent.", "report_interval", None, 1, 86_400),
+            processes=self.integer(agent, "agent.", "processes", plain.processes, 1, 16),
+            spool_bytes=self.integer(spool, "spool.", "max_bytes", plain.spool_bytes, MIN_BYTES, 1 << 40),
+            limits=Limits(
+                rate=self.number(limits, "limits.", "rate", bounds.rate, 0.1, 1e6) or bounds.rate,
+                connections=self.integer(limits, "limits.", "connections", bounds.connections, 1, 60_000),
+                per_host=self.integer(limits, "limits.", "per_host", bounds.per_host, 1, 60_000),
+                memory=self.integer(limits, "limits.", "memory", bounds.memory, 64 << 20, 1 << 40),
+                quiet_hours=self.quiet_hours(limits),
+            ),
+            tasks=self.tasks(document),
+        )
+        if self.problems:
+            raise ConfigError(tuple(self.problems))
+        return config
+
+    def fault(self, key: str, what: str) -> None:
+        self.problems.append(f"{self.file}: {key}: {what}")
+
+    def known(self, prefix: str, table: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+        for key in table:
+            if key not in allowed:
+                self.fault(f"{prefix}{key[:MAX_NAME]!s}", f"is not known; allowed are {', '.join(allowed)}")
+
+    def table(self, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        found = document.get(key, {})
+        if isinstance(found, dict):
+            return found
+        self.fault(key, f"must be a table, written as [{key}]")
+        return {}
+
+    def integer(self, table: Mapping[str, Any], prefix: str, key: str, default: int, low: int, high: int) -> int:
+        value = table.get(key, default)
+        if type(value) is int and low <= value <= high:
+            return value
+        self.fault(prefix + key, f"a whole number from {low} to {high} is allowed, not {_shown(value)}")
+        return default
+
+    def number(
+        self, table: Mapping[str, Any], prefix: str, key: str, default: float | None, low: float, high: float
+    ) -> float | None:
+        value = table.get(key, default)
+        if value is None or (type(value) in (int, float) and low <= value <= high):
+            return None if value is None else float(value)
+        self.fault(prefix + key, f"a number from {low:.15g} to {high:.15g} is allowed, not {_shown(value)}")
+        return default
+
+    def text(self, table: Mapping[str, Any], prefix: str, key: str, default: str, most: int) -> str:
+        value = table.get(key, default)
+        if isinstance(value, str) and len(value) <= most and (value.isprintable() or not value):
+            return value
+        self.fault(prefix + key, f"a text of at most {most} printable characters is allowed, not {_shown(value)}")
+        return default
+
+    def path(self, table: Mapping[str, Any], prefix: str, key: str, default: Path) -> Path:
+        value = table.get(key)
+        if value is None:
+            return default
+        if isinstance(value, str) and value.startswith("/") and "\0" not in value:
+            return Path(value)
+        self.fault(prefix + key, f"an absolute path such as {default} is allowed, not {_shown(value)}")
+        return default
+
+    def metrics(self, table: Mapping[str, Any]) -> Endpoint | None:
+        value = table.get("metrics", str(DEFAULT_METRICS))
+        if value == "off":
+            return None
+        try:
+            if not isinstance(value, str):
+                raise ValueError("an address and a port in quotes is allowed")
+            return parse_endpoint(value)
+        except ValueError as error:
+            self.fault("agent.metrics", f'{error}, or "off", not {_shown(value)}')
+            return None
+
+    def quiet_hours(self, table: Mapping[str, Any]) -> tuple[str, ...]:
+        value = table.get("quiet_hours", [])
+        if not isinstance(value, list) or len(value) > 16:
+            self.fault("limits.quiet_hours", 'a list of at most 16 spans such as ["07:30-12:00"] is allowed')
+            return ()
+        spans = []
+        for number, item in enumerate(value, start=1):
+            try:
+                if not isinstance(item, str):
+                    raise ValueError(f'{_shown(item)} is not a text such as "07:30-12:00"')
+                spans.append(str(QuietHours.parse(item)))
+            except ValueError as error:
+                self.fault(f"limits.quiet_hours: item {number}", str(error))
+        return tuple(spans)
+
+    def tasks(self, document: Mapping[str, Any]) -> tuple[TaskConfig, ...]:
+        listed = document.get("task", [])
+        if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+            self.fault("task", "must be written as [[task]] tables")
+            return ()
+        if len(listed) > MAX_TASKS:
+            self.fault("task", f"at most {MAX_TASKS} tasks are allowed, not {len(listed)}")
+            return ()
+        tasks = [self.task(number, item) for number, item in enumerate(listed, start=1)]
+        names = [task.name for task in tasks]
+        for number, name in enumerate(names, start=1):
+            if name and name in names[: number - 1]:
+                taken = names.index(name) + 1
+                self.fault(f"task {number}: name", f"{name!r} is taken by task {taken}; names are unique")
+        return tuple(tasks)
+
+    def task(self, number: int, table: Mapping[str, Any]) -> TaskConfig:
+        prefix = f"task {number}: "
+        self.known(prefix, table, ("name", "probe", "interval", "timeout", "options"))
+        for key in ("probe", "interval"):
+            if key not in table:
+                self.fault(prefix + key, "is missing")
+        probe = self.word(table, prefix, "probe", "")
+        options = table.get("options", {})
+        if not isinstance(options, dict) or len(options) > MAX_OPTIONS:
+            self.fault(f"{prefix}options", f"a table of at most {MAX_OPTIONS} options is allowed")
+            options = {}
+        return TaskConfig(
+            name=self.word(table, prefix, "name", probe),
+            probe=probe,
+            interval=self.number(table, prefix, "interval", 3600, SHORTEST_INTERVAL, LONGEST_INTERVAL) or 3600,
+            timeout=self.number(table, prefix, "timeout", None, 1, 86_400),
+            options={
+                str(key): self.option(f"{prefix}options.{key[:MAX_NAME]}", value) for key, value in options.items()
+            },
+        )
+
+    def word(self, table: Mapping[str, Any], prefix: str, key: str, default: str) -> str:
+        value = table.get(key, default)
+        if isinstance(value, str) and ((not value and key not in table) or is_word(value)):
+            return value
+        self.fault(prefix + key, f"1 to {MAX_NAME} letters, digits, '_', '-' and '.' are allowed, not {_shown(value)}")
+        return default
+
+    def option(self, key: str, value: object) -> Value:
+        if isinstance(value, bool) or (isinstance(value, int | float) and abs(value) <= 2**53):
+            return value
+        if isinstance(value, str) and len(value) <= MAX_TEXT:
+            return value
+        if isinstance(value, list) and len(value) <= MAX_ITEMS:
+            texts = tuple(item for item in value if isinstance(item, str) and len(item) <= MAX_TEXT)
+            if len(texts) == len(value):
+                return texts
+        allowed = f"a text (at most {MAX_TEXT} characters), a number, true, false or a list of texts is allowed"
+        self.fault(key, allowed)
+        return None
+
+
+def is_word(text: str) -> bool:
+    """Tell whether a text can name a task."""
+    allowed = all(char.isascii() and (char.isalnum() or char in "_-.") for char in text)
+    return allowed and 1 <= len(text) <= MAX_NAME and text[0] not in "-."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,439 @@
+"""What was observed and not yet acknowledged, on disk: SQLite, one row per section, fsynced, capped in bytes.
+
+A section is durable when `add` returns. Sections are sealed into one batch at a time; a sealed batch keeps its
+sequence, its id and its bytes until it is acknowledged (its rows go) or refused (its rows become free again and travel
+under a new sequence). When the cap is reached, these go, in this order: sections set aside, the oldest measurements,
+states that a newer one of the same task replaces. The newest state of a task and a sealed batch are never dropped. All
+drops are counted.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from agent import spool_file
+from agent.errors import SpoolError
+from agent.packing import ENVELOPE, Packed
+from wire.codec import GZIP_WINDOW, encode
+from wire.types import MAX_PLAIN_BYTES, MAX_REPORT_BYTES, Report, RunStatus, SectionKind
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MIN_BYTES = 4 << 20
+ROW_OVERHEAD = 256
+"""Bytes that a row counts beyond its contents."""
+MAX_SECTIONS = 256
+_GOOD = (RunStatus.DONE, RunStatus.PARTIAL)
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_SECTIONS = b',"sections":'
+
+# What may go when room is needed, in this order. The last: states that a newer one of the same task replaces, where a
+# failed run never replaces a picture; the newcomer itself (:name, :state, :good) counts as a newer one.
+_VICTIMS = (
+    "SELECT id, size FROM section WHERE aside != '' ORDER BY id LIMIT 1",
+    "SELECT id, size FROM section WHERE sequence IS NULL AND kind = 'measurement' ORDER BY id LIMIT 1",
+    """SELECT id, size FROM section AS old WHERE sequence IS NULL AND kind = 'state' AND (
+           (name = :name AND :state AND (:good OR NOT good))
+           OR EXISTS (SELECT 1 FROM section AS new WHERE new.name = old.name AND new.kind = 'state'
+                      AND new.id > old.id AND (new.good OR NOT old.good))
+       ) ORDER BY id LIMIT 1""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A sealed batch: its key, how many sections it holds, and how many of them travel whole."""
+
+    sequence: int
+    batch: str
+    sections: int
+    whole: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the spool holds: bytes against the cap, sections waiting, sections set aside, sections ever dropped."""
+
+    bytes: int
+    limit: int
+    sections: int
+    aside: int
+    dropped: int
+
+
+def _guarded(method: Callable[Concatenate["Spool", P], R]) -> Callable[Concatenate["Spool", P], R]:
+    """Run a method under the lock; a corrupt file is replaced and the method tried once more on the new one."""
+
+    def guarded(self: "Spool", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            try:
+                return method(self, *args, **kwargs)
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise SpoolError(f"{self.path}: {error}") from error
+            try:
+                self._start_over()
+                return method(self, *args, **kwargs)
+            except sqlite3.Error as error:
+                raise SpoolError(f"{self.path}: {error}") from error
+
+    return guarded
+
+
+class Spool:
+    """One spool file, held by one process; its methods may be called from several threads."""
+
+    def __init__(self, path: Path, max_bytes: int, *, agent: str, unit: str, on_reset: Callable[[str], None]) -> None:
+        """Open or make the file; `on_reset` is told why, when a file that cannot be used was moved aside.
+
+        A spool that another agent identity filled is kept only if it is of the same unit: what it holds would
+        otherwise be reported for the wrong school. Raises SpoolError.
+        """
+        self.path = path
+        self.max_bytes = max_bytes
+        self._owner = (agent, unit)
+        self._on_reset = on_reset
+        self._lock = threading.RLock()
+        self._uncounted = 0
+        try:
+            self._open()
+        except sqlite3.Error as error:
+            raise SpoolError(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the file; what is in it stays."""
+        with self._lock:
+            self._db.close()
+
+    @property
+    def id(self) -> str:
+        """Random name of this spool, part of the idempotency key."""
+        return self._id
+
+    @_guarded
+    def counts(self) -> Counts:
+        """Give the figures that metrics and `status` show."""
+        waiting, aside = self._db.execute(
+            "SELECT count(*) FILTER (WHERE aside = ''), count(*) FILTER (WHERE aside != '') FROM section"
+        ).fetchone()
+        return Counts(self._used, self.max_bytes, waiting, aside, self._dropped + self._uncounted)
+
+    @_guarded
+    def add(self, packed: Packed) -> bool:
+        """Keep one section durably; returns False when the cap left no room for it (it is counted then)."""
+        head = encode(packed.section)
+        row = _Row(packed, head, len(head) + len(packed.body) + ROW_OVERHEAD)
+        try:
+            return self._insert(row)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                self._uncounted += 1
+                raise
+        # The disk is full below the cap: room can only come from what the spool itself may drop.
+        try:
+            return self._insert(row, spare=max(2 * row.size, self.max_bytes // 8))
+        except sqlite3.OperationalError:
+            self._uncounted += 1
+            raise
+
+    @_guarded
+    def seal(self, report: Report, *, max_sections: int = MAX_SECTIONS, max_bytes: int = MAX_REPORT_BYTES) -> Batch:
+        """Give the sealed batch, or seal one from the oldest free sections (none at all makes a heartbeat).
+
+        `report` says all but spool, sequence, batch, dropped and sections; a batch sealed earlier keeps its own header.
+        `max_bytes` bounds the compressed size; one section always fits.
+        """
+        found = self._db.execute("SELECT sequence, batch FROM batch").fetchone()
+        if found is None:
+            with self._transaction():
+                found = self._seal(report, min(max_sections, MAX_SECTIONS), max_bytes)
+        sections, whole = self._db.execute(
+            "SELECT count(*), coalesce(sum(whole), 0) FROM section WHERE sequence = ?", (found[0],)
+        ).fetchone()
+        return Batch(found[0], found[1], sections, whole)
+
+    @_guarded
+    def payload(self, sequence: int) -> bytes:
+        """Write a sealed batch as the gzip JSON of its Report; the same bytes each time."""
+        packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_WINDOW)
+        header: bytes
+        (header,) = self._db.execute("SELECT header FROM batch WHERE sequence = ?", (sequence,)).fetchone()
+        parts = [packer.compress(header[:-1] + _SECTIONS + b"[")]
+        rows = self._db.execute("SELECT head, body, whole FROM section WHERE sequence = ? ORDER BY id", (sequence,))
+        for number, (head, body, whole) in enumerate(rows):
+            parts.append(packer.compress(b"," if number else b""))
+            if whole:
+                parts.append(packer.compress(head[:-1] + b',"body":'))
+                parts.append(packer.compress(zlib.decompress(body)))
+                parts.append(packer.compress(b"}"))
+            else:
+                parts.append(packer.compress(head))
+        parts.append(packer.compress(b"]}"))
+        parts.append(packer.flush())
+        return b"".join(parts)
+
+    @_guarded
+    def acknowledge(self, sequence: int) -> None:
+        """Forget a batch that the collector has committed, and remember the digests that it now knows."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO acknowledged (name, digest) SELECT name, digest FROM section AS s"
+                " WHERE sequence = ? AND kind = 'state'"
+                " AND id = (SELECT max(id) FROM section WHERE sequence = s.sequence AND name = s.name)"
+                " ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
+                (sequence,),
+            )
+            freed = self._size("sequence = ?", sequence)
+            self._db.execute("DELETE FROM section WHERE sequence = ?", (sequence,))
+            self._db.execute("DELETE FROM batch WHERE sequence = ?", (sequence,))
+        self._used -= freed
+        with contextlib.suppress(sqlite3.OperationalError):  # a comfort; the batch is acknowledged
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+
+    @_guarded
+    def release(self, sequence: int, *, forget: tuple[str, ...] | None = ()) -> None:
+        """Take a refused batch apart: its sections are free again and travel under a new sequence.
+
+        `forget` names sections whose digest the collector does not know after all (None: all); they travel whole.
+        """
+        with self._transaction():
+            self._release(sequence)
+            if forget is None:
+                self._db.execute("DELETE FROM acknowledged")
+            else:
+                self._db.executemany("DELETE FROM acknowledged WHERE name = ?", [(name,) for name in forget])
+
+    @_guarded
+    def rename(self, sequence: int) -> str:
+        """Take a new spool id, after a conflict showed that another spool reports under this one; gives the new id."""
+        with self._transaction():
+            self._release(sequence)
+            self._db.execute("DELETE FROM acknowledged")
+            name = os.urandom(16).hex()
+            self._set("spool", name)
+        self._id = name
+        return name
+
+    @_guarded
+    def set_aside(self, sequence: int, reason: str) -> tuple[str, ...]:
+        """Keep what the collector will never take out of all later batches; gives the names of those sections."""
+        with self._transaction():
+            names = self._db.execute("SELECT name FROM section WHERE sequence = ? ORDER BY id", (sequence,)).fetchall()
+            self._db.execute(
+                "UPDATE section SET sequence = NULL, whole = NULL, aside = ? WHERE sequence = ?",
+                (reason or "refused", sequence),
+            )
+            self._db.execute("DELETE FROM batch WHERE sequence = ?", (sequence,))
+        return tuple(name for (name,) in names)
+
+    @_guarded
+    def reconsider(self) -> int:
+        """Free the sections set aside, for another try with another release; gives how many there were."""
+        with self._transaction():
+            return self._db.execute("UPDATE section SET aside = '' WHERE aside != ''").rowcount
+
+    @_guarded
+    def note(self, /, **facts: str | float) -> None:
+        """Keep facts about the uplink for `status`, durably."""
+        with self._transaction():
+            for key, value in facts.items():
+                self._set(f"note.{key}", str(value))
+
+    @_guarded
+    def free_sections(self) -> int:
+        """Count the sections that no batch holds yet."""
+        (count,) = self._db.execute("SELECT count(*) FROM section WHERE sequence IS NULL AND aside = ''").fetchone()
+        return int(count)
+
+    # ---- below: under the lock
+
+    def _open(self) -> None:
+        try:
+            self._db = spool_file.connect(self.path)
+        except spool_file.NotASpool as problem:
+            self._set_file_aside(str(problem))
+            self._db = spool_file.connect(self.path)
+        self._adopt()
+
+    def _start_over(self) -> None:
+        self._db.close()
+        self._set_file_aside("the database is corrupt")
+        self._db = spool_file.connect(self.path)
+        self._adopt()
+
+    def _set_file_aside(self, why: str) -> None:
+        kept = spool_file.move_aside(self.path, "bad")
+        self._on_reset(f"{why}; kept as {kept}, a new spool was begun")
+
+    def _adopt(self) -> None:
+        agent, unit = self._owner
+        known = self._facts()
+        if known.get("unit", unit) != unit and self._db.execute("SELECT 1 FROM section").fetchone():
+            self._db.close()
+            kept = spool_file.move_aside(self.path, "other-unit")
+            self._on_reset(f"it holds sections of unit {known['unit']}; kept as {kept}, a new spool was begun")
+            self._db = spool_file.connect(self.path)
+            known = self._facts()
+        with self._transaction():
+            if known.get("agent") != agent:
+                # Another identity: its key and the digests known under it are of no use to this one.
+                self._db.execute("UPDATE section SET sequence = NULL, whole = NULL WHERE sequence IS NOT NULL")
+                self._db.execute("DELETE FROM batch")
+                self._db.execute("DELETE FROM acknowledged")
+                self._set("spool", os.urandom(16).hex())
+                self._set("agent", agent)
+                self._set("unit", unit)
+        known = self._facts()
+        self._id = known["spool"]
+        self._dropped = int(known.get("dropped", "0"))
+        self._used = self._size("1")
+
+    def _facts(self) -> Mapping[str, str]:
+        return dict(self._db.execute("SELECT key, value FROM fact"))
+
+    def _set(self, key: str, value: str) -> None:
+        self._db.execute(
+            "INSERT INTO fact (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
+
+    def _size(self, condition: str, *values: object) -> int:
+        size: int = self._db.execute(
+            f"SELECT coalesce(sum(size), 0) FROM section WHERE {condition}",  # noqa: S608 (our own words)
+            values,
+        ).fetchone()[0]
+        return size
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+            raise
+
+    def _insert(self, row: "_Row", spare: int = 0) -> bool:
+        """Make room for a row (and `spare` bytes, as far as anything may go) and write it."""
+        freed, drops = 0, self._uncounted
+        room = self.max_bytes - self._used
+        with self._transaction():
+            while room + freed < row.size or freed < spare:
+                victim = self._victim(row)
+                if victim is None:
+                    break
+                self._db.execute("DELETE FROM section WHERE id = ?", (victim[0],))
+                freed += victim[1]
+                drops += 1
+            kept = room + freed >= row.size
+            if kept:
+                self._write(row)
+            else:
+                drops += 1
+            if drops:
+                self._set("dropped", str(self._dropped + drops))
+            self._note_run(row.packed)
+        self._used += (row.size if kept else 0) - freed
+        self._dropped += drops
+        self._uncounted = 0
+        return kept
+
+    def _victim(self, newcomer: "_Row") -> tuple[int, int] | None:
+        section = newcomer.packed.section
+        about = {
+            "name": section.name,
+            "state": section.kind is SectionKind.STATE,
+            "good": section.status in _GOOD,
+        }
+        for query in _VICTIMS:
+            found: tuple[int, int] | None = self._db.execute(query, about if ":name" in query else ()).fetchone()
+            if found is not None:
+                return found
+        return None
+
+    def _write(self, row: "_Row") -> None:
+        section = row.packed.section
+        self._db.execute(
+            "INSERT INTO section (name, kind, digest, good, head, body, plain, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                section.name,
+                section.kind.value,
+                section.digest,
+                section.status in _GOOD,
+                row.head,
+                row.packed.body,
+                row.packed.plain,
+                row.size,
+            ),
+        )
+
+    def _note_run(self, packed: Packed) -> None:
+        section = packed.section
+        self._db.execute(
+            "INSERT OR REPLACE INTO run (task, probe, status, reason, started, finished, observations)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                section.name,
+                section.probe,
+                section.status.value,
+                section.reason,
+                section.started,
+                section.finished,
+                packed.observations,
+            ),
+        )
+
+    def _seal(self, report: Report, max_sections: int, max_bytes: int) -> tuple[int, str]:
+        batch = os.urandom(16).hex()
+        cursor = self._db.execute("INSERT INTO batch (batch, header) VALUES (?, '')", (batch,))
+        sequence = cursor.lastrowid
+        assert sequence is not None  # noqa: S101 (an INSERT always has one)
+        whole_header = encode(
+            replace(report, spool=self._id, sequence=sequence, batch=batch, dropped=self._dropped, sections=())
+        )
+        # The sections are written behind the rest, one by one (see payload), so their empty list must go.
+        header = whole_header.replace(_SECTIONS + b"[]", b"", 1)
+        self._db.execute("UPDATE batch SET header = ? WHERE sequence = ?", (header, sequence))
+        known: dict[str, str] = dict(self._db.execute("SELECT name, digest FROM acknowledged"))
+        packed, plain = len(header), ENVELOPE
+        rows = self._db.execute(
+            "SELECT id, name, kind, digest, length(head), length(body), plain FROM section"
+            " WHERE sequence IS NULL AND aside = '' ORDER BY id LIMIT ?",
+            (max_sections,),
+        ).fetchall()
+        for number, (row, name, kind, digest, head_size, body_size, plain_size) in enumerate(rows):
+            whole = kind != SectionKind.STATE or known.get(name) != digest
+            packed += head_size + (body_size if whole else 0)
+            plain += head_size + (plain_size if whole else 0)
+            if number and (packed > max_bytes or plain > MAX_PLAIN_BYTES):
+                break
+            self._db.execute("UPDATE section SET sequence = ?, whole = ? WHERE id = ?", (sequence, whole, row))
+            if kind == SectionKind.STATE and whole:
+                # Not acknowledged yet, so the next one of this name in this batch must travel whole as well.
+                known.pop(name, None)
+        return sequence, batch
+
+    def _release(self, sequence: int) -> None:
+        self._db.execute("UPDATE section SET sequence = NULL, whole = NULL WHERE sequence = ?", (sequence,))
+        self._db.execute("DELETE FROM batch WHERE sequence = ?", (sequence,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    packed: Packed
+    head: bytes
+    size: int
+
+
+def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT

@@ -1,0 +1,103 @@
+"""The file of a spool: how it is opened, checked, and moved aside when it cannot be used."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+APPLICATION_ID = 0x45445350  # "EDSP"
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE fact (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE batch (sequence INTEGER PRIMARY KEY AUTOINCREMENT, batch TEXT NOT NULL, header BLOB NOT NULL);
+CREATE TABLE section (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    good INTEGER NOT NULL,
+    plain INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    sequence INTEGER REFERENCES batch,
+    whole INTEGER,
+    aside TEXT NOT NULL DEFAULT '',
+    head BLOB NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX section_sequence ON section (sequence, aside, kind);
+CREATE INDEX section_name ON section (name, kind);
+CREATE TABLE acknowledged (name TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE run (
+    task TEXT PRIMARY KEY,
+    probe TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    started REAL NOT NULL,
+    finished REAL NOT NULL,
+    observations INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+_COMPANIONS = ("", "-wal", "-shm")
+
+
+class NotASpool(Exception):
+    """The file is corrupt, or another program's, or of a later release; its text says which."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a spool or make an empty one; raises NotASpool when the file cannot be used, sqlite3.Error when none can."""
+    # SQLite would make the file readable for all.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=64)
+    try:
+        _prepare(db)
+    except sqlite3.OperationalError:
+        db.close()
+        raise
+    except (sqlite3.DatabaseError, NotASpool) as problem:
+        db.close()
+        raise NotASpool(str(problem)) from None
+    return db
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open the spool of a running agent for reading; raises sqlite3.Error."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None)
+
+
+def move_aside(path: Path, suffix: str) -> Path:
+    """Rename a spool and its journal; only the latest of each suffix is kept, so that they cannot fill the disk."""
+    kept = path.with_name(f"{path.name}.{suffix}")
+    for companion in _COMPANIONS:
+        old, new = Path(f"{path}{companion}"), Path(f"{kept}{companion}")
+        new.unlink(missing_ok=True)
+        if old.exists():
+            old.rename(new)
+    return kept
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    (found,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and found != APPLICATION_ID:
+        raise NotASpool("the file is a database of another program")
+    if tables and version != VERSION:
+        raise NotASpool(f"the file has version {version}, this release reads {VERSION}")
+    if not tables:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA cache_size = -512")  # 512 KiB: the daemon stays small
+    db.execute("PRAGMA wal_autocheckpoint = 256")
+    db.execute("PRAGMA journal_size_limit = 1048576")
+    if tables:
+        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise NotASpool(f"the database is corrupt: {verdict}")
+        return
+    # One transaction: a kill in the middle leaves an empty file, not half a schema.
+    db.executescript(
+        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+    )
