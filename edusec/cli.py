@@ -19,7 +19,7 @@ _USAGE_ZH = (
     (re.compile(r"^Missing command\.$"), "缺少子命令"),
     (re.compile(r"^No such option: (\S+)(?: \(Possible options: (.*)\))?$"), r"没有选项 \1"),
     (re.compile(r"^Option (.*) requires (?:an argument|\d+ arguments)\.$"), r"选项 \1 需要一个值"),
-    (re.compile(r"^Got unexpected extra arguments? (.*)$"), r"多余的参数 \1"),
+    (re.compile(r"^Got unexpected extra argument\S* (.*)$"), r"多余的参数 \1"),
     (re.compile(r"^Invalid value for (.*?): (.*)$", re.DOTALL), r"\1 的值无效:\2"),
 )
 
@@ -61,6 +61,7 @@ def _run(argv: list[str]) -> int:
         return agent_main(argv[1:])
     try:
         import typer
+        from typer.main import get_command
     except ModuleNotFoundError:
         raise Stop(
             t(
@@ -71,11 +72,17 @@ def _run(argv: list[str]) -> int:
         ) from None
     from edusec.root import root
 
+    command = get_command(root())
+    if "_EDUSEC_COMPLETE" in os.environ:
+        command.main(argv, prog_name="edusec")
     try:
-        result = root()(argv, prog_name="edusec", standalone_mode=False)
+        # Not command.main: it turns a broken pipe into exit code 1, which here means findings.
+        with command.make_context("edusec", argv) as context:
+            return int(command.invoke(context) or 0)
+    except typer.Exit as end:
+        return end.exit_code
     except typer.TyperException as error:
         return _usage_error(error)
-    return int(result or 0)
 
 
 def _is_for_the_daemon(words: list[str]) -> bool:

@@ -80,6 +80,21 @@ def group(help: str, epilog: str | None = None) -> typer.Typer:  # noqa: A002 (T
     )
 
 
+def hand_over(app: typer.Typer, room: str, name: str, help: str) -> None:  # noqa: A002
+    """Add a subcommand whose words go, as they are, to `python -P -m room name`, help page and all."""
+
+    @app.command(
+        name,
+        cls=Command,
+        help=help,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+    def handed_over(context: typer.Context) -> int:
+        program = import_module(f"{room}.__main__")
+        return int(program.main([name, *context.args]) or 0)
+
+
 def lazy(modules: Mapping[str, Text]) -> type[Group]:
     """Make a group whose subcommands are the modules `edusec.commands.<name>`; help pages import none of them."""
 

@@ -57,6 +57,7 @@ _WORDS: Mapping[str, Text] = {
     "asset": Text("资产", "asset"),
     "site": Text("网站", "site"),
     "system": Text("信息系统", "system"),
+    "state": Text("状态", "state"),
     "measurement": Text("测量", "measurement"),
     "unit": Text("单位", "unit"),
     "agent": Text("代理", "agent"),

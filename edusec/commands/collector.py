@@ -1,0 +1,14 @@
+"""`edusec collector`: the collector's own words, handed over to it."""
+
+from edusec.command import group, hand_over
+from edusec.lang import t
+
+app = group(t("采集中心:初始化、运行", "The collector: set it up, run it"))
+
+hand_over(
+    app,
+    "collector",
+    "init",
+    t("创建数据目录、证书和第一个管理员", "make a data folder, certificates and the first administrator"),
+)
+hand_over(app, "collector", "run", t("运行采集中心", "run the collector"))

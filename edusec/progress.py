@@ -1,0 +1,67 @@
+"""How far a run is, on standard error: a live line on a terminal, a rare line elsewhere, nothing when quiet."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from edusec.lang import t
+from edusec.render import cells, clip, safe
+
+_LIVE_SECONDS = 0.1
+_RARE_SECONDS = 10.0
+_WIDTH = 78
+
+
+class Progress:
+    """Shows done, total, rate and the time that is left. Call it with each step, and `clear` before other output."""
+
+    def __init__(
+        self, *, quiet: bool, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start the clock; `quiet` shows nothing at all."""
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._live = self._stream.isatty()
+        self._clock = clock
+        self._started = clock()
+        self._shown = self._started if not self._live else self._started - _LIVE_SECONDS
+        self._width = 0
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Take one step; most calls show nothing."""
+        now = self._clock()
+        if self._quiet or now - self._shown < (_LIVE_SECONDS if self._live else _RARE_SECONDS):
+            return
+        self._shown = now
+        line = _line(done, total, now - self._started, safe(note))
+        if not self._live:
+            print(line, file=self._stream, flush=True)
+            return
+        line = clip(line, _WIDTH)
+        self._stream.write("\r" + line + " " * max(0, self._width - cells(line)))
+        self._stream.flush()
+        self._width = cells(line)
+
+    def clear(self) -> None:
+        """Wipe the live line."""
+        if self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+            self._width = 0
+
+
+def _line(done: int, total: int, seconds: float, note: str) -> str:
+    rate = done / seconds if seconds > 0 else 0.0
+    share = f"{100 * done // total}% " if total else ""
+    left = ""
+    if total > done > 0 and rate:
+        left = t(f",还需 {_span((total - done) / rate)}", f", {_span((total - done) / rate)} left")
+    return f"{share}{done}/{total}  {rate:.0f}/s{left}{'  ' if note else ''}{note}"
+
+
+def _span(seconds: float) -> str:
+    whole = round(seconds)
+    return (
+        f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02}"
+    )

@@ -1,0 +1,1 @@
+"""`edusec scan` without any collector: targets, one run by the agent's runner, judgement, output, local results."""

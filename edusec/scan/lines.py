@@ -1,0 +1,185 @@
+"""The result of a scan as lines: what `--json` prints, what `-o` writes and what the local file keeps.
+
+Each line has `schema` (edusec.scan/1) and `type`: one `run` first, then `host`, `service` and `finding`, one `summary`
+last. Times are ISO 8601 UTC, durations seconds; unknown is null or the word `unknown`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import Any
+
+from edusec.exits import ExitCode
+from edusec.grades import at_or_above
+from rules.model import Judgement
+from wire.codec import to_plain
+from wire.types import (
+    Body,
+    Observation,
+    Outcome,
+    RunStatus,
+    ScopeEntry,
+    Section,
+    TargetKind,
+    Transport,
+    WhitelistEntry,
+)
+from wire.whitelist import match_host, match_service
+
+SCHEMA = "edusec.scan/1"
+RUN, HOST, SERVICE, FINDING, SUMMARY = "run", "host", "service", "finding", "summary"
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the operator asked for; `ports` and `whitelist` are as typed, empty when not given."""
+
+    targets: tuple[str, ...]
+    names: Mapping[str, str]
+    ports: str
+    scope: tuple[ScopeEntry, ...]
+    whitelist: str
+
+
+def run_line(identifier: str, asked: Asked, section: Section) -> Line:
+    """Say what was run: under which authorisation, what it covered, what it did not."""
+    body = section.body or Body()
+    return {
+        "schema": SCHEMA,
+        "type": RUN,
+        "id": identifier,
+        "started": iso(section.started),
+        "finished": iso(section.finished),
+        "status": section.status.value,
+        "reason": section.reason,
+        "probe": section.probe,
+        "targets": list(asked.targets),
+        "ports": asked.ports,
+        "scope": [_scope(entry) for entry in asked.scope],
+        "coverage": [_coverage(item) for item in body.coverage],
+        "skipped": [to_plain(item) for item in body.skipped],
+        "whitelist": asked.whitelist or None,
+        "software": f"edusec/{version('edusec')}",
+    }
+
+
+def service_lines(section: Section, whitelist: Sequence[WhitelistEntry], today: date) -> list[Line]:
+    """Give one line per observed port, in the order of addresses and ports, with what the whitelist says."""
+    found = [item for item in (section.body or Body()).observations if item.target.kind is TargetKind.SERVICE]
+    return [_service(item, whitelist, today) for item in sorted(found, key=_place)]
+
+
+def host_lines(
+    section: Section, services: Iterable[Line], asked: Asked, whitelist: Sequence[WhitelistEntry], today: date
+) -> list[Line]:
+    """Give one line per address that answered."""
+    opened = Counter(line["address"] for line in services if line["state"] == Outcome.OPEN)
+    body = section.body or Body()
+    seen = {item.target.name for item in body.observations if item.target.kind is TargetKind.HOST}
+    return [
+        {
+            "schema": SCHEMA,
+            "type": HOST,
+            "address": address,
+            "name": asked.names.get(address, ""),
+            "family": ip_address(address).version,
+            "open": opened[address],
+            "standing": match_host(whitelist, [address], "", today).standing.value,
+        }
+        for address in sorted({*opened, *seen}, key=_address_order)
+    ]
+
+
+def finding_line(judgement: Judgement) -> Line:
+    """Say what a rule found, with its evidence and what to do."""
+    rule, subject = judgement.rule, judgement.subject
+    return {
+        "schema": SCHEMA,
+        "type": FINDING,
+        "rule": rule.id,
+        "colour": judgement.colour.value,
+        "severity": rule.severity.name.lower(),
+        "title": rule.title._asdict(),
+        "basis": judgement.citation,
+        "subject": {"kind": subject.kind.value, "id": subject.id, "label": subject.label},
+        "evidence": to_plain(judgement.evidence),
+        "remedy": rule.remedy._asdict(),
+    }
+
+
+def summary_line(section: Section, lines: Sequence[Line], fail_on: str) -> Line:
+    """Count what was found and say how the command ends."""
+    colours = Counter(line["colour"] for line in lines if line["type"] == FINDING)
+    return {
+        "schema": SCHEMA,
+        "type": SUMMARY,
+        "hosts": sum(line["type"] == HOST for line in lines),
+        "services": dict(Counter(line["state"] for line in lines if line["type"] == SERVICE)),
+        "findings": dict(colours),
+        "not_covered": len((section.body or Body()).skipped),
+        "fail_on": fail_on,
+        "exit_code": int(exit_code(section, colours, fail_on)),
+    }
+
+
+def exit_code(section: Section, colours: Iterable[str], fail_on: str) -> ExitCode:
+    """Give the exit code: what was found weighs more than what is missing, since the missing part cannot undo it."""
+    if at_or_above(colours, fail_on):
+        return ExitCode.FINDINGS
+    return ExitCode.CLEAN if section.status is RunStatus.DONE else ExitCode.PARTIAL
+
+
+def iso(seconds: float) -> str:
+    """Write seconds since 1970 as ISO 8601 UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _service(item: Observation, whitelist: Sequence[WhitelistEntry], today: date) -> Line:
+    target = item.target
+    transport = target.transport or Transport.TCP
+    port = target.port or 0
+    match = match_service(whitelist, target.name, transport, port, today)
+    return {
+        "schema": SCHEMA,
+        "type": SERVICE,
+        "address": target.name,
+        "family": ip_address(target.name).version,
+        "transport": transport.value,
+        "port": port,
+        "state": item.outcome.value,
+        "standing": match.standing.value,
+        "expires": match.entry.expires.isoformat() if match.entry and match.entry.expires else None,
+        "product": item.values.get("product"),
+        "method": item.method,
+        "time": iso(item.time),
+        "duration": item.duration,
+    }
+
+
+def _scope(entry: ScopeEntry) -> Line:
+    until = entry.until.isoformat() if entry.until else None
+    return {
+        "value": entry.value,
+        "ports": entry.ports,
+        "until": until,
+        "authoriser": entry.authoriser,
+        "reason": entry.reason,
+    }
+
+
+def _coverage(item: Any) -> Line:
+    return {"prefixes": list(item.prefixes), "family": item.family, "ports": item.ports, "transport": item.transport}
+
+
+def _place(item: Observation) -> tuple[Any, ...]:
+    return (*_address_order(item.target.name), item.target.transport or "", item.target.port or 0)
+
+
+def _address_order(text: str) -> tuple[int, int]:
+    address = ip_address(text)
+    return address.version, int(address)

@@ -1,0 +1,150 @@
+"""The local file of scan results: plain SQLite tables, one row per line of the JSON Lines output.
+
+`scans` has one row per run; `hosts`, `services` and `findings` carry the run's id. Nested values are JSON text. Any
+SQLite tool can read it; docs/cli.md has examples.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from edusec.exits import Stop
+from edusec.lang import t
+from edusec.scan.lines import FINDING, HOST, RUN, SCHEMA, SERVICE, SUMMARY, Line
+
+KEEP_SCANS = 1000
+_BUSY_SECONDS = 10
+_TABLES: Mapping[str, str] = {HOST: "hosts", SERVICE: "services", FINDING: "findings"}
+_COLUMNS: Mapping[str, Mapping[str, type]] = {
+    "scans": {
+        "id": str,
+        "started": str,
+        "finished": str,
+        "status": str,
+        "reason": str,
+        "probe": str,
+        "targets": str,
+        "ports": str,
+        "scope": str,
+        "coverage": str,
+        "skipped": str,
+        "whitelist": str,
+        "software": str,
+        "summary": str,
+    },
+    "hosts": {"scan": str, "address": str, "name": str, "family": int, "open": int, "standing": str},
+    "services": {
+        "scan": str,
+        "address": str,
+        "family": int,
+        "transport": str,
+        "port": int,
+        "state": str,
+        "standing": str,
+        "expires": str,
+        "product": str,
+        "method": str,
+        "time": str,
+        "duration": float,
+    },
+    "findings": {
+        "scan": str,
+        "rule": str,
+        "colour": str,
+        "severity": str,
+        "title": str,
+        "basis": str,
+        "subject": str,
+        "evidence": str,
+        "remedy": str,
+    },
+}
+_NESTED = {"targets", "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy"}
+
+
+def save(file: Path, lines: Sequence[Line]) -> None:
+    """Keep one scan in one transaction; the oldest beyond 1,000 go. Raises Stop when the file cannot be written."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _open(file) as database, database.atomic():
+            for table, columns in _COLUMNS.items():
+                pk = "id" if table == "scans" else None
+                database.table(table).create(dict(columns), pk=pk, if_not_exists=True, strict=True)
+            for table in _TABLES.values():
+                database.table(table).create_index(["scan"], if_not_exists=True)
+            _insert(database, lines)
+            _prune(database)
+    except (OSError, sqlite3.Error) as error:
+        raise Stop(
+            t(f"扫描结果未能保存到 {file}:{error}", f"the result could not be kept in {file}: {error}")
+        ) from None
+
+
+def last(file: Path) -> list[Line]:
+    """Give the lines of the newest scan; raises Stop when there is none."""
+    nothing = Stop(t(f"{file} 里还没有扫描结果", f"{file} holds no scan yet"))
+    if not file.exists():
+        raise nothing
+    try:
+        with _open(file) as database:
+            if "scans" not in database.table_names():
+                raise nothing
+            run = next(database.query("select * from scans order by started desc, rowid desc limit 1"), None)
+            if run is None:
+                raise nothing
+            return list(_lines(database, run))
+    except sqlite3.Error as error:
+        raise Stop(f"{file}: {error}") from None
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[Database]:
+    with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as connection:
+        yield Database(connection, execute_plugins=False)
+
+
+def _insert(database: Database, lines: Sequence[Line]) -> None:
+    run = next(line for line in lines if line["type"] == RUN)
+    summary = next(line for line in lines if line["type"] == SUMMARY)
+    database.table("scans").insert({**_row("scans", run), "summary": json.dumps(_bare(summary), ensure_ascii=False)})
+    for kind, table in _TABLES.items():
+        rows = [{**_row(table, line), "scan": run["id"]} for line in lines if line["type"] == kind]
+        database.table(table).insert_all(rows)
+
+
+def _prune(database: Database) -> None:
+    old = "select id from scans order by started desc, rowid desc limit -1 offset ?"
+    for table in _TABLES.values():
+        database.execute(f"delete from {table} where scan in ({old})", [KEEP_SCANS])  # noqa: S608 (our own names)
+    database.execute(f"delete from scans where id in ({old})", [KEEP_SCANS])  # noqa: S608
+
+
+def _row(table: str, line: Line) -> dict[str, Any]:
+    return {
+        name: json.dumps(value, ensure_ascii=False) if name in _NESTED else value
+        for name, value in line.items()
+        if name in _COLUMNS[table]
+    }
+
+
+def _bare(line: Line) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name not in {"schema", "type"}}
+
+
+def _lines(database: Database, run: Mapping[str, Any]) -> Iterator[Line]:
+    summary = json.loads(run["summary"])
+    yield _line(RUN, {name: value for name, value in run.items() if name != "summary"})
+    for kind, table in _TABLES.items():
+        for row in database.query(f"select * from {table} where scan = ? order by rowid", [run["id"]]):  # noqa: S608
+            yield _line(kind, {name: value for name, value in row.items() if name != "scan"})
+    yield {"schema": SCHEMA, "type": SUMMARY, **summary}
+
+
+def _line(kind: str, row: Mapping[str, Any]) -> Line:
+    nested = {name: json.loads(value) if name in _NESTED else value for name, value in row.items()}
+    return {"schema": SCHEMA, "type": kind, **nested}

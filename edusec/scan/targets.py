@@ -1,0 +1,216 @@
+"""What an operator may name as a target: addresses, prefixes, ranges, and names that resolve without asking anybody."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network, summarize_address_range
+from pathlib import Path
+
+from edusec.exits import Stop
+from edusec.lang import t
+from probes.kit.scope import Address, Network, Scope, normal_domain, unmapped
+
+MAX_ADDRESSES = 1 << 16
+"""Most addresses of one scan; a /64 is never enumerated."""
+HOSTS_FILE = Path("/etc/hosts")
+_MAX_HOSTS_BYTES = 4 << 20
+_AUTHORISED_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What to scan: prefixes, domains that the run resolves, and the name behind an address where one was given."""
+
+    prefixes: tuple[str, ...]
+    domains: tuple[str, ...]
+    names: Mapping[str, str]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The targets as the probe takes them."""
+        return (*self.prefixes, *self.domains)
+
+
+def read_targets(words: Sequence[str], scope: Scope, today: date, *, hosts_file: Path = HOSTS_FILE) -> Targets:
+    """Read targets and check all of them against the scope; sends nothing.
+
+    Raises Stop for a word that is no target, for too many addresses, and for a target outside the scope, with the
+    command that would authorise it.
+    """
+    networks: dict[Network, None] = {}
+    zoned: dict[str, None] = {}
+    domains: dict[str, None] = {}
+    names: dict[str, str] = {}
+    refused: dict[str, None] = {}
+    known = _hosts(hosts_file)
+    for word in words:
+        if "%" in word:
+            zoned[_zoned(word, scope, today, refused)] = None
+        elif found := _networks(word):
+            networks.update(dict.fromkeys(found))
+            refused.update(dict.fromkeys(str(network) for network in found if not _within(network, scope, today)))
+        else:
+            name = _name(word)
+            addresses = known.get(name, ())
+            for address in addresses:
+                networks[ip_network(address)] = None
+                names[str(address)] = name
+                if not _within(ip_network(address), scope, today):
+                    refused[str(address)] = None
+            if not addresses:
+                domains[name] = None
+                if not scope.domain_ports(name, today):
+                    refused[name] = None
+    if refused:
+        raise Stop(_outside(refused, today))
+    total = sum(network.num_addresses for network in networks) + len(zoned)
+    if total > MAX_ADDRESSES:
+        raise Stop(
+            t(
+                f"{total} 个地址太多,一次最多 {MAX_ADDRESSES} 个;请拆分(IPv6 网段不逐个枚举)",
+                f"{total} addresses are too many, one scan takes {MAX_ADDRESSES}; split it "
+                "(an IPv6 prefix is not enumerated)",
+            )
+        )
+    plain = tuple(_plain(network) for network in networks)
+    return Targets((*plain, *zoned), tuple(domains), names)
+
+
+def require_ports(targets: Targets, ports: Iterable[int], scope: Scope, today: date) -> None:
+    """Refuse ports that were asked for by number and are outside the scope; raises Stop with the command."""
+    wanted = sorted(set(ports))
+    for prefix in targets.prefixes:
+        network = ip_network(prefix.partition("%")[0])
+        for edge in {network[0], network[-1]}:
+            missing = [port for port in wanted if not scope.allows_address(edge, port, today)]
+            if missing:
+                raise Stop(_outside({str(_plain(network)): None}, today, ports=missing))
+
+
+def _networks(word: str) -> list[Network]:
+    try:
+        return [_real(ip_network(word))]
+    except ValueError:
+        pass
+    try:
+        loose = ip_network(word, strict=False)
+    except ValueError:
+        return _range(word)
+    raise Stop(
+        t(f"{word}:前缀之后还有位,是不是 {loose}?", f"{word}: bits are set behind its prefix; is {loose} meant?")
+    )
+
+
+def _real(network: Network) -> Network:
+    if network.num_addresses == 1:
+        return ip_network(unmapped(network[0]))
+    return network
+
+
+def _range(word: str) -> list[Network]:
+    low_text, dash, high_text = word.partition("-")
+    try:
+        low = ip_address(low_text)
+    except ValueError:
+        return []
+    if not dash:
+        return []
+    if isinstance(low, IPv4Address) and high_text.isascii() and high_text.isdigit():
+        high_text = f"{low_text.rpartition('.')[0]}.{high_text}"
+    try:
+        high = ip_address(high_text)
+        if isinstance(low, IPv4Address) and isinstance(high, IPv4Address):
+            return list(summarize_address_range(low, high))
+        if isinstance(low, IPv6Address) and isinstance(high, IPv6Address):
+            return list(summarize_address_range(low, high))
+    except ValueError as error:
+        raise Stop(f"{word}: {error}") from None
+    raise Stop(t(f"{word}:两端不是同一地址族", f"{word}: both ends must be of one family"))
+
+
+def _zoned(word: str, scope: Scope, today: date, refused: dict[str, None]) -> str:
+    try:
+        address = ip_address(word)
+    except ValueError:
+        raise Stop(_no_target(word)) from None
+    if not scope.ports_of(address, today):
+        refused[word.partition("%")[0]] = None
+    return str(address)
+
+
+def _name(word: str) -> str:
+    try:
+        return normal_domain(word)
+    except ValueError:
+        raise Stop(_no_target(word)) from None
+
+
+def _no_target(word: str) -> str:
+    return t(
+        f"{word}:不是目标。可用:地址、前缀 10.20.0.0/24、范围 10.20.0.1-50、主机名",
+        f"{word}: is not a target. Allowed: an address, a prefix 10.20.0.0/24, a range 10.20.0.1-50, a host name",
+    )
+
+
+def _within(network: Network, scope: Scope, today: date) -> bool:
+    """Tell whether every address of a network has some port in scope: its ends, and no gap between the entries."""
+    position, end = int(network[0]), int(network[-1])
+    if network.num_addresses == 1:
+        return bool(scope.ports_of(network[0], today))
+    spans = sorted(
+        (int(entry[0]), int(entry[-1]))
+        for entry in (_entry_network(item.value) for item in scope.entries if item.until is None or today <= item.until)
+        if entry is not None and entry.version == network.version
+    )
+    for low, high in spans:
+        if low <= position <= high:
+            position = high + 1
+        if position > end:
+            return True
+    return False
+
+
+def _entry_network(value: str) -> Network | None:
+    try:
+        return ip_network(value)
+    except ValueError:
+        return None  # a domain
+
+
+def _plain(network: Network) -> str:
+    return str(network[0]) if network.num_addresses == 1 else str(network)
+
+
+def _outside(refused: Iterable[str], today: date, ports: Sequence[int] = ()) -> str:
+    until = today + timedelta(_AUTHORISED_DAYS)
+    extra = f" --ports {','.join(map(str, ports))}" if ports else ""
+    who, why = t("授权人", "NAME"), t("理由或文号", "REASON")
+    commands = [
+        f'  edusec scope add {value} --authoriser "{who}" --reason "{why}" --until {until}{extra}'
+        for value in dict.fromkeys(value.removesuffix("/32").removesuffix("/128") for value in refused)
+    ]
+    head = t(
+        "目标不在授权范围内,没有发送任何数据包。如已获授权,请先登记:",
+        "outside the authorised scope; nothing was sent. If somebody authorised it, record that first:",
+    )
+    return "\n".join([head, *commands])
+
+
+def _hosts(file: Path) -> dict[str, tuple[Address, ...]]:
+    """Read the hosts file, so that names in it need no resolver; `localhost` is always known."""
+    found: dict[str, list[Address]] = {}
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            text = stream.read(_MAX_HOSTS_BYTES)
+    except OSError:
+        text = ""
+    for line in text.splitlines():
+        address_text, *names = line.partition("#")[0].split() or [""]
+        try:
+            address = ip_address(address_text)
+        except ValueError:
+            continue
+        for name in names:
+            found.setdefault(name.lower().removesuffix("."), []).append(address)
+    found.setdefault("localhost", [ip_address("127.0.0.1"), ip_address("::1")])
+    return {name: tuple(dict.fromkeys(addresses)) for name, addresses in found.items()}
