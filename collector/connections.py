@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from collector.config import Limits
@@ -145,7 +145,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm(LINGER_SECONDS)
 
     def _idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn declares
+        return cycle is None or cycle.response_complete
 
     def _arm(self, seconds: float) -> None:
         self._disarm()

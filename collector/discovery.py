@@ -2,24 +2,16 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from collector.config import Endpoint
 from collector.views import ScrapeTarget
 
 Role = Literal["agent", "collector"]
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,200}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the collector's own metrics are."""
-
-    host: str
-    port: int
 
 
 def targets(agents: Iterable[ScrapeTarget], own: Endpoint, role: Role | None = None) -> list[dict[str, Any]]:
@@ -46,10 +38,9 @@ def targets(agents: Iterable[ScrapeTarget], own: Endpoint, role: Role | None = N
                     }
                 )
     if role in (None, "collector"):
-        host = f"[{own.host}]" if ":" in own.host else own.host
         groups.append(
             {
-                "targets": [f"{host}:{own.port}"],
+                "targets": [str(own)],
                 "labels": {"__scheme__": "https", "__metrics_path__": "/metrics", "role": "collector"},
             }
         )

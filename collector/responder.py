@@ -253,40 +253,32 @@ class Responder:
             self._drop(caller)
 
     def _run(self, connection: socket.socket, agent: str, request: Request, reply: Reply, payload: int) -> None:
-        moved = 0
-        seconds = 0.0
+        start = time.monotonic()
+        last_words, moved = b"", 0
         with contextlib.closing(connection):
             try:
-                connection.send(pack(reply))
-                start = time.monotonic()
+                with contextlib.suppress(OSError):
+                    connection.send(pack(reply))
                 if request.direction is Direction.DOWNLOAD:
                     moved = _send(connection, payload, reply)
-                    _quietly(connection.shutdown, socket.SHUT_WR)
                 else:
                     result = _receive(connection, request, reply)
-                    moved = result.bytes
-                    connection.settimeout(GOODBYE_SECONDS)
-                    _quietly(connection.sendall, pack(result))
-                    _quietly(connection.shutdown, socket.SHUT_WR)
-                seconds = time.monotonic() - start
-            except OSError as error:
-                self._once.warning("bandwidth_broken", agent, problem=error.strerror or type(error).__name__)
+                    last_words, moved = pack(result), result.bytes
             finally:
                 os.close(payload)
-                # Before the goodbye: the agent's next test may be on its way when it has seen the end of this one.
+                # Before the agent can know that this test is over: its next one must not find the slot taken.
                 self._slots.give_back(agent, moved)
-            journal.info(
-                "bandwidth_test", agent=agent, direction=request.direction.value, bytes=moved, seconds=f"{seconds:.3f}"
-            )
+            seconds = f"{time.monotonic() - start:.3f}"
+            journal.info("bandwidth_test", agent=agent, direction=request.direction, bytes=moved, seconds=seconds)
             if self._leaving.acquire(blocking=False):
                 try:
-                    _discard(connection)
+                    _say_goodbye(connection, last_words)
                 finally:
                     self._leaving.release()
 
 
 def _send(connection: socket.socket, payload: int, reply: Reply) -> int:
-    """Send until a limit; give the bytes that the kernel took. Raises OSError when the agent goes away."""
+    """Send until a limit or until the agent goes away; give the bytes that the kernel took."""
     end = time.monotonic() + reply.seconds
     sent = offset = 0
     waiter = select.poll()
@@ -295,16 +287,20 @@ def _send(connection: socket.socket, payload: int, reply: Reply) -> int:
         patience = min(end - time.monotonic(), SILENCE_SECONDS)
         if patience <= 0 or not waiter.poll(patience * 1000):
             break
-        with contextlib.suppress(BlockingIOError):
-            count = min(CHUNK_BYTES, reply.bytes - sent, PAYLOAD_BYTES - offset)
+        count = min(CHUNK_BYTES, reply.bytes - sent, PAYLOAD_BYTES - offset)
+        try:
             done = os.sendfile(connection.fileno(), payload, offset, count)
-            sent += done
-            offset = (offset + done) % PAYLOAD_BYTES
+        except BlockingIOError:
+            continue
+        except OSError:  # the agent went away; what was sent counts all the same
+            break
+        sent += done
+        offset = (offset + done) % PAYLOAD_BYTES
     return sent
 
 
 def _receive(connection: socket.socket, request: Request, reply: Reply) -> Result:
-    """Take what comes until a limit or its end; the kernel counts and throws away. Raises OSError on a reset."""
+    """Take what comes until a limit or its end; the kernel counts and throws away."""
     room = bytearray(CHUNK_BYTES)  # MSG_TRUNC writes nothing into it, so its pages are never touched
     waiter = select.poll()
     waiter.register(connection, select.POLLIN)
@@ -321,6 +317,8 @@ def _receive(connection: socket.socket, request: Request, reply: Reply) -> Resul
             count = connection.recv_into(room, min(CHUNK_BYTES, reply.bytes - total), socket.MSG_TRUNC)
         except BlockingIOError:
             continue
+        except OSError:
+            break
         if not count:
             break
         last = time.monotonic()
@@ -339,19 +337,18 @@ def _receive(connection: socket.socket, request: Request, reply: Reply) -> Resul
     )
 
 
-def _discard(connection: socket.socket) -> None:
+def _say_goodbye(connection: socket.socket, last_words: bytes) -> None:
+    """Say the result, end our direction and read away what still comes: closing earlier would reset the connection."""
     end = time.monotonic() + GOODBYE_SECONDS
     room = bytearray(CHUNK_BYTES)
     with contextlib.suppress(OSError):
+        connection.settimeout(GOODBYE_SECONDS)
+        connection.sendall(last_words)
+        connection.shutdown(socket.SHUT_WR)
         while (left := end - time.monotonic()) > 0:
             connection.settimeout(left)
             if not connection.recv_into(room, CHUNK_BYTES, socket.MSG_TRUNC):
                 return
-
-
-def _quietly(act: Callable[..., object], *values: object) -> None:
-    with contextlib.suppress(OSError):
-        act(*values)
 
 
 def _payload() -> int:

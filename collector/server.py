@@ -2,128 +2,69 @@
 
 import asyncio
 import contextlib
-import errno
-import os
 import resource
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import ip_address
 
 import uvicorn
 
-from collector import journal, setup, tls
+from collector import journal, responder_process, setup, tls
 from collector.api.app import make_app
 from collector.api.context import Context
 from collector.api.failures import Failures
 from collector.config import Config, Endpoint
 from collector.connections import Admission, BoundedProtocol, Listener
 from collector.core import open_core
-from collector.discovery import Endpoint as ScrapeEndpoint
+from collector.keys import SCRAPE_TOKEN_NAME, ensure_keys, read_secret
 from collector.lock import DataLock
 from collector.metrics import Metrics
 from collector.notify import notify, watchdog_seconds
-from collector.responder import Orders
-from wire.bandwidth import make_ticket
-from wire.codec import encode
+from collector.responder_process import ResponderProcess
+from collector.sockets import bind, close_all
 from wire.errors import EdusecError
-from wire.types import Responder
 
 ADDRESSES_NAME = "addresses"
 """File of the data folder that lists the URLs of a running collector, one a line; gone when it has ended."""
-TICKET_SECONDS = 43_200.0
-BACKLOG = 1024
 MAX_FILES = 65_536
-RESTART_SECONDS = 5.0
 DAY_SECONDS = 86_400.0
-
-
-class CannotListen(EdusecError):
-    """An address cannot be listened on; the text names it and says why."""
 
 
 def run(config: Config) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP; what was acknowledged is committed when this returns.
 
-    Raises CannotListen, CertificateFault, DataInUse, SetupFault, StoreError or a fault of the rule packs.
+    Raises CannotListen, CertificateFault, DataFault, DataInUse, StoreError or a fault of the rule packs.
     """
     journal.set_up(config.log_level)
     _raise_file_limit()
     with DataLock(config.data), contextlib.ExitStack() as stack:
-        for path in setup.ensure_keys(config):
+        for path in ensure_keys(config):
             journal.info("made", path=path)
         context = tls.server_context(config.certificate, config.key)
         sockets = bind(config.listen)
-        stack.callback(_close, sockets)
+        stack.callback(close_all, sockets)
         port = sockets[0].getsockname()[1]
-        responder = stack.enter_context(_responder(config))
-        core = open_core(
-            config.store, config.settings, config.rule_packs, responder=responder.offer if responder else _nobody
-        )
+        responder = stack.enter_context(responder_process.running(config))
+        offer = responder.offer if responder else lambda _: None
+        core = open_core(config.store, config.settings, config.rule_packs, responder=offer)
         stack.callback(core.close)
-        place = ScrapeEndpoint(config.advertised, port)
         application = Context(
             core=core,
             limits=config.limits,
             ca_pem=config.ca.read_bytes(),
             ca_digest=tls.digest_of(config.ca),
-            scrape_token=setup.read_secret(config.data / setup.SCRAPE_TOKEN_NAME),
+            scrape_token=read_secret(config.data / SCRAPE_TOKEN_NAME),
             metrics=Metrics(core),
             clock=time.time,
-            self_target=lambda: place,
+            own_target=Endpoint(config.advertised, port),
             failures=Failures(config.limits.failures_per_minute),
         )
         stack.callback(application.close)
         stack.enter_context(_announced(config, port, sockets))
         Server(config, application, context, responder).run(sockets=sockets)
-
-
-def bind(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
-    """Bind all endpoints; those with port 0 share one port that the system chose. Raises CannotListen."""
-    for attempt in range(20):
-        try:
-            return _bind_once(endpoints)
-        except CannotListen:
-            # The port that was free on the first address may be taken on the second.
-            if attempt == 19 or all(endpoint.port for endpoint in endpoints):
-                raise
-    raise AssertionError("unreachable")
-
-
-def _bind_once(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
-    bound: list[socket.socket] = []
-    chosen = 0
-    try:
-        for endpoint in endpoints:
-            family = socket.AF_INET6 if ip_address(endpoint.host).version == 6 else socket.AF_INET
-            try:
-                door = socket.socket(family, socket.SOCK_STREAM)
-                bound.append(door)
-                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                door.bind((endpoint.host, endpoint.port or chosen))
-                door.listen(BACKLOG)
-            except OSError as error:
-                if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL) and endpoint.host == "::":
-                    journal.warning("no_ipv6", listen=endpoint, problem="this machine has no IPv6; serving without")
-                    if bound and bound[-1].family == socket.AF_INET6:
-                        bound.pop().close()
-                    continue
-                raise CannotListen(f"listen: {endpoint}: {error.strerror}{_advice(error)}") from None
-            door.setblocking(False)
-            chosen = chosen or door.getsockname()[1]
-        if not bound:
-            raise CannotListen("listen: none of the addresses exists on this machine")
-    except CannotListen:
-        _close(bound)
-        raise
-    return bound
 
 
 class Server(uvicorn.Server):
@@ -210,7 +151,7 @@ class Server(uvicorn.Server):
 
     def _renew(self) -> None:
         try:
-            made = setup.ensure_keys(self._settings)
+            made = ensure_keys(self._settings)
             if made:
                 # New handshakes take the new certificate; connections that stand keep theirs.
                 self._context.load_cert_chain(self._settings.certificate, self._settings.key)
@@ -219,83 +160,6 @@ class Server(uvicorn.Server):
             return
         for path in made:
             journal.info("made", path=path)
-
-
-class ResponderProcess:
-    """The bandwidth responder as a child process, started again when it ends."""
-
-    def __init__(self, config: Config, sockets: list[socket.socket], secret: str) -> None:
-        """Start it on bound sockets."""
-        self._config, self._sockets, self._secret = config, sockets, secret
-        self._host = config.responder.host or config.advertised
-        self._port: int = sockets[0].getsockname()[1]
-        self._again = 0.0
-        self._child = self._start()
-
-    def offer(self, agent: str) -> Responder | None:
-        """Give what an agent is told: where to measure, with a ticket that stays the same for half a day."""
-        if self._child.poll() is not None:
-            return None
-        expires = (time.time() // TICKET_SECONDS + 2) * TICKET_SECONDS
-        ticket = make_ticket(bytes.fromhex(self._secret), agent, expires, self._config.responder.max_bytes)
-        return Responder(self._host, self._port, ticket)
-
-    def look_after(self, now: float) -> None:
-        """Start it again when it has ended, not more often than every few seconds."""
-        status = self._child.poll()
-        if status is not None and now >= self._again:
-            journal.error("responder_ended", status=status)
-            self._child = self._start()
-
-    def close(self) -> None:
-        """End it; its tests are cut off."""
-        self._child.terminate()
-        try:
-            self._child.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        self._again = time.monotonic() + RESTART_SECONDS
-        handles = [door.fileno() for door in self._sockets]
-        limits = self._config.responder
-        orders = Orders(
-            parent=os.getpid(),
-            sockets=tuple(map(str, handles)),
-            secret=self._secret,
-            seconds=limits.max_seconds,
-            tests=limits.tests,
-            bytes_per_day=limits.bytes_per_day,
-            log_level=self._config.log_level,
-        )
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "collector.responder"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=handles,
-        )
-        if child.stdin is None:
-            raise AssertionError("a pipe was asked for")
-        with contextlib.suppress(BrokenPipeError), child.stdin as orders_in:
-            orders_in.write(encode(orders) + b"\n")
-        return child
-
-
-@contextlib.contextmanager
-def _responder(config: Config) -> Iterator[ResponderProcess | None]:
-    if not config.responder.enabled:
-        yield None
-        return
-    sockets = bind(config.responder.listen)
-    try:
-        process = ResponderProcess(config, sockets, setup.read_secret(config.data / setup.TICKET_SECRET_NAME))
-        try:
-            yield process
-        finally:
-            process.close()
-    finally:
-        _close(sockets)
 
 
 @contextlib.contextmanager
@@ -311,23 +175,6 @@ def _announced(config: Config, port: int, sockets: Sequence[socket.socket]) -> I
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _nobody(_: str) -> None:
-    return None
-
-
-def _advice(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "; another program (perhaps another collector) listens there"
-    if error.errno == errno.EACCES:
-        return "; ports below 1024 need the right to bind them"
-    return ""
-
-
-def _close(sockets: Sequence[socket.socket]) -> None:
-    for door in sockets:
-        door.close()
 
 
 def _raise_file_limit() -> None:

@@ -1,12 +1,8 @@
 """Makes a collector's data folder: configuration, CA, server certificate, secrets, database, first administrator."""
 
-import os
-import secrets
-import stat
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from collector import tls
@@ -21,16 +17,12 @@ from collector.config import (
 )
 from collector.core import Core, open_core
 from collector.errors import Conflict
+from collector.keys import SCRAPE_TOKEN_NAME, DataFault, ensure_keys
 from collector.lock import DataLock
 from collector.registry import people
-from wire.errors import EdusecError
 from wire.text import Text
 
 OPERATOR_NAME = "operator.toml"
-SCRAPE_TOKEN_NAME = "scrape.token"  # noqa: S105 (a file name)
-TICKET_SECRET_NAME = "tickets.key"  # noqa: S105 (a file name)
-CA_KEY_NAME = "ca.key"
-SCRAPE_PREFIX = "eds1."
 
 _TEMPLATE = """\
 # The edusec collector. Unknown keys are errors; docs/operations.md explains every key.
@@ -55,10 +47,6 @@ listen = [{responder_listen}]
 """
 
 
-class SetupFault(EdusecError):
-    """The data folder cannot be made or used; the text names the file and what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Made:
     """What `init` found or made; `created` names the files of this run."""
@@ -75,7 +63,7 @@ def init(
 ) -> Made:
     """Make a data folder, or complete one; keys, certificates and secrets that exist are kept.
 
-    `listen` and `names` are for a new folder; later they are changed in collector.toml. Raises SetupFault, ConfigFault.
+    `listen` and `names` are for a new folder; later they are changed in collector.toml. Raises DataFault, ConfigFault.
     """
     data = data.absolute()
     _folder(data)
@@ -94,48 +82,6 @@ def init(
         if _first_person(config, operator):
             created.append(operator)
     return Made(config, operator, data / SCRAPE_TOKEN_NAME, tuple(created), tls.digest_of(config.ca))
-
-
-def ensure_keys(config: Config) -> list[Path]:
-    """Make the keys, certificates and secrets that are missing, renew what runs out, and give what was written."""
-    now = datetime.now(UTC)
-    made: list[Path] = []
-    if config.own_ca:
-        ca_key = config.data / CA_KEY_NAME
-        if not config.ca.exists() or not ca_key.exists():
-            if config.ca.exists():
-                raise SetupFault(
-                    f"{ca_key}: is missing while {config.ca} exists; restore it from a backup. "
-                    "Without it no certificate can be renewed, and agents trust only this CA"
-                )
-            tls.make_ca(config.ca, ca_key, now)
-            made += [config.ca, ca_key]
-        if tls.why_renew(config.certificate, config.key, config.ca, config.names, now):
-            tls.make_server_certificate(config.certificate, config.key, config.ca, ca_key, config.names, now)
-            made += [config.certificate, config.key]
-    fresh = {SCRAPE_TOKEN_NAME: SCRAPE_PREFIX + secrets.token_urlsafe(32), TICKET_SECRET_NAME: secrets.token_hex(32)}
-    for name, content in fresh.items():
-        path = config.data / name
-        if not path.exists():
-            tls.write_private(path, f"{content}\n".encode())
-            made.append(path)
-    return made
-
-
-def read_secret(path: Path) -> str:
-    """Read a secret of one line that only its owner may read; raises SetupFault."""
-    try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise SetupFault(f"{path}: others may read it; do: chmod 600 {path}")
-            text = file.read(4096).decode("ascii").strip()
-    except OSError as error:
-        raise SetupFault(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SetupFault(f"{path}: is not the secret that `edusec collector init` wrote") from None
-    if len(text) < 32:
-        raise SetupFault(f"{path}: is not the secret that `edusec collector init` wrote")
-    return text
 
 
 def base_url(config: Config, port: int | None = None) -> str:
@@ -178,9 +124,9 @@ def _folder(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         there = sorted(path.name for path in data.iterdir())
     except OSError as error:
-        raise SetupFault(f"{data}: cannot be made or read: {error.strerror}") from None
+        raise DataFault(f"{data}: cannot be made or read: {error.strerror}") from None
     if there and CONFIG_NAME not in there and there != [DataLock.NAME]:
-        raise SetupFault(
+        raise DataFault(
             f"{data}: holds other files ({', '.join(there[:3])}{', ...' if len(there) > 3 else ''}); "
             "give a new or an empty folder"
         )

@@ -9,9 +9,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 from litestar.connection import ASGIConnection
 
 from collector.api.failures import Failures
-from collector.config import Limits
+from collector.config import Endpoint, Limits
 from collector.core import Core
-from collector.discovery import Endpoint
 from collector.errors import Busy
 from collector.journal import Once
 from collector.metrics import Metrics
@@ -87,7 +86,7 @@ class Context:
     scrape_token: str
     metrics: Metrics
     clock: Callable[[], float]
-    self_target: Callable[[], Endpoint]
+    own_target: Endpoint
     once: Once = field(default_factory=Once)
     failures: Failures = field(default_factory=Failures)
     drain: Drain = field(default_factory=Drain)

@@ -25,7 +25,7 @@ async def service_discovery(
     """Give what Prometheus can scrape: always the full list, `[]` when it is empty."""
     context = context_of(request)
     known = await context.people.run(agents.scrape_targets, context.core)
-    return Response(targets(known, context.self_target(), role), media_type=MediaType.JSON)
+    return Response(targets(known, context.own_target, role), media_type=MediaType.JSON)
 
 
 @get("/metrics", guards=[scraper_only], operation_id="metrics", tags=["prometheus"], media_type=MediaType.TEXT)

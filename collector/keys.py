@@ -1,0 +1,62 @@
+"""The keys, certificates and secrets of a data folder: made when missing, renewed near their end, else kept."""
+
+import os
+import secrets
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+from collector import tls
+from collector.config import Config
+from wire.errors import EdusecError
+
+SCRAPE_TOKEN_NAME = "scrape.token"  # noqa: S105 (a file name)
+TICKET_SECRET_NAME = "tickets.key"  # noqa: S105 (a file name)
+CA_KEY_NAME = "ca.key"
+SCRAPE_PREFIX = "eds1."
+
+
+class DataFault(EdusecError):
+    """The data folder cannot be made or used as it is; the text names the file and what to do."""
+
+
+def ensure_keys(config: Config) -> list[Path]:
+    """Make the keys, certificates and secrets that are missing, renew what runs out, and give what was written."""
+    now = datetime.now(UTC)
+    made: list[Path] = []
+    if config.own_ca:
+        ca_key = config.data / CA_KEY_NAME
+        if not config.ca.exists() or not ca_key.exists():
+            if config.ca.exists():
+                raise DataFault(
+                    f"{ca_key}: is missing while {config.ca} exists; restore it from a backup. "
+                    "Without it no certificate can be renewed, and agents trust only this CA"
+                )
+            tls.make_ca(config.ca, ca_key, now)
+            made += [config.ca, ca_key]
+        if tls.why_renew(config.certificate, config.key, config.ca, config.names, now):
+            tls.make_server_certificate(config.certificate, config.key, config.ca, ca_key, config.names, now)
+            made += [config.certificate, config.key]
+    fresh = {SCRAPE_TOKEN_NAME: SCRAPE_PREFIX + secrets.token_urlsafe(32), TICKET_SECRET_NAME: secrets.token_hex(32)}
+    for name, content in fresh.items():
+        path = config.data / name
+        if not path.exists():
+            tls.write_private(path, f"{content}\n".encode())
+            made.append(path)
+    return made
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret of one line that only its owner may read; raises DataFault."""
+    try:
+        with path.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise DataFault(f"{path}: others may read it; do: chmod 600 {path}")
+            text = file.read(4096).decode("ascii").strip()
+    except OSError as error:
+        raise DataFault(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataFault(f"{path}: is not the secret that `edusec collector init` wrote") from None
+    if len(text) < 32:
+        raise DataFault(f"{path}: is not the secret that `edusec collector init` wrote")
+    return text
