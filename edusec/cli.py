@@ -20,7 +20,7 @@ _USAGE_ZH = (
     (re.compile(r"^No such option: (\S+)(?: \(Possible options: (.*)\))?$"), r"没有选项 \1"),
     (re.compile(r"^Option (.*) requires (?:an argument|\d+ arguments)\.$"), r"选项 \1 需要一个值"),
     (re.compile(r"^Got unexpected extra argument\S* (.*)$"), r"多余的参数 \1"),
-    (re.compile(r"^Invalid value for (.*?): (.*)$", re.DOTALL), r"\1 的值无效:\2"),
+    (re.compile(r"^Invalid value for (.*?): (.*)$", re.DOTALL), r"\1 的值无效：\2"),
 )
 
 
@@ -65,7 +65,7 @@ def _run(argv: list[str]) -> int:
     except ModuleNotFoundError:
         raise Stop(
             t(
-                "这里只装了网关所需的部分,只有 `edusec agent` 可用。其他命令请安装:pip install 'edusec[cli]'",
+                "这里只装了网关所需的部分，只有 `edusec agent` 可用。其他命令请安装：pip install 'edusec[cli]'",
                 "only what a gateway needs is installed here, so only `edusec agent` works. "
                 "For the other commands: pip install 'edusec[cli]'",
             )

@@ -55,7 +55,7 @@ def find_profile(named: Path | None) -> Path:
             return file
     raise Stop(
         t(
-            f"还没有采集中心的连接配置({own})。先试用:edusec up;"
+            f"还没有采集中心的连接配置（{own}）。先试用：edusec up;"
             "或用 --profile 指定 `edusec collector init` 生成的 operator.toml",
             f"no collector is configured ({own}). To try one out: edusec up. "
             "Otherwise give --profile with the operator.toml that `edusec collector init` wrote",
@@ -69,14 +69,14 @@ def load_profile(file: Path) -> Profile:
         with file.open("rb") as stream:
             raw = tomllib.load(stream)
     except FileNotFoundError:
-        raise Stop(t(f"{file}:没有这个文件", f"{file}: there is no such file")) from None
+        raise Stop(t(f"{file}：没有这个文件", f"{file}: there is no such file")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Stop(f"{file}: {error}") from None
     for key in ("url", "ca", "token"):
         if not isinstance(raw.get(key), str) or not raw[key]:
-            raise Stop(t(f"{file}:{key}:缺少,或不是文本", f"{file}: {key}: missing, or not text"))
+            raise Stop(t(f"{file}:{key}：缺少，或不是文本", f"{file}: {key}: missing, or not text"))
     if urlsplit(raw["url"]).scheme != "https" or not urlsplit(raw["url"]).hostname:
-        raise Stop(t(f"{file}:url:必须是 https://主机:端口", f"{file}: url: must be https://host:port"))
+        raise Stop(t(f"{file}:url：必须是 https://主机：端口", f"{file}: url: must be https://host:port"))
     return Profile(raw["url"].rstrip("/"), file.parent / raw["ca"], raw["token"], file)
 
 
@@ -92,7 +92,7 @@ class Collector:
         except (OSError, ssl.SSLError) as error:
             raise Stop(
                 t(
-                    f"{profile.file}:ca:无法读取 {profile.ca}:{error}",
+                    f"{profile.file}:ca：无法读取 {profile.ca}:{error}",
                     f"{profile.file}: ca: cannot read {profile.ca}: {error}",
                 )
             ) from None
@@ -157,7 +157,7 @@ class Collector:
         except WireError as error:
             raise Stop(
                 t(
-                    f"{self.profile.url} 的答复不是 JSON({error}):地址对吗?",
+                    f"{self.profile.url} 的答复不是 JSON({error})：地址对吗？",
                     f"{self.profile.url} did not answer with JSON ({error}): is this the collector's address?",
                 )
             ) from None
@@ -166,17 +166,17 @@ class Collector:
         url, file = self.profile.url, self.profile.file
         if isinstance(error, ssl.SSLCertVerificationError):
             return t(
-                f"{url} 的证书不被 {self.profile.ca} 信任:{error.verify_message}。请核对 {file} 里的 ca,或本机时钟",
+                f"{url} 的证书不被 {self.profile.ca} 信任：{error.verify_message}。请核对 {file} 里的 ca，或本机时钟",
                 f"{self.profile.ca} does not vouch for the certificate of {url}: {error.verify_message}. "
                 f"Check ca in {file}, and this machine's clock",
             )
         if isinstance(error, socket.gaierror):
             return t(
-                f"{url} 的主机名无法解析;请核对 {file} 里的 url",
+                f"{url} 的主机名无法解析；请核对 {file} 里的 url",
                 f"the host of {url} has no address; check url in {file}",
             )
         return t(
-            f"连不上采集中心 {url}({error})。它在运行吗?(edusec up 或 edusec collector run);自检:edusec doctor",
+            f"连不上采集中心 {url}（{error}）。它在运行吗？(edusec up 或 edusec collector run)；自检：edusec doctor",
             f"cannot reach the collector {url} ({error}). Is it running (edusec up, or edusec collector run)? "
             "Self-check: edusec doctor",
         )
@@ -189,13 +189,13 @@ def _refused(status: int, content: bytes) -> str:
         return t(f"采集中心答复 HTTP {status}", f"the collector answered HTTP {status}")
     hints = {
         "unauthorised": t(
-            "令牌无效或已撤销:核对 operator.toml 里的 token",
+            "令牌无效或已撤销：核对 operator.toml 里的 token",
             "the token is wrong or revoked: check token in operator.toml",
         ),
         "forbidden": t("您的角色不允许此操作", "your role does not allow this"),
-        "not_found": t("没有找到(或不在您的管辖范围内)", "not found (or outside your units)"),
-        "busy": t("采集中心正忙,请稍后再试", "the collector is busy, try again later"),
-        "bad_file": t("文件有误,什么都没有改动", "the file has faults, nothing was changed"),
+        "not_found": t("没有找到（或不在您的管辖范围内）", "not found (or outside your units)"),
+        "busy": t("采集中心正忙，请稍后再试", "the collector is busy, try again later"),
+        "bad_file": t("文件有误，什么都没有改动", "the file has faults, nothing was changed"),
     }
     head = f"{hints[refusal.code]} ({refusal.message})" if refusal.code in hints else refusal.message
     return "\n".join([head, *refusal.problems])

@@ -21,7 +21,8 @@ ProfileOption = Annotated[
         "--profile",
         metavar="FILE",
         help=t(
-            "采集中心连接配置 operator.toml(默认 EDUSEC_OPERATOR 或 ~/.config/edusec/operator.toml,其次 edusec up 的)",
+            "采集中心连接配置 operator.toml（默认 EDUSEC_OPERATOR 或 ~/.config/edusec/operator.toml，"
+            "其次 edusec up 的）",
             "The collector's operator.toml (default: EDUSEC_OPERATOR or ~/.config/edusec/operator.toml, "
             "then the one of edusec up)",
         ),
@@ -42,7 +43,7 @@ ScopeOption = Annotated[
         "--scope",
         metavar="FILE",
         help=t(
-            "授权范围文件(默认 EDUSEC_SCOPE 或 ~/.config/edusec/scope.toml)",
+            "授权范围文件（默认 EDUSEC_SCOPE 或 ~/.config/edusec/scope.toml）",
             "The scope file (default: EDUSEC_SCOPE or ~/.config/edusec/scope.toml)",
         ),
     ),
@@ -112,7 +113,7 @@ def lazy(modules: Mapping[str, Text]) -> type[Group]:
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             if args[0] not in modules and not ctx.resilient_parsing:
                 near = get_close_matches(args[0], modules, 1)
-                hint = t(f",是不是 {near[0]}?", f"; did you mean {near[0]}?") if near else ""
+                hint = t(f"，是不是 {near[0]}?", f"; did you mean {near[0]}?") if near else ""
                 raise Stop(t(f"没有命令 {args[0]}{hint}", f"no such command: {args[0]}{hint}"))
             return super().resolve_command(ctx, args)
 

@@ -77,7 +77,7 @@ def python() -> Iterator[Line]:
         yield Line(
             "python",
             State.WARN,
-            t(f"{version},不在独立的 venv 中", f"{version}, not in a venv of its own"),
+            t(f"{version}，不在独立的 venv 中", f"{version}, not in a venv of its own"),
             f"{sys.executable} -m venv ~/edusec && ~/edusec/bin/pip install 'edusec[collector]'",
         )
     else:
@@ -103,7 +103,7 @@ def packages() -> Iterator[Line]:
             yield Line(
                 "packages",
                 State.FAIL,
-                t(f"{room} 来自 {origin},不是 {home}", f"{room} comes from {origin}, not from {home}"),
+                t(f"{room} 来自 {origin}，不是 {home}", f"{room} comes from {origin}, not from {home}"),
                 f"cd / && env -u PYTHONPATH {sys.executable} -P -m edusec doctor",
             )
     yield Line("packages", State.OK, str(home))
@@ -119,7 +119,7 @@ def extras() -> Iterator[Line]:
             yield Line(
                 f"extra {extra}",
                 State.OK if extra in _OPTIONAL else State.WARN,
-                t(f"未安装({', '.join(missing)})", f"not installed ({', '.join(missing)})"),
+                t(f"未安装（{', '.join(missing)}）", f"not installed ({', '.join(missing)})"),
                 f"{sys.executable} -m pip install 'edusec[{extra}]'",
             )
 
@@ -215,7 +215,7 @@ def _certificate(profile: Profile, expires: datetime | None) -> Line:
     return Line(
         "certificate",
         state,
-        t(f"有效至 {expires:%Y-%m-%d}(还有 {left} 天)", f"valid until {expires:%Y-%m-%d} ({left} days)"),
+        t(f"有效至 {expires:%Y-%m-%d}（还有 {left} 天）", f"valid until {expires:%Y-%m-%d} ({left} days)"),
         "" if state is State.OK else _start_command(profile),
     )
 
@@ -243,7 +243,7 @@ def privileges() -> Iterator[Line]:
         State.OK,
         t("可用原始套接字", "raw sockets possible")
         if may
-        else t("普通用户(默认探测足够)", "ordinary user (enough by default)"),
+        else t("普通用户（默认探测足够）", "ordinary user (enough by default)"),
     )
 
 
@@ -280,7 +280,7 @@ def disk() -> Iterator[Line]:
         yield Line(
             "disk",
             State.WARN,
-            t(f"{existing} 不可写,扫描结果不会保存", f"{existing} cannot be written, scans are not kept"),
+            t(f"{existing} 不可写，扫描结果不会保存", f"{existing} cannot be written, scans are not kept"),
             "export EDUSEC_SCANS=/var/tmp/edusec-scans.db",
         )
         return
@@ -296,7 +296,7 @@ def limits() -> Iterator[Line]:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = soft == resource.RLIM_INFINITY or soft >= _MIN_FILES
-    said = t(f"可打开文件数 {soft}(上限 {hard})", f"{soft} open files (at most {hard})")
+    said = t(f"可打开文件数 {soft}（上限 {hard}）", f"{soft} open files (at most {hard})")
     yield Line("limits", State.OK if enough else State.WARN, said, "" if enough else f"ulimit -n {_MIN_FILES}")
 
 

@@ -18,11 +18,11 @@ def read_input(file: Path) -> bytes:
         with file.open("rb") as stream:
             content = stream.read(MAX_INPUT_BYTES + 1)
     except FileNotFoundError:
-        raise Stop(t(f"{file}:没有这个文件", f"{file}: there is no such file")) from None
+        raise Stop(t(f"{file}：没有这个文件", f"{file}: there is no such file")) from None
     except IsADirectoryError:
-        raise Stop(t(f"{file}:是目录,不是文件", f"{file}: is a folder, not a file")) from None
+        raise Stop(t(f"{file}：是目录，不是文件", f"{file}: is a folder, not a file")) from None
     if len(content) > MAX_INPUT_BYTES:
-        raise Stop(t(f"{file}:超过 32 MiB", f"{file}: is larger than 32 MiB"))
+        raise Stop(t(f"{file}：超过 32 MiB", f"{file}: is larger than 32 MiB"))
     return content
 
 

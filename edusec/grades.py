@@ -16,7 +16,9 @@ def parse_fail_on(text: str) -> str:
     colour = _SEVERITIES.get(text.lower(), text.lower())
     if colour not in COLOURS:
         allowed = "none, blue(low), yellow(medium), orange(high), red(critical)"
-        raise Stop(t(f"--fail-on 不认识 {text};可用:{allowed}", f"--fail-on does not know {text}; allowed: {allowed}"))
+        raise Stop(
+            t(f"--fail-on 不认识 {text}；可用：{allowed}", f"--fail-on does not know {text}; allowed: {allowed}")
+        )
     return colour
 
 

@@ -26,7 +26,7 @@ def show(items: Iterable[Item], schema: str, columns: Sequence[Column], *, as_js
     if rows:
         table([column.head for column in columns], rows, style=lambda number, text: columns[number].style(text))
     else:
-        print(t("(没有)", "(none)"))
+        print(t("（没有）", "(none)"))
     return len(rows)
 
 
@@ -54,5 +54,5 @@ def imported(result: Item, *, as_json: bool) -> None:
         return
     added, changed, unchanged = result["added"], result["changed"], result["unchanged"]
     print(
-        t(f"新增 {added},变更 {changed},未变 {unchanged}", f"{added} added, {changed} changed, {unchanged} unchanged")
+        t(f"新增 {added}，变更 {changed}，未变 {unchanged}", f"{added} added, {changed} changed, {unchanged} unchanged")
     )

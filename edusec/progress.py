@@ -56,7 +56,7 @@ def _line(done: int, total: int, seconds: float, note: str) -> str:
     share = f"{100 * done // total}% " if total else ""
     left = ""
     if total > done > 0 and rate:
-        left = t(f",还需 {_span((total - done) / rate)}", f", {_span((total - done) / rate)} left")
+        left = t(f"，还需 {_span((total - done) / rate)}", f", {_span((total - done) / rate)} left")
     return f"{share}{done}/{total}  {rate:.0f}/s{left}{'  ' if note else ''}{note}"
 
 

@@ -10,23 +10,24 @@ from wire.text import Text
 
 COMMANDS = {
     "up": Text(
-        "在本机一键启动:采集中心 + 一个代理,先看一轮结果", "start here: a collector and one agent on this machine"
+        "在本机一键启动：采集中心 + 一个代理，先看一轮结果", "start here: a collector and one agent on this machine"
     ),
-    "scan": Text("探测端口,不需要采集中心", "scan ports, without any collector"),
-    "scope": Text("授权范围:谁在何时之前授权探测什么", "what may be probed: by whose word, until when"),
-    "agent": Text("学校网关上的代理;注册令牌、代理清单", "the daemon on a gateway; enrolment tokens, list of agents"),
-    "collector": Text("采集中心:初始化、运行", "the collector: set it up, run it"),
-    "unit": Text("单位树:省、市、县、学校", "the tree of units: province, city, county, school"),
+    "scan": Text("探测端口，不需要采集中心", "scan ports, without any collector"),
+    "scope": Text("授权范围：谁在何时之前授权探测什么", "what may be probed: by whose word, until when"),
+    "agent": Text("学校网关上的代理；注册令牌、代理清单", "the daemon on a gateway; enrolment tokens, list of agents"),
+    "collector": Text("采集中心：初始化、运行", "the collector: set it up, run it"),
+    "unit": Text("单位树：省、市、县、学校", "the tree of units: province, city, county, school"),
     "asset": Text("资产台账", "the inventory of assets"),
-    "whitelist": Text("白名单:导入、导出、复核", "whitelists: import, export, review"),
-    "alert": Text("告警:查看、确认、办结", "alerts: read, acknowledge, resolve"),
-    "rules": Text("规则:查看、检查、测试", "rules: list, check, test"),
-    "probe": Text("探测项:查看、单独运行", "probes: list them, run one"),
-    "doctor": Text("自检:每个问题都给出修复命令", "self-check: every problem comes with the command that mends it"),
+    "whitelist": Text("白名单：导入、导出、复核", "whitelists: import, export, review"),
+    "alert": Text("告警：查看、确认、办结", "alerts: read, acknowledge, resolve"),
+    "rules": Text("规则：查看、检查、测试", "rules: list, check, test"),
+    "probe": Text("探测项：查看、单独运行", "probes: list them, run one"),
+    "doctor": Text("自检：每个问题都给出修复命令", "self-check: every problem comes with the command that mends it"),
 }
 _EPILOG = Text(
-    "任何位置可用 --lang zh|en(默认取自 LC_ALL、LC_MESSAGES、LANG)。NO_COLOR 关闭颜色。\n"
-    "退出码:0 正常;1 有达到 --fail-on 的发现;2 用法或输入有误;3 只完成一部分;4 权限不足;5 连不上采集中心;130 被中断。",
+    "任何位置可用 --lang zh|en（默认取自 LC_ALL、LC_MESSAGES、LANG）。NO_COLOR 关闭颜色。\n"
+    "退出码：0 正常；1 有达到 --fail-on 的发现；2 用法或输入有误；3 只完成一部分；4 权限不足；"
+    "5 连不上采集中心；130 被中断。",
     "--lang zh|en works anywhere (default: LC_ALL, LC_MESSAGES, LANG). NO_COLOR turns colours off.\n"
     "Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or unusable input; 3 partial; 4 privilege; "
     "5 collector unreachable; 130 interrupted.",
@@ -41,7 +42,7 @@ def root() -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         help=t(
-            "校园网络安全监测:端口、IPv6、带宽、白名单、三级资产台账与等保告警。",
+            "校园网络安全监测：端口、IPv6、带宽、白名单、三级资产台账与等保告警。",
             "Campus network security monitoring: ports, IPv6, bandwidth, whitelists, a three-tier inventory, alerts.",
         ),
         epilog=_EPILOG(current()),

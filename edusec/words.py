@@ -47,7 +47,7 @@ _WORDS: Mapping[str, Text] = {
     "revoked": Text("已撤销", "revoked"),
     "province": Text("省", "province"),
     "city": Text("市", "city"),
-    "county": Text("县(区)", "county"),
+    "county": Text("县（区）", "county"),
     "school": Text("学校", "school"),
     "university": Text("高校", "university"),
     "domain": Text("域名", "domain"),

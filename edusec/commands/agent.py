@@ -16,14 +16,14 @@ from edusec.words import moment, word
 
 app = group(
     t(
-        "在网关上:enroll、run、status(也可写作 python -P -m agent)。在采集中心:token、list、revoke。",
+        "在网关上：enroll、run、status（也可写作 python -P -m agent）。在采集中心：token、list、revoke。",
         "On a gateway: enroll, run, status (also python -P -m agent). At the collector: token, list, revoke.",
     )
 )
 
-hand_over(app, "agent", "enroll", t("在网关上:用一次性令牌注册", "on a gateway: enrol with a one-time token"))
-hand_over(app, "agent", "run", t("在网关上:运行代理", "on a gateway: run the daemon"))
-hand_over(app, "agent", "status", t("在网关上:查看代理状态", "on a gateway: how the daemon is doing"))
+hand_over(app, "agent", "enroll", t("在网关上：用一次性令牌注册", "on a gateway: enrol with a one-time token"))
+hand_over(app, "agent", "run", t("在网关上：运行代理", "on a gateway: run the daemon"))
+hand_over(app, "agent", "status", t("在网关上：查看代理状态", "on a gateway: how the daemon is doing"))
 
 
 @app.command("token", cls=Command, help=t("生成一次性注册令牌", "make a one-time enrolment token"))
@@ -48,7 +48,7 @@ def token(
     until = moment(made["expires"])
     typer.echo(
         t(
-            f"一次性令牌,有效至 {until}。在网关上执行:edusec agent enroll --collector {safe(url)} --token 令牌",
+            f"一次性令牌，有效至 {until}。在网关上执行：edusec agent enroll --collector {safe(url)} --token 令牌",
             f"a one-time token, good until {until}; on the gateway: "
             f"edusec agent enroll --collector {safe(url)} --token TOKEN",
         ),
@@ -82,7 +82,7 @@ def list_agents(profile: ProfileOption = None, as_json: JsonOption = False) -> N
 @app.command(
     "revoke",
     cls=Command,
-    help=t("撤销代理的凭据,它不能再上报", "end an agent's credential, so that it can report no more"),
+    help=t("撤销代理的凭据，它不能再上报", "end an agent's credential, so that it can report no more"),
 )
 def revoke(
     identifier: Annotated[str, typer.Argument(metavar="ID", help=t("代理编号", "The agent's id"))],
@@ -91,7 +91,7 @@ def revoke(
     """Revoke one agent."""
     with open_collector(profile) as collector:
         collector.raw("POST", f"/api/v1/agents/{path_part(identifier)}/revoke", {}, b"{}", "application/json")
-    print(t(f"已撤销:{safe(identifier)}", f"revoked: {safe(identifier)}"))
+    print(t(f"已撤销：{safe(identifier)}", f"revoked: {safe(identifier)}"))
 
 
 def _trouble(agent: Item) -> str:

@@ -13,13 +13,13 @@ from edusec.lang import current, t
 from edusec.listing import Column, details, show
 from edusec.words import moment, word
 
-app = group(t("告警:查看、确认、办结", "Alerts: read, acknowledge, resolve"))
+app = group(t("告警：查看、确认、办结", "Alerts: read, acknowledge, resolve"))
 
 Identifier = Annotated[str, typer.Argument(metavar="ID", help=t("告警编号", "The alert's id"))]
-Note = Annotated[str, typer.Option("--note", metavar="TEXT", help=t("备注,进入告警记录", "A note for the record"))]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help=t("备注，进入告警记录", "A note for the record"))]
 
 
-@app.command("list", cls=Command, help=t("列出告警,严重的在前", "List alerts, the gravest first"))
+@app.command("list", cls=Command, help=t("列出告警，严重的在前", "List alerts, the gravest first"))
 def list_alerts(
     under: UnderOption = None,
     state: Annotated[
@@ -59,7 +59,7 @@ def list_alerts(
 
 
 @app.command(
-    "show", cls=Command, help=t("查看一条告警:证据、依据、处置建议", "Show one alert: evidence, basis, remedy")
+    "show", cls=Command, help=t("查看一条告警：证据、依据、处置建议", "Show one alert: evidence, basis, remedy")
 )
 def show_alert(identifier: Identifier, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Print one alert."""
@@ -67,7 +67,9 @@ def show_alert(identifier: Identifier, profile: ProfileOption = None, as_json: J
         _print_alert(collector.get(f"/api/v1/alerts/{path_part(identifier)}"), as_json=as_json)
 
 
-@app.command("ack", cls=Command, help=t("确认一条告警(已知晓,处理中)", "Acknowledge an alert: known, being worked on"))
+@app.command(
+    "ack", cls=Command, help=t("确认一条告警（已知晓，处理中）", "Acknowledge an alert: known, being worked on")
+)
 def acknowledge(
     identifier: Identifier, note: Note = "", profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:

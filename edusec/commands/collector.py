@@ -3,7 +3,7 @@
 from edusec.command import group, hand_over
 from edusec.lang import t
 
-app = group(t("采集中心:初始化、运行", "The collector: set it up, run it"))
+app = group(t("采集中心：初始化、运行", "The collector: set it up, run it"))
 
 hand_over(
     app,

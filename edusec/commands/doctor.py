@@ -18,7 +18,7 @@ _STYLES = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.UNK
 @app.command(
     cls=Command,
     help=t(
-        "自检。每行:正常、注意、失败或未知;有问题的行以修复命令结尾。有失败时退出码为 1。",
+        "自检。每行：正常、注意、失败或未知；有问题的行以修复命令结尾。有失败时退出码为 1。",
         "Self-check. Each line is ok, warn, fail or unknown; a line with a problem ends with the command that mends "
         "it. Exits with 1 when a check failed.",
     ),

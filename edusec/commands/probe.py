@@ -23,7 +23,7 @@ from probes.kit.scope_file import load_scope
 from wire.codec import to_plain
 from wire.types import Body, RunStatus, Section
 
-app = group(t("探测项:查看、单独运行", "Probes: list them, run one"))
+app = group(t("探测项：查看、单独运行", "Probes: list them, run one"))
 
 QuietOption = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]
 SecondsOption = Annotated[
@@ -63,7 +63,7 @@ class _Probes(Group):
 app.add_typer(
     typer.Typer(cls=_Probes, no_args_is_help=True, rich_markup_mode=None),
     name="run",
-    help=t("单独运行一个探测项(只在授权范围内)", "Run one probe by itself (within the authorised scope only)"),
+    help=t("单独运行一个探测项（只在授权范围内）", "Run one probe by itself (within the authorised scope only)"),
 )
 
 

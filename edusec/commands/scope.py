@@ -20,7 +20,7 @@ from wire.types import ScopeEntry
 
 app = group(
     t(
-        "授权范围。默认只有本机(127.0.0.0/8 和 ::1);范围之外不会收到任何数据包。",
+        "授权范围。默认只有本机（127.0.0.0/8 和 ::1）；范围之外不会收到任何数据包。",
         "What may be probed. By default this machine only (127.0.0.0/8 and ::1); nothing outside it gets a packet.",
     )
 )
@@ -28,7 +28,7 @@ app = group(
 Value = Annotated[
     str,
     typer.Argument(
-        metavar="VALUE", help=t("地址、前缀(10.20.0.0/16)或域名", "An address, a prefix (10.20.0.0/16) or a domain")
+        metavar="VALUE", help=t("地址、前缀（10.20.0.0/16）或域名", "An address, a prefix (10.20.0.0/16) or a domain")
     ),
 ]
 
@@ -36,7 +36,7 @@ Value = Annotated[
 @app.command(
     "add",
     cls=Command,
-    help=t("授权探测一个目标,写明授权人、理由和截止日期", "Authorise a target, with who, why and until when"),
+    help=t("授权探测一个目标，写明授权人、理由和截止日期", "Authorise a target, with who, why and until when"),
 )
 def add(
     value: Value,
@@ -52,7 +52,7 @@ def add(
         typer.Option(
             "--until",
             metavar="YYYY-MM-DD",
-            help=t("最后一天(UTC),最长 400 天", "The last day (UTC), at most 400 days away"),
+            help=t("最后一天（UTC），最长 400 天", "The last day (UTC), at most 400 days away"),
         ),
     ],
     ports: Annotated[
@@ -60,7 +60,7 @@ def add(
         typer.Option(
             "--ports",
             metavar="PORTS",
-            help=t("端口,如 22,80,8000-8100(默认全部)", "Ports such as 22,80,8000-8100 (default: all)"),
+            help=t("端口，如 22,80,8000-8100（默认全部）", "Ports such as 22,80,8000-8100 (default: all)"),
         ),
     ] = "",
     file: ScopeOption = None,
@@ -70,13 +70,13 @@ def add(
         last_day = date.fromisoformat(until)
     except ValueError:
         raise Stop(
-            t(f"--until:{until} 不是日期,应如 2027-06-30", f"--until: {until} is not a date such as 2027-06-30")
+            t(f"--until:{until} 不是日期，应如 2027-06-30", f"--until: {until} is not a date such as 2027-06-30")
         ) from None
     saved = add_entry(file or scope_file(), ScopeEntry(value, authoriser, reason, last_day, ports))
     everything = t("全部端口", "all ports")
     print(
         t(
-            f"已授权:{saved.value}({saved.ports or everything}),至 {saved.until}(含)",
+            f"已授权：{saved.value}({saved.ports or everything})，至 {saved.until}（含）",
             f"authorised: {saved.value} ({saved.ports or everything}) until {saved.until}, that day included",
         )
     )
@@ -125,9 +125,9 @@ def list_scope(file: ScopeOption = None, as_json: JsonOption = False) -> None:
 def remove(value: Value, file: ScopeOption = None) -> None:
     """Remove every entry of a value."""
     if value in {entry.value for entry in THIS_MACHINE}:
-        raise Stop(t("本机自身始终在范围内,不能撤销", "this machine itself is always in scope and cannot be removed"))
+        raise Stop(t("本机自身始终在范围内，不能撤销", "this machine itself is always in scope and cannot be removed"))
     for entry in remove_entry(file or scope_file(), value):
-        print(t(f"已撤销:{safe(entry.value)}", f"withdrawn: {safe(entry.value)}"))
+        print(t(f"已撤销：{safe(entry.value)}", f"withdrawn: {safe(entry.value)}"))
 
 
 def _expired(entry: ScopeEntry, today: date) -> bool:

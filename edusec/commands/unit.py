@@ -12,14 +12,14 @@ from edusec.lang import t
 from edusec.listing import Column, imported, show
 from edusec.words import word
 
-app = group(t("单位树:省、市、县、学校", "The tree of units: province, city, county, school"))
+app = group(t("单位树：省、市、县、学校", "The tree of units: province, city, county, school"))
 
 
 @app.command(
     "import",
     cls=Command,
     help=t(
-        "导入单位树。CSV、TSV 或 XLSX,列:code、name、kind、parent、division_code。有错则不改动任何内容。",
+        "导入单位树。CSV、TSV 或 XLSX，列：code、name、kind、parent、division_code。有错则不改动任何内容。",
         "Import the tree of units from CSV, TSV or XLSX with the columns code, name, kind, parent, division_code. "
         "A file with a fault changes nothing.",
     ),

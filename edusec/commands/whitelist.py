@@ -15,11 +15,11 @@ from edusec.listing import Column, imported, show
 from edusec.render import json_line
 from edusec.words import word
 
-app = group(t("白名单:导入、导出、复核", "Whitelists: import, export, review"))
+app = group(t("白名单：导入、导出、复核", "Whitelists: import, export, review"))
 
 UnitOption = Annotated[
     str | None,
-    typer.Option("--unit", metavar="CODE", help=t("单位代码(默认:您负责的单位)", "The unit (default: your own)")),
+    typer.Option("--unit", metavar="CODE", help=t("单位代码（默认：您负责的单位）", "The unit (default: your own)")),
 ]
 
 
@@ -27,7 +27,7 @@ UnitOption = Annotated[
     "import",
     cls=Command,
     help=t(
-        "导入白名单。CSV 或 XLSX,列:kind、value、ports、transport、owner、reason、approver、expires。"
+        "导入白名单。CSV 或 XLSX，列：kind、value、ports、transport、owner、reason、approver、expires。"
         "有错则不改动任何内容。",
         "Import a whitelist from CSV or XLSX with the columns kind, value, ports, transport, owner, reason, approver, "
         "expires. A file with a fault changes nothing.",
@@ -59,7 +59,7 @@ def export_whitelist(
     unit: UnitOption = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="csv|xlsx", help=t("格式(默认看文件名)", "Format (default: by name)")),
+        typer.Option("--format", metavar="csv|xlsx", help=t("格式（默认看文件名）", "Format (default: by name)")),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help=t("写入文件", "Write into a file"))
@@ -71,7 +71,7 @@ def export_whitelist(
     if form not in {"csv", "xlsx"}:
         raise Stop(t("--format 只能是 csv 或 xlsx", "--format takes csv or xlsx"))
     if form == "xlsx" and output is None and sys.stdout.isatty():
-        raise Stop(t("XLSX 不能显示在终端,请加 -o 文件名.xlsx", "XLSX is not for a terminal: add -o FILE.xlsx"))
+        raise Stop(t("XLSX 不能显示在终端，请加 -o 文件名.xlsx", "XLSX is not for a terminal: add -o FILE.xlsx"))
     with open_collector(profile) as collector:
         content = collector.raw("GET", "/api/v1/whitelist/export", {"unit": unit, "format": form})
     deliver(content, output)
@@ -81,7 +81,7 @@ def export_whitelist(
     "review",
     cls=Command,
     help=t(
-        "复核:已过期仍开放、即将过期、长期未用、白名单外",
+        "复核：已过期仍开放、即将过期、长期未用、白名单外",
         "Review: expired yet open, expiring soon, unused, found but not listed",
     ),
 )

@@ -63,7 +63,7 @@ class Child:
         if code is not None:
             raise Stop(
                 t(
-                    f"{self.module} 进程意外退出(代码 {code});日志 {self.log}:\n{self._tail()}",
+                    f"{self.module} 进程意外退出（代码 {code}）；日志 {self.log}:\n{self._tail()}",
                     f"the {self.module} process ended unexpectedly (code {code}); from {self.log}:\n{self._tail()}",
                 ),
                 ExitCode.PARTIAL,

@@ -12,15 +12,12 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any
 
-from edusec.exits import ExitCode
-from edusec.grades import at_or_above
 from rules.model import Judgement
 from wire.codec import to_plain
 from wire.types import (
     Body,
     Observation,
     Outcome,
-    RunStatus,
     ScopeEntry,
     Section,
     TargetKind,
@@ -104,6 +101,7 @@ def finding_line(judgement: Judgement) -> Line:
         "rule": rule.id,
         "colour": judgement.colour.value,
         "severity": rule.severity.name.lower(),
+        "confidence": rule.confidence.value,
         "title": rule.title._asdict(),
         "basis": judgement.citation,
         "subject": {"kind": subject.kind.value, "id": subject.id, "label": subject.label},
@@ -113,7 +111,7 @@ def finding_line(judgement: Judgement) -> Line:
 
 
 def summary_line(section: Section, lines: Sequence[Line], fail_on: str) -> Line:
-    """Count what was found and say how the command ends."""
+    """Count what was found."""
     colours = Counter(line["colour"] for line in lines if line["type"] == FINDING)
     return {
         "schema": SCHEMA,
@@ -123,15 +121,7 @@ def summary_line(section: Section, lines: Sequence[Line], fail_on: str) -> Line:
         "findings": dict(colours),
         "not_covered": len((section.body or Body()).skipped),
         "fail_on": fail_on,
-        "exit_code": int(exit_code(section, colours, fail_on)),
     }
-
-
-def exit_code(section: Section, colours: Iterable[str], fail_on: str) -> ExitCode:
-    """Give the exit code: what was found weighs more than what is missing, since the missing part cannot undo it."""
-    if at_or_above(colours, fail_on):
-        return ExitCode.FINDINGS
-    return ExitCode.CLEAN if section.status is RunStatus.DONE else ExitCode.PARTIAL
 
 
 def iso(seconds: float) -> str:

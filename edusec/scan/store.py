@@ -57,6 +57,7 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "rule": str,
         "colour": str,
         "severity": str,
+        "confidence": str,
         "title": str,
         "basis": str,
         "subject": str,

@@ -67,7 +67,7 @@ def read_targets(words: Sequence[str], scope: Scope, today: date, *, hosts_file:
     if total > MAX_ADDRESSES:
         raise Stop(
             t(
-                f"{total} 个地址太多,一次最多 {MAX_ADDRESSES} 个;请拆分(IPv6 网段不逐个枚举)",
+                f"{total} 个地址太多，一次最多 {MAX_ADDRESSES} 个；请拆分（IPv6 网段不逐个枚举）",
                 f"{total} addresses are too many, one scan takes {MAX_ADDRESSES}; split it "
                 "(an IPv6 prefix is not enumerated)",
             )
@@ -97,7 +97,7 @@ def _networks(word: str) -> list[Network]:
     except ValueError:
         return _range(word)
     raise Stop(
-        t(f"{word}:前缀之后还有位,是不是 {loose}?", f"{word}: bits are set behind its prefix; is {loose} meant?")
+        t(f"{word}：前缀之后还有位，是不是 {loose}?", f"{word}: bits are set behind its prefix; is {loose} meant?")
     )
 
 
@@ -125,7 +125,7 @@ def _range(word: str) -> list[Network]:
             return list(summarize_address_range(low, high))
     except ValueError as error:
         raise Stop(f"{word}: {error}") from None
-    raise Stop(t(f"{word}:两端不是同一地址族", f"{word}: both ends must be of one family"))
+    raise Stop(t(f"{word}：两端不是同一地址族", f"{word}: both ends must be of one family"))
 
 
 def _zoned(word: str, scope: Scope, today: date, refused: dict[str, None]) -> str:
@@ -147,7 +147,7 @@ def _name(word: str) -> str:
 
 def _no_target(word: str) -> str:
     return t(
-        f"{word}:不是目标。可用:地址、前缀 10.20.0.0/24、范围 10.20.0.1-50、主机名",
+        f"{word}：不是目标。可用：地址、前缀 10.20.0.0/24、范围 10.20.0.1-50、主机名",
         f"{word}: is not a target. Allowed: an address, a prefix 10.20.0.0/24, a range 10.20.0.1-50, a host name",
     )
 
@@ -190,7 +190,7 @@ def _outside(refused: Iterable[str], today: date, ports: Sequence[int] = ()) -> 
         for value in dict.fromkeys(value.removesuffix("/32").removesuffix("/128") for value in refused)
     ]
     head = t(
-        "目标不在授权范围内,没有发送任何数据包。如已获授权,请先登记:",
+        "目标不在授权范围内，没有发送任何数据包。如已获授权，请先登记：",
         "outside the authorised scope; nothing was sent. If somebody authorised it, record that first:",
     )
     return "\n".join([head, *commands])

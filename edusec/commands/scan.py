@@ -1,0 +1,216 @@
+"""`edusec scan`: which ports are open, on an operator's own machine, without any collector."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.job import Job, Limits
+from edusec.command import Command, FailOnOption, JsonOption, ScopeOption
+from edusec.exits import ExitCode, Stop
+from edusec.files import write_atomically
+from edusec.grades import at_or_above, parse_fail_on
+from edusec.lang import t
+from edusec.places import scans_file, scope_file
+from edusec.render import json_line
+from edusec.running import run_job
+from edusec.scan import lines
+from edusec.scan.judge import judge_scan
+from edusec.scan.lines import Asked, Line
+from edusec.scan.show import banner, show
+from edusec.scan.targets import read_targets, require_ports
+from edusec.scan.whitelist import read_whitelist
+from probes.kit.scope_file import load_scope
+from wire.ports import expand, parse_ports
+from wire.types import RunStatus, Section, WhitelistEntry
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+PROBE = "open_ports"
+
+
+@app.command(
+    cls=Command,
+    help=t(
+        "探测目标的开放端口，对照白名单和规则给出发现。不需要采集中心；只在授权范围内发送数据包（见 edusec scope）。",
+        "Scan ports, compare them with a whitelist and judge them by the rules. Needs no collector; sends packets "
+        "within the authorised scope only (see edusec scope).",
+    ),
+    epilog=t(
+        "示例：\n"
+        "  edusec scan 127.0.0.1\n"
+        "  edusec scan 10.20.0.0/24 --ports 22,80,443 --whitelist approved.csv --fail-on orange\n"
+        "  edusec scan localhost --json | jq -c 'select(.type == \"finding\")'\n"
+        "  edusec scan --last",
+        "Examples:\n"
+        "  edusec scan 127.0.0.1\n"
+        "  edusec scan 10.20.0.0/24 --ports 22,80,443 --whitelist approved.csv --fail-on orange\n"
+        "  edusec scan localhost --json | jq -c 'select(.type == \"finding\")'\n"
+        "  edusec scan --last",
+    ),
+)
+def scan(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TARGET",
+            show_default=False,
+            help=t(
+                "地址、前缀 10.20.0.0/24、范围 10.20.0.1-50、hosts 文件里的主机名、授权范围内的域名",
+                "An address, a prefix 10.20.0.0/24, a range 10.20.0.1-50, a name of the hosts file, a domain in scope",
+            ),
+        ),
+    ] = None,
+    ports: Annotated[
+        str | None,
+        typer.Option(
+            "--ports",
+            "-p",
+            metavar="PORTS",
+            help=t(
+                "端口，如 22,80,8000-8100（默认：常见与高危端口）",
+                "Ports such as 22,80,8000-8100 (default: the usual and the high-risk ones)",
+            ),
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
+        ),
+    ] = None,
+    whitelist: Annotated[
+        Path | None,
+        typer.Option("--whitelist", metavar="FILE", help=t("白名单 CSV、TSV 或 XLSX", "A whitelist: CSV, TSV or XLSX")),
+    ] = None,
+    fail_on: FailOnOption = "red",
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", help=t("单次连接的秒数", "Seconds for one connection"))
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help=t("每秒新建连接数上限（本机除外）", "New connections per second at most (this machine exempt)"),
+        ),
+    ] = None,
+    connections: Annotated[
+        int | None, typer.Option(metavar="N", help=t("同时打开的连接数上限", "Connections open at a time at most"))
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
+    ] = 3600,
+    scope: ScopeOption = None,
+    last: Annotated[bool, typer.Option("--last", help=t("显示上次的结果", "Show the last result"))] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))] = False,
+) -> int:
+    """Scan, or show the last scan."""
+    threshold = parse_fail_on(fail_on)
+    if output is not None:
+        _require_writable(output)
+    if last:
+        from edusec.scan import store
+
+        if targets:
+            raise Stop(t("--last 不带目标", "--last takes no targets"))
+        found = store.last(scans_file())
+        interrupted = False
+    elif not targets:
+        raise Stop(t("缺少目标，例如：edusec scan 127.0.0.1", "no target is given; for example: edusec scan 127.0.0.1"))
+    else:
+        found, interrupted = _scan(
+            targets,
+            ports,
+            whitelist,
+            scope or scope_file(),
+            {} if timeout is None else {"timeout": timeout},
+            _limits(rate, connections),
+            seconds,
+            threshold,
+            quiet=quiet,
+        )
+        _keep(found)
+    if output is not None:
+        write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
+    if as_json:
+        for line in found:
+            print(json_line(line))
+    else:
+        show(found)
+    return ExitCode.INTERRUPTED if interrupted else _exit_code(found, threshold)
+
+
+def _scan(
+    words: Sequence[str],
+    ports: str | None,
+    whitelist_file: Path | None,
+    scope: Path,
+    options: dict[str, Any],
+    limits: Limits,
+    seconds: float,
+    threshold: str,
+    *,
+    quiet: bool,
+) -> tuple[list[Line], bool]:
+    """Check everything first, then send; gives the lines and whether the operator ended it early."""
+    today = datetime.now(UTC).date()
+    allowed = load_scope(scope, today)
+    targets = read_targets(words, allowed, today)
+    if ports is not None:
+        try:
+            numbers = expand(parse_ports(ports))
+        except ValueError as error:
+            raise Stop(f"--ports: {error}") from None
+        require_ports(targets, numbers, allowed, today)
+        options["ports"] = ports
+    whitelist = read_whitelist(whitelist_file) if whitelist_file else ()
+    job = Job("scan", PROBE, seconds, {**options, "targets": targets.all}, allowed.entries, limits=limits)
+    ran = run_job(job, quiet=quiet)
+    asked = Asked(tuple(words), targets.names, ports or "", allowed.entries, str(whitelist_file or ""))
+    return _judged(ran.section, asked, whitelist, today, threshold), ran.interrupted
+
+
+def _judged(
+    section: Section, asked: Asked, whitelist: Sequence[WhitelistEntry], today: date, threshold: str
+) -> list[Line]:
+    run = lines.run_line(uuid.uuid4().hex, asked, section)
+    services = lines.service_lines(section, whitelist, today)
+    hosts = lines.host_lines(section, services, asked, whitelist, today)
+    judgements = judge_scan(hosts, services, run["coverage"], asked.names, today)
+    found = [run, *hosts, *services, *map(lines.finding_line, judgements)]
+    return [*found, lines.summary_line(section, found, threshold)]
+
+
+def _limits(rate: float | None, connections: int | None) -> Limits:
+    given = {"rate": rate, "connections": connections}
+    return Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _keep(found: Sequence[Line]) -> None:
+    try:
+        from edusec.scan import store
+    except ModuleNotFoundError as error:
+        banner(t(f"没有 {error.name}，结果不保存", f"{error.name} is not installed, so the result is not kept"))
+        return
+    try:
+        store.save(scans_file(), found)
+    except Stop as stop:
+        banner(str(stop))
+
+
+def _require_writable(file: Path) -> None:
+    folder = file.resolve().parent
+    if not os.access(folder, os.W_OK):
+        raise Stop(t(f"-o {file}：不能写入 {folder}", f"-o {file}: {folder} cannot be written"))
+
+
+def _exit_code(found: Sequence[Line], threshold: str) -> ExitCode:
+    """Findings weigh more than what is missing, since the missing part cannot undo them."""
+    if at_or_above((line["colour"] for line in found if line["type"] == lines.FINDING), threshold):
+        return ExitCode.FINDINGS
+    return ExitCode.CLEAN if found[0]["status"] == RunStatus.DONE else ExitCode.PARTIAL
