@@ -1,8 +1,8 @@
 """The words that rules may use: the facts of each kind of subject.
 
 Whoever judges (the collector from its inventory, `edusec scan` from one run) builds a Subject from these names. A fact
-that is not known is left out or None: a condition on it is then unknown, and an unknown verdict neither raises nor
-resolves anything.
+that is not known is left out, None or the word UNKNOWN: a condition on it is then unknown, and an unknown verdict
+neither raises nor resolves anything. `rules.derive` fills in what follows from other facts.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.text import Text
+
+UNKNOWN = "unknown"
+"""The value of a fact that was asked for and is not known; the same as leaving the fact out."""
 
 FactValue = str | int | float | bool | None | tuple[str, ...]
 
@@ -48,16 +51,21 @@ class Fact:
 
 PORT_STATES = ("open", "closed", "filtered", "open_filtered", "unknown")
 STANDINGS = ("listed", "expired", "unlisted", "no_list")
+PORT_RISKS = ("none", "medium", "high", "critical")
+CONFIDENCES = ("verified", "common")
 EXPOSURES = ("isolated_or_source_limited", "campus_lan", "edu_private_net", "internet")
 
 # Facts that every subject may carry; they decide the colour of an alert, and rules may use them too.
 COMMON: Mapping[str, Fact] = {
-    "unit_kind": Fact(
-        str, Text("单位类别", "kind of unit"), ("province", "city", "county", "school", "university")
-    ),
+    "unit_kind": Fact(str, Text("单位类别", "kind of unit"), ("province", "city", "county", "school", "university")),
     "mlps_level": Fact(int, Text("所属系统的等保级别(1-5)", "protection level of its system, 1-5")),
     "exposure": Fact(str, Text("暴露面", "where it can be reached from"), EXPOSURES),
     "baseline": Fact(bool, Text("首次扫描即存在", "was there at the unit's first covering scan")),
+    "children_data": Fact(bool, Text("涉及未成年人个人信息", "personal data of children is involved")),
+    "maintenance": Fact(bool, Text("处于已批准的维护时段", "is in an approved maintenance window")),
+    "mitigated": Fact(
+        bool, Text("有经核实且未过期的缓解措施", "a verified mitigation is recorded and has not expired")
+    ),
 }
 
 VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
@@ -69,9 +77,17 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "state": Fact(str, Text("端口状态", "state of the port"), PORT_STATES),
         "standing": Fact(str, Text("白名单判定", "what the whitelist says"), STANDINGS),
         "whitelist_expired_days": Fact(int, Text("白名单过期天数", "days since its approval expired")),
-        "state_v4": Fact(str, Text("同一设备同端口的 IPv4 状态", "state of the same port on the asset's IPv4"), PORT_STATES),
-        "state_v6": Fact(str, Text("同一设备同端口的 IPv6 状态", "state of the same port on the asset's IPv6"), PORT_STATES),
+        "state_v4": Fact(
+            str, Text("同一设备同端口的 IPv4 状态", "state of the same port on the asset's IPv4"), PORT_STATES
+        ),
+        "state_v6": Fact(
+            str, Text("同一设备同端口的 IPv6 状态", "state of the same port on the asset's IPv6"), PORT_STATES
+        ),
         "product": Fact(str, Text("识别出的产品", "identified product")),
+        "port_risk": Fact(str, Text("端口风险(由端口表得出)", "risk of the port, from the port table"), PORT_RISKS),
+        "port_confidence": Fact(str, Text("端口风险的依据", "what that risk rests on"), CONFIDENCES),
+        "port_clear_text": Fact(bool, Text("登录信息明文传输的端口", "a port whose login travels in clear text")),
+        "port_never_internet": Fact(bool, Text("不得对互联网开放的端口", "a port never to be open to the internet")),
     },
     SubjectKind.ASSET: {
         "standing": Fact(str, Text("主机白名单判定", "what the host whitelist says"), STANDINGS),

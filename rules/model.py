@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
 
 from rules.facts import FactValue, Subject, SubjectKind
 from wire.text import Text
@@ -20,7 +19,7 @@ class Severity(IntEnum):
 
 
 class Colour(StrEnum):
-    """The suggested grade of an alert (建议级别); NONE is a mere notice. A person sets the official event level."""
+    """The suggested grade of an alert (建议级别), mildest first; NONE is a notice. A person sets the official level."""
 
     NONE = "none"
     BLUE = "blue"
@@ -29,8 +28,15 @@ class Colour(StrEnum):
     RED = "red"
 
 
+class Confidence(StrEnum):
+    """What a statement rests on: VERIFIED was read in its source; COMMON is common practice, for people to change."""
+
+    VERIFIED = "verified"
+    COMMON = "common"
+
+
 class Verdict(StrEnum):
-    """What a rule says of a subject. UNKNOWN: a fact it needs is not known, so nothing is raised and nothing resolved."""
+    """What a rule says of a subject. UNKNOWN: a fact it needs is not known; nothing is raised, nothing resolved."""
 
     MATCH = "match"
     NO_MATCH = "no_match"
@@ -49,36 +55,87 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Facts and the verdict that they must give; every example is a test."""
+    """Facts and the verdict (and, if stated, the colour) that they must give; every example is a test."""
 
     facts: Mapping[str, FactValue]
     verdict: Verdict
+    colour: Colour | None = None
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyItem:
+    """What a provincial plan says: an indicator (`op`, `value`, by the end of `year`) or a capability.
+
+    `province` is the first two digits of its division codes. `audience` names the units it is about, empty for all.
+    """
+
+    id: str
+    province: str
+    document: str
+    section: str
+    metric: str
+    meaning: Text
+    confidence: Confidence
+    audience: tuple[str, ...] = ()
+    op: str = ""
+    value: str | int | None = None
+    year: int | None = None
+
+    def cite(self) -> str:
+        """Give document and section, as an official paper writes them."""
+        return f"{self.document} {self.section}"
+
+
+@dataclass(frozen=True, slots=True)
 class Basis:
-    """On what a rule rests: GB/T 22239-2019 clauses by protection level, or a policy item (document and section).
+    """On what a rule rests: GB/T 22239-2019 clauses by protection level, and policy items.
 
     `clauses` maps a level (2 or 3) to the clause; a level without an entry has no such clause.
     """
 
     clauses: Mapping[int, str] = field(default_factory=dict)
-    policy: str = ""
+    items: tuple[PolicyItem, ...] = ()
 
-    def cite(self, level: int | None) -> str:
-        """Give what to cite for a system of this level: the clause if that level has one, else the policy item, else "".
+    @property
+    def policy(self) -> str:
+        """The ids of the policy items, for lists."""
+        return ", ".join(item.id for item in self.items)
 
-        Ungraded systems are treated as level 2; levels 4 and 5 cite level 3.
+    def cite(self, level: int | None, province: str = "", audience: str = "") -> str:
+        """Give what to cite for a system of this level: the clause if that level has one, else a policy item, else "".
+
+        Ungraded systems are treated as level 2; levels 4 and 5 cite level 3. Of the policy items the first one counts
+        that is of the unit's province and about its kind of unit: the plan of another province binds nobody here. Where
+        province or kind of unit is not known (""), any will do.
         """
         wanted = 2 if level is None else min(level, 3)
         clause = self.clauses.get(wanted)
-        return f"GB/T 22239-2019 {clause}" if clause else self.policy
+        if clause:
+            return f"GB/T 22239-2019 {clause}"
+        for item in self.items:
+            if province in ("", item.province) and (not audience or not item.audience or audience in item.audience):
+                return item.cite()
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The mildest colour that an alert may have from a protection level on, at these exposures (empty: at all)."""
+
+    colour: Colour
+    from_level: int = 1
+    exposure: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, as read from one file. `hold` is for how many seconds it must match before an alert fires."""
+    """One rule, as read from one file.
+
+    `given` is what must hold for the rule to say anything: where it does not, the verdict is UNKNOWN. `hold` is for how
+    many seconds it must match before an alert fires. `drift` rules report a change: of what was there at a unit's first
+    scan (the fact `baseline`) they raise no flood.
+    """
 
     id: str
     title: Text
@@ -87,20 +144,26 @@ class Rule:
     severity: Severity
     basis: Basis
     remedy: Text
+    given: Condition | None = None
     hold: float = 0.0
-    minimum: Mapping[int, int] = field(default_factory=dict)
+    minimum: tuple[Minimum, ...] = ()
+    maximum: Colour = Colour.RED
     drift: bool = False
+    confidence: Confidence = Confidence.VERIFIED
     examples: tuple[Example, ...] = ()
     file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one rule says of one subject, with the facts that it looked at as evidence."""
+    """What one rule says of one subject, with the facts that it looked at as evidence (None where not known).
+
+    The colour is NONE unless the verdict is MATCH.
+    """
 
     rule: Rule
     subject: Subject
     verdict: Verdict
     colour: Colour
     citation: str
-    evidence: Mapping[str, Any]
+    evidence: Mapping[str, FactValue]

@@ -1,0 +1,109 @@
+"""Conditions over facts in three-valued (Kleene) logic: True, False, and None where a fact it needs is not known.
+
+The operators are a closed set; nothing in a rule is ever evaluated as code.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from rules.facts import UNKNOWN, FactValue
+from rules.model import Condition
+
+Three = bool | None
+
+# A scan that got no answer over UDP cannot tell these two apart: a test that differs between them is unknown.
+_EITHER: Mapping[str, tuple[str, ...]] = {"open_filtered": ("open", "filtered")}
+
+
+def holds(condition: Condition, facts: Mapping[str, FactValue]) -> Three:
+    """Tell whether a condition holds; None if that depends on a fact that is not known. It never raises."""
+    if condition.op in _COMBINATIONS:
+        return _COMBINATIONS[condition.op](holds(part, facts) for part in condition.parts)
+    value = facts.get(condition.fact)
+    if condition.op == "known":
+        return _known(value) == condition.value
+    return _TESTS[condition.op](value, condition.value) if _known(value) else None
+
+
+def facts_read(condition: Condition) -> Iterator[str]:
+    """List the facts that a condition reads, in the order in which it is written."""
+    if condition.fact:
+        yield condition.fact
+    for part in condition.parts:
+        yield from facts_read(part)
+
+
+def all_of(parts: Iterable[Three]) -> Three:
+    """False if any part is false, else unknown if any is unknown, else true."""
+    seen = list(parts)
+    return False if False in seen else None if None in seen else True
+
+
+def any_of(parts: Iterable[Three]) -> Three:
+    """True if any part is true, else unknown if any is unknown, else false."""
+    seen = list(parts)
+    return True if True in seen else None if None in seen else False
+
+
+def opposite(part: Three) -> Three:
+    """Swap true and false; unknown stays unknown."""
+    return None if part is None else not part
+
+
+def _known(value: FactValue) -> bool:
+    return value is not None and value != UNKNOWN and value == value  # NaN is not equal to itself
+
+
+def _equal(fact: FactValue, wanted: object) -> Three:
+    if not _same_type(fact, wanted):
+        return None
+    if fact == wanted:
+        return True
+    return None if isinstance(fact, str) and wanted in _EITHER.get(fact, ()) else False
+
+
+def _one_of(fact: FactValue, wanted: object) -> Three:
+    return any_of(_equal(fact, item) for item in wanted) if isinstance(wanted, tuple) else None
+
+
+def _contains(fact: FactValue, wanted: object) -> Three:
+    if not isinstance(wanted, str):
+        return None
+    if isinstance(fact, str):
+        return wanted.casefold() in fact.casefold()
+    return wanted in fact if isinstance(fact, tuple) else None
+
+
+def _order(compare: Callable[[float, float], bool]) -> Callable[[FactValue, object], Three]:
+    def test(fact: FactValue, wanted: object) -> Three:
+        return compare(fact, wanted) if _is_number(fact) and _is_number(wanted) else None  # type: ignore[arg-type]
+
+    return test
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same_type(fact: FactValue, wanted: object) -> bool:
+    return type(fact) is type(wanted) or (_is_number(fact) and _is_number(wanted))
+
+
+_COMBINATIONS: Mapping[str, Callable[[Iterable[Three]], Three]] = {
+    "all": all_of,
+    "any": any_of,
+    "not": lambda parts: opposite(all_of(parts)),
+}
+_TESTS: Mapping[str, Callable[[FactValue, object], Three]] = {
+    "eq": _equal,
+    "ne": lambda fact, wanted: opposite(_equal(fact, wanted)),
+    "lt": _order(lambda fact, wanted: fact < wanted),
+    "le": _order(lambda fact, wanted: fact <= wanted),
+    "gt": _order(lambda fact, wanted: fact > wanted),
+    "ge": _order(lambda fact, wanted: fact >= wanted),
+    "in": _one_of,
+    "not_in": lambda fact, wanted: opposite(_one_of(fact, wanted)),
+    "contains": _contains,
+}
+
+COMBINATIONS = tuple(_COMBINATIONS)
+TESTS = (*_TESTS, "known")
