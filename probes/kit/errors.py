@@ -50,6 +50,7 @@ class OutOfScope(Refused):
 
     def __init__(self, what: str, value: str) -> None:
         self.command = f"edusec scope add {value} --authoriser NAME --reason TEXT --until DATE"
+        self.value = value
         super().__init__(what, "out_of_scope", self.command)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from probes.kit.connection import Connection, Datagrams, wait_connected
 from probes.kit.errors import OutOfScope, Quiet, Refused
@@ -34,6 +34,11 @@ class Gate:
     zone: int = 0
 
     @property
+    def parsed(self) -> Address:
+        """The address without its zone."""
+        return IPv4Address(self.address) if self.family == 4 else IPv6Address(self.address)
+
+    @property
     def af(self) -> socket.AddressFamily:
         """The address family as sockets name it."""
         return socket.AF_INET if self.family == 4 else socket.AF_INET6
@@ -49,12 +54,17 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one attempt to connect; `connection` is there when `outcome` is OPEN, `why` names how it ended."""
+    """What came of one attempt to connect; `connection` is there when it is open, `why` is the system's own word."""
 
-    outcome: Outcome
+    settled: Settled
     why: str
     seconds: float
     connection: Connection | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The word of the wire for it."""
+        return OUTCOMES[self.settled]
 
 
 class Net:
@@ -143,6 +153,17 @@ class Net:
         self._check_time()
         return self._quiet_now
 
+    def time_mark(self) -> object:
+        """Give something that changes when gates must be checked again (another date, quiet hours)."""
+        self._check_time()
+        return self._today, self._quiet_now
+
+    def recheck(self, gate: Gate) -> None:
+        """Check again a gate that stays in use; raises Refused when it may not reach all of its ports any more."""
+        again = self.gate(f"{gate.address}%{gate.zone}" if gate.zone else gate.address)
+        if again.ports != gate.ports:
+            raise self.count(OutOfScope(gate.address, gate.address))
+
     def count(self, refusal: Refused) -> Refused:
         """Count a refusal and give it back to be raised."""
         self.refusals += 1
@@ -184,7 +205,7 @@ class Net:
                 sock.close()
         self._open[gate.address] += 1
         connection = Connection(sock, gate.address, port, seconds, lambda: self._closed(gate.address))
-        return Attempt(Outcome.OPEN, Settled.OPEN.value, seconds, connection)
+        return Attempt(Settled.OPEN, "", seconds, connection)
 
     def datagrams(self, address: str | Address, port: int) -> Datagrams:
         """Make a UDP socket for one port of one address; raises Refused, or OSError when there is no way to it."""
@@ -228,5 +249,4 @@ def _zone(address: Address) -> int:
 
 
 def _failed(settled: Settled, number: int, started: float) -> Attempt:
-    why = f"{settled.value} ({os.strerror(number)})" if number else settled.value
-    return Attempt(OUTCOMES[settled], why, time.monotonic() - started)
+    return Attempt(settled, os.strerror(number), time.monotonic() - started)

@@ -7,7 +7,7 @@ from wire.types import Outcome
 
 
 class Settled(StrEnum):
-    """How one attempt to connect ended; the value is the word for it in a report."""
+    """How one attempt to connect ended."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -40,8 +40,9 @@ _LOCAL = {
     errno.ECONNREFUSED: Settled.CLOSED,  # loopback may answer before connect() returns
 }
 
-# What arrives later, as Linux maps it (net/ipv4/icmp.c, net/ipv6/icmp.c): EACCES is the ICMPv6 "administratively
-# prohibited" there, and ENETUNREACH comes from a router that lacks a route, which says nothing about the host.
+# What arrives later, as Linux maps it (net/ipv4/icmp.c, net/ipv6/icmp.c). EACCES is the ICMPv6 "administratively
+# prohibited"; EHOSTUNREACH is that of IPv4, or a host that a router or this machine could not find; ENETUNREACH comes
+# from a router that lacks a route, which says nothing about the host.
 _REMOTE = {
     errno.ECONNREFUSED: Settled.CLOSED,
     errno.ECONNRESET: Settled.CLOSED,
@@ -55,10 +56,6 @@ _REMOTE = {
     errno.ETIMEDOUT: Settled.TIMEOUT,
 }
 
-# ICMP codes of type 3 and ICMPv6 codes of type 1 that a filter sends (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
-_ICMP_PROHIBITED = frozenset({2, 3, 9, 10, 13, 14, 15})
-_ICMP6_PROHIBITED = frozenset({1, 4, 5, 6})
-
 
 def of_local_errno(number: int) -> Settled:
     """Judge what connect() returned at once; other numbers mean that this machine has no way to the target."""
@@ -70,13 +67,3 @@ def of_local_errno(number: int) -> Settled:
 def of_remote_errno(number: int) -> Settled:
     """Judge the SO_ERROR of an attempt that was under way."""
     return _REMOTE.get(number, Settled.UNREACHABLE)
-
-
-def of_icmp(family: int, code: int) -> Settled | None:
-    """Judge the code of an ICMP or ICMPv6 "destination unreachable"; None where the errno says enough.
-
-    A port-unreachable for TCP comes from a filter, since a host would answer with a reset.
-    """
-    if code in (_ICMP_PROHIBITED if family == 4 else _ICMP6_PROHIBITED):
-        return Settled.PROHIBITED
-    return None

@@ -1,0 +1,99 @@
+"""Questions to the kernel over rtnetlink (rtnetlink(7)), which answers for the network namespace that a probe is in.
+
+Nothing leaves the machine. All functions raise OSError when the kernel does not answer.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH = 18, 22, 26, 30
+
+MAX_ANSWERS = 100_000
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+_REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
+_ERROR, _DONE = 2, 3
+_TYPE_MASK = 0x3FFF
+_BUFFER = 1 << 17
+_TRIES = 5
+
+
+class Answer(NamedTuple):
+    """One message: its fixed part as bytes, then its attributes by number."""
+
+    fixed: bytes
+    attributes: Mapping[int, bytes]
+
+
+class _Interrupted(Exception):
+    """A table changed while it was read."""
+
+
+def dump(kind: int, family: int, fixed_size: int) -> list[Answer]:
+    """Read a whole table, at most MAX_ANSWERS rows; reads again when the table changed meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            return list(_ask(kind, _REQUEST | _DUMP, bytes([family]) + bytes(fixed_size - 1), fixed_size))
+        except _Interrupted:
+            continue
+    raise OSError(f"the kernel's table {kind} changes faster than it can be read")
+
+
+def ask(kind: int, fixed: bytes, attributes: Mapping[int, bytes]) -> Answer | None:
+    """Ask for one row; an error of the kernel (no such route) raises OSError with its errno."""
+    packed = b"".join(_pack(number, value) for number, value in attributes.items())
+    return next(_ask(kind, _REQUEST, fixed + packed, len(fixed)), None)
+
+
+def parse_attributes(raw: bytes) -> dict[int, bytes]:
+    """Read a list of attributes; what does not fit is left out."""
+    found: dict[int, bytes] = {}
+    place = 0
+    while place + 4 <= len(raw):
+        length, number = _ATTRIBUTE.unpack_from(raw, place)
+        if length < 4 or place + length > len(raw):
+            break
+        found[number & _TYPE_MASK] = raw[place + 4 : place + length]
+        place += (length + 3) & ~3
+    return found
+
+
+def _ask(kind: int, flags: int, payload: bytes, fixed_size: int) -> Iterator[Answer]:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+        link.settimeout(5)
+        link.bind((0, 0))
+        link.send(_HEADER.pack(_HEADER.size + len(payload), kind, flags, 1, 0) + payload)
+        count = 0
+        while count < MAX_ANSWERS:
+            packet = link.recv(_BUFFER)
+            for found, answer_flags, body in _messages(packet):
+                if answer_flags & _DUMP_INTERRUPTED:
+                    raise _Interrupted
+                if found == _DONE:
+                    return
+                if found == _ERROR:
+                    number = -struct.unpack_from("=i", body)[0]
+                    if number:
+                        raise OSError(number, os.strerror(number))
+                    return
+                count += 1
+                yield Answer(body[:fixed_size], parse_attributes(body[fixed_size:]))
+                if not flags & _DUMP:
+                    return
+
+
+def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
+    place = 0
+    while place + _HEADER.size <= len(packet):
+        length, kind, flags, _, _ = _HEADER.unpack_from(packet, place)
+        if length < _HEADER.size or place + length > len(packet):
+            return
+        yield kind, flags, packet[place + _HEADER.size : place + length]
+        place += (length + 3) & ~3
+
+
+def _pack(number: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(value), number) + value + bytes(-len(value) % 4)

@@ -1,0 +1,407 @@
+"""The connect engine: thousands of TCP handshakes at once on epoll, each ended by a reset, nothing ever sent in them.
+
+Work comes as blocks (addresses x ports). What timed out is tried again once the rest of its block is under way.
+Shortage on this machine (descriptors, local ports, buffers) slows the engine down and is never taken for an answer.
+"""
+
+import errno
+import random
+import resource
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from probes.kit.errors import Refused
+from probes.kit.net import Gate, Net
+from probes.kit.outcomes import BUSY, Settled, of_local_errno, of_remote_errno
+from probes.kit.pacing import Pace
+
+CODES = ("pending", *Settled)
+"""What a byte of `Block.states` means, by its number."""
+CODE_OF = {settled: number for number, settled in enumerate(CODES)}
+PENDING = 0
+_OPEN, _CLOSED, _PROHIBITED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED], CODE_OF[Settled.PROHIBITED]
+_TIMEOUT, _UNREACHABLE = CODE_OF[Settled.TIMEOUT], CODE_OF[Settled.UNREACHABLE]
+_CODE_OF_ERRNO = {number: CODE_OF[of_remote_errno(number)] for number in errno.errorcode}
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_TCPI_RTT = 68
+_AF_INET, _AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_FAILED = select.EPOLLERR | select.EPOLLHUP
+_SPARE_DESCRIPTORS = 64
+_BURST = 128
+"""Handshakes started between two looks at what came back."""
+_LOOK_EVERY = 0.02
+_LEAST_TIMEOUT = 0.25
+_SHORTAGE_PAUSE = 0.05
+_SHORTAGE_LIMIT = 5.0
+_REPORT_EVERY = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """Ports of addresses, to be tried in full; `states[host * len(ports) + port]` is an index into CODES.
+
+    `round_trips` holds the seconds of each open port by the same index.
+    """
+
+    hosts: tuple[Gate, ...]
+    ports: tuple[int, ...]
+    states: bytearray = field(init=False)
+    round_trips: dict[int, float] = field(init=False, default_factory=dict)
+    left: int = field(init=False)
+    unsure: list[int] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Mark everything as pending."""
+        self.left = len(self.hosts) * len(self.ports)
+        self.states = bytearray(self.left)
+
+    def row(self, host: int) -> bytes:
+        """Give the states of one host, in the order of `ports`."""
+        return bytes(self.states[host * len(self.ports) : (host + 1) * len(self.ports)])
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """What is under way at one address; `waiting` holds what its cap keeps back."""
+
+    address: str
+    af: int
+    zone: int
+    paced: bool
+    busy: int = 0
+    round_trip: float = 0.0
+    waiting: list["_Item"] = field(default_factory=list)
+
+
+_Item = tuple[_Lane, Block, int, int]  # ..., index, tries so far
+_Flight = tuple[socket.SocketType, _Lane, Block, int, int, float, float]  # ..., index, tries, started, due
+
+
+class Sweep:
+    """One run of the engine over a Net; `timeout` in seconds for each handshake, `retries` after a timeout.
+
+    `connections`, `per_host` and `rate` can only narrow what the Net allows. After a run `done` is the number of settled
+    pairs and `stopped` the reason when the scope or quiet hours ended it early.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        *,
+        timeout: float,
+        retries: int,
+        connections: int | None = None,
+        per_host: int | None = None,
+        rate: float | None = None,
+    ) -> None:
+        """See the class; raises the soft limit of open files as far as it needs and may."""
+        most = min(net.connections, connections or net.connections)
+        self._net = net
+        self._paces = (net.pace,) if rate is None or rate >= net.pace.rate else (net.pace, Pace(rate))
+        self._timeout = timeout
+        self._retries = retries
+        self._most = max(1, min(most, _descriptors(most + _SPARE_DESCRIPTORS) - _SPARE_DESCRIPTORS))
+        self._window = self._most
+        self._per_host = min(net.per_host, per_host or net.per_host)
+        self._epoll = select.epoll()
+        self._pending: dict[int, _Flight] = {}
+        self._idle: dict[int, list[socket.SocketType]] = {_AF_INET: [], _AF_INET6: []}
+        self._looked = 0.0
+        self._lanes: dict[str, _Lane] = {}
+        self._ready: deque[_Item] = deque()
+        self._again: deque[_Item] = deque()
+        self._fresh: Iterator[_Item] = iter(())
+        self._blocks: Iterator[Block] = iter(())
+        self._begun: list[Block] = []
+        self._finished: list[Block] = []
+        self._mark = net.time_mark()
+        self._resume_at = 0.0
+        self._short_since = 0.0
+        self.done = 0
+        self.stopped: Refused | None = None
+
+    def run(self, blocks: Iterable[Block], deadline: float) -> Iterator[Block | None]:
+        """Yield each block when all of it is settled, and None about twice a second as a sign of life.
+
+        At the deadline (time.monotonic()), or when the scope no longer allows it, no more handshakes are started; the
+        blocks begun by then are yielded with states still pending, later ones are not taken from `blocks`.
+        """
+        self._blocks = iter(blocks)
+        try:
+            yield from self._run(deadline)
+        finally:
+            for sock in (
+                *(flight[0] for flight in self._pending.values()),
+                *self._idle[_AF_INET],
+                *self._idle[_AF_INET6],
+            ):
+                sock.close()
+            self._epoll.close()
+
+    def _run(self, deadline: float) -> Iterator[Block | None]:
+        report_at = time.monotonic() + _REPORT_EVERY
+        more = True
+        while True:
+            now = time.monotonic()
+            ending = now >= deadline or not self._still_allowed()
+            room = 0 if ending or now < self._resume_at else min(_BURST, self._window - len(self._pending))
+            launched = 0
+            if room > 0:
+                launched, more = self._launch(room)
+            if self._finished:
+                yield from self._take_finished()
+            if not self._pending and (ending or not (more or self._begun)):
+                break
+            if now >= report_at:
+                report_at = now + _REPORT_EVERY
+                yield None
+            self._collect(0.0 if 0 < room == launched else self._patience())
+            self._expire(ending)
+        yield from self._take_finished()
+        yield from self._begun
+
+    def _patience(self) -> float:
+        return min(_LOOK_EVERY, max(pace.wait() for pace in self._paces) or _LOOK_EVERY)
+
+    def _take_finished(self) -> Iterator[Block]:
+        for block in self._finished:
+            self._begun.remove(block)
+            yield block
+        self._finished.clear()
+
+    def _still_allowed(self) -> bool:
+        """Look again at the scope when its date or the quiet hours changed; the Net itself looks once a second."""
+        mark = self._net.time_mark()
+        if mark != self._mark:
+            self._mark = mark
+            try:
+                for block in self._begun:
+                    for gate in block.hosts:
+                        self._net.recheck(gate)
+            except Refused as refusal:
+                self.stopped = refusal
+        return self.stopped is None
+
+    def _next(self) -> _Item | None:
+        while not self._ready:
+            item = next(self._fresh, None)
+            if item is not None:
+                return item
+            if self._again:
+                return self._again.popleft()
+            block = next(self._blocks, None)
+            if block is None:
+                return None
+            self._begin(block)
+        return self._ready.popleft()
+
+    def _begin(self, block: Block) -> None:
+        lanes = []
+        for gate in block.hosts:
+            if not all(gate.allows(port) for port in block.ports):
+                raise ValueError(f"{gate.address}: the gate does not allow every port of its block")
+            lane = self._lanes.get(gate.address)
+            if lane is None:
+                lane = self._lanes[gate.address] = _Lane(gate.address, gate.af, gate.zone, gate.paced)
+            lanes.append(lane)
+        self._begun.append(block)
+        if not block.left:
+            self._finished.append(block)
+        self._fresh = _spread(block, lanes)
+
+    def _launch(self, room: int) -> tuple[int, bool]:
+        """Start up to `room` handshakes; give how many, and whether there may be more to start."""
+        tokens = min(pace.available() for pace in self._paces)
+        paid = started = 0
+        more = True
+        while started < room:
+            item = self._ready.popleft() if self._ready else next(self._fresh, None) or self._next()
+            if item is None:
+                more = False
+                break
+            lane = item[0]
+            if lane.busy >= self._per_host:
+                lane.waiting.append(item)
+                continue
+            if lane.paced:
+                if paid >= tokens:
+                    self._ready.appendleft(item)
+                    break
+                paid += 1
+            if not self._start(item):
+                break
+            started += 1
+        for pace in self._paces:
+            pace.spend(paid)
+        self._net.sent += started
+        return started, more
+
+    def _start(self, item: _Item) -> bool:
+        """Start one handshake; False when this machine is short of something and wants a pause."""
+        lane, block, index, tries = item
+        idle = self._idle[lane.af]
+        try:
+            sock = idle.pop() if idle else self._socket(lane.af)
+        except OSError as error:
+            return self._not_started(item, error.errno or 0)
+        started = time.monotonic()
+        number = sock.connect_ex(_sockaddr(lane, block.ports[index % len(block.ports)]))
+        if number and number != errno.EINPROGRESS:
+            sock.close()
+            return self._not_started(item, number)
+        limit = self._timeout
+        if lane.round_trip and self._retries:
+            # A host whose round trip is known keeps nobody waiting long; each further try waits longer.
+            limit = min(limit, (1 + tries) * max(_LEAST_TIMEOUT, 8 * lane.round_trip))
+        self._pending[sock.fileno()] = (sock, lane, block, index, tries, started, started + limit)
+        lane.busy += 1
+        return True
+
+    def _socket(self, family: int) -> socket.SocketType:
+        sock = socket.SocketType(family, _STREAM)
+        self._epoll.register(sock.fileno(), select.EPOLLOUT | select.EPOLLET)
+        return sock
+
+    def _not_started(self, item: _Item, number: int) -> bool:
+        _, block, index, _ = item
+        if number not in BUSY:
+            self._settle(block, index, CODE_OF[of_local_errno(number)])
+            return True
+        now = time.monotonic()
+        self._short_since = self._short_since or now
+        if not self._pending and now - self._short_since > _SHORTAGE_LIMIT:
+            self._short_since = 0.0
+            self._settle(block, index, CODE_OF[Settled.RESOURCES])
+            return True
+        self._ready.appendleft(item)
+        self._window = max(1, min(self._window, len(self._pending)) * 3 // 4)
+        self._resume_at = now + _SHORTAGE_PAUSE
+        return False
+
+    def _collect(self, patience: float) -> None:
+        arrived = self._epoll.poll(patience, 2 * _BURST)
+        if not arrived:
+            return
+        now = time.monotonic()
+        self._short_since = 0.0
+        self._window = min(self._most, self._window + len(arrived))
+        for descriptor, events in arrived:
+            if descriptor not in self._pending:
+                continue  # the echo of a reset of an idle socket
+            sock, lane, block, index, _, started, _ = self._land(descriptor)
+            if now - started > lane.round_trip:
+                lane.round_trip = now - started
+            if events & _FAILED:
+                code = self._failed(sock, lane, block.ports[index % len(block.ports)], events)
+            else:
+                code = self._opened(sock, lane, block, index)
+            if code:
+                self._settle(block, index, code)
+
+    def _opened(self, sock: socket.SocketType, lane: _Lane, block: Block, index: int) -> int:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        if sock.getsockname()[0] == lane.address:
+            # Towards this machine two of our own handshakes can meet (simultaneous open, RFC 9293 section 3.5) where
+            # nobody listens, so it is looked at once more when no other handshake is under way there.
+            sock.close()
+            block.unsure.append(index)
+            self._settle_unsure(block)
+            return PENDING
+        block.round_trips[index] = _round_trip(sock)
+        sock.close()
+        return _OPEN
+
+    def _failed(self, sock: socket.SocketType, lane: _Lane, port: int, events: int) -> int:
+        if events & select.EPOLLHUP:
+            # The second connect() fetches the error and makes the socket new (connect(2)), which is cheaper than
+            # another socket. It sends nothing; the same address is given, so that it never could elsewhere.
+            number = sock.connect_ex(_sockaddr(lane, port))
+        else:
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # Without a segment that came in this was no reset of the host but an ICMP port-unreachable: a filter's answer.
+        silent = number == errno.ECONNREFUSED and sock.getsockopt(socket.SOL_SOCKET, socket.SO_INCOMING_CPU) == -1
+        if number == errno.ECONNREFUSED and not silent and events & select.EPOLLHUP:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_INCOMING_CPU, -1)
+            self._idle[lane.af].append(sock)
+        else:
+            sock.close()
+        return _PROHIBITED if silent else _CODE_OF_ERRNO.get(number, _UNREACHABLE)
+
+    def _land(self, descriptor: int) -> _Flight:
+        flight = self._pending.pop(descriptor)
+        lane = flight[1]
+        lane.busy -= 1
+        if lane.waiting:
+            self._ready.append(lane.waiting.pop())
+        return flight
+
+    def _expire(self, ending: bool) -> None:
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY:
+            return
+        self._looked = now
+        for descriptor in [key for key, flight in self._pending.items() if flight[6] <= now]:
+            sock, lane, block, index, tries, _, _ = self._land(descriptor)
+            sock.close()
+            if tries >= self._retries:
+                self._settle(block, index, _TIMEOUT)
+            elif not ending:
+                self._again.append((lane, block, index, tries + 1))
+
+    def _settle(self, block: Block, index: int, code: int) -> None:
+        block.states[index] = code
+        block.left -= 1
+        self.done += 1
+        if block.unsure:
+            self._settle_unsure(block)
+        elif not block.left:
+            self._finished.append(block)
+
+    def _settle_unsure(self, block: Block) -> None:
+        if block.left > len(block.unsure):
+            return
+        unsure, block.unsure = block.unsure, []
+        for index in unsure:
+            host, port = divmod(index, len(block.ports))
+            attempt = self._net.connect(block.hosts[host].address, block.ports[port], self._timeout)
+            if attempt.connection is not None:
+                attempt.connection.reset()
+                block.round_trips[index] = attempt.seconds
+            self._settle(block, index, CODE_OF[attempt.settled])
+
+
+def _spread(block: Block, lanes: list[_Lane]) -> Iterator[_Item]:
+    """Give all pairs of a block in a random order that visits every address once before any address again."""
+    count = len(block.ports)
+    hosts = [(lane, place * count) for place, lane in enumerate(lanes)]
+    ports = random.sample(range(count), count)
+    random.shuffle(hosts)
+    for turn in range(count):
+        for place, (lane, base) in enumerate(hosts):
+            yield lane, block, base + ports[(turn + place) % count], 0
+
+
+def _sockaddr(lane: _Lane, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    return (lane.address, port) if lane.af == _AF_INET else (lane.address, port, 0, lane.zone)
+
+
+def _round_trip(sock: socket.SocketType) -> float:
+    """Give the seconds of the handshake as the kernel measured them (tcpi_rtt of tcp_info, in microseconds)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCPI_RTT + 4)
+    return int(struct.unpack_from("=I", info, _TCPI_RTT)[0]) / 1e6
+
+
+def _descriptors(wanted: int) -> int:
+    """Raise the soft limit of open files towards `wanted` as far as the hard one goes, and give what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else soft

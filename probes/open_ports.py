@@ -1,0 +1,210 @@
+"""Open TCP ports of listed addresses, found by complete handshakes (no privileges needed) that carry no payload."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from probes.kit.contract import Context, Probe, Progress, Yield
+from probes.kit.neighbours import links, not_hosts, own_addresses, route_to
+from probes.kit.options import option
+from probes.kit.outcomes import Settled
+from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
+from probes.kit.reasons import because
+from probes.kit.scope import Address
+from probes.kit.sweep import CODE_OF, PENDING, Block, Sweep
+from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
+from wire.ports import expand, format_ports, parse_ports
+from wire.text import Text
+from wire.types import (
+    Coverage,
+    Family,
+    Observation,
+    Outcome,
+    SectionKind,
+    Skipped,
+    Target,
+    TargetKind,
+    Transport,
+    Value,
+)
+
+DEFAULT_PORTS = (
+    "21-23,25,53,80-81,88,110-111,135,137-139,143,179,389,443,445,465,512-515,548,554,587,593,631,636,873,902,993,995,"
+    "1080,1099,1433,1521,1723,1883,2049,2181,2222,2375-2376,2379,3000,3128,3260,3306,3389,3690,4786,4848,4899,"
+    "5000,5060,5222,5357,5432,5555,5601,5672,5800,5900-5901,5985-5986,6000,6379,6443,7001,7547,8000-8001,8008-8009,"
+    "8080-8081,8088,8161,8291,8443,8554,8728,8848,8883,8888,8983,9000-9001,9042,9090,9092,9100,9200,9300,9443,9999,"
+    "10000,10050-10051,10250,11211,15672,27017,34567,37777,49152,50000,50070,61616"
+)
+"""The high-risk ports of the domain's list, and what servers, cameras, printers and routers of schools listen on."""
+
+_MAX_OBSERVATIONS = 45_000
+_MAX_SKIPPED = 900
+_MAX_TEXT = 1000
+_MAX_WHAT = 1024
+_MAX_GROUPS = 32
+_METHOD = "connect"
+_OPEN, _CLOSED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED]
+_FILTERED = frozenset({CODE_OF[Settled.PROHIBITED], CODE_OF[Settled.NO_HOST], CODE_OF[Settled.TIMEOUT]})
+_ANSWERS = frozenset({_OPEN, _CLOSED, CODE_OF[Settled.PROHIBITED]})
+_UNSETTLED = {
+    CODE_OF[Settled.UNREACHABLE]: "unreachable",
+    CODE_OF[Settled.DENIED]: "denied",
+    CODE_OF[Settled.RESOURCES]: "resources",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to scan and how hard."""
+
+    targets: tuple[str, ...] = option(
+        ("127.0.0.1", "::1"),
+        zh=f"扫描的地址、网段或范围，合计不超过 {MAX_ADDRESSES} 个地址；IPv6 网段须为 /112 或更小",
+        en=f"addresses, prefixes or ranges, at most {MAX_ADDRESSES} addresses in all; IPv6 prefixes of /112 or longer",
+        check=parse_targets,
+    )
+    ports: str = option(
+        DEFAULT_PORTS, zh="扫描的 TCP 端口集合", en="set of TCP ports, such as 22,80,8000-8100", check=parse_ports
+    )
+    rate: float = option(2000.0, zh="每秒新建连接数上限", en="most new connections a second", minimum=1, maximum=1e6)
+    timeout: float = option(
+        1.0, zh="等待应答的时间", en="how long to wait for an answer", unit="s", minimum=0.05, maximum=30
+    )
+    retries: int = option(1, zh="超时后的重试次数", en="tries after a timeout", minimum=0, maximum=5)
+    connections: int = option(
+        1024, zh="同时进行的连接数上限", en="most connections at a time", minimum=1, maximum=60000
+    )
+    per_host: int = option(
+        64,
+        zh="对同一地址同时进行的连接数上限",
+        en="most connections to one address at a time",
+        minimum=1,
+        maximum=60000,
+    )
+
+
+def run(options: Options, context: Context) -> Iterator[Yield]:
+    """Scan block by block; give open services, one line per host that answered, and what was covered and what not."""
+    net = context.net
+    spans = parse_targets(options.targets)
+    named = {str(span.address(span.low)).partition("%")[0] for span in spans if len(span) == 1}
+    plan = Plan(net, spans, expand(parse_ports(options.ports)), not_hosts(own_addresses()))
+    sweep = Sweep(
+        net,
+        timeout=options.timeout,
+        retries=options.retries,
+        connections=options.connections,
+        per_host=options.per_host,
+        rate=options.rate,
+    )
+    skipped: list[Skipped] = []
+    covered = _Covered()
+    room = _MAX_OBSERVATIONS
+    yield Progress(0, plan.total)
+    for block in sweep.run(plan.blocks(), context.deadline - options.timeout - 0.5):
+        if block is not None:
+            seen = list(_observations(block, named))
+            yield from islice(seen, room)
+            if len(seen) > room:
+                _skip(skipped, addresses_of(block.hosts), "too_large")
+            else:
+                yield from covered.add(_settled(block, plan.nobody_among(block), skipped))
+            room = max(0, room - len(seen))
+        yield Progress(sweep.done, plan.total)
+    yield from covered.rest()
+    skipped.extend(plan.unreached(sweep.stopped))
+    skipped[:0] = plan.refused()
+    yield from islice(skipped, _MAX_SKIPPED)
+    if len(skipped) > _MAX_SKIPPED:
+        yield Skipped("...", because("too_large", f"more than {_MAX_SKIPPED} parts were skipped"))
+
+
+def _places(row: bytes, code: int) -> list[int]:
+    return [place for place, found in enumerate(row) if found == code]
+
+
+def _observations(block: Block, named: set[str]) -> Iterator[Observation]:
+    now = time.time()
+    count = len(block.ports)
+    for host, gate in enumerate(block.hosts):
+        row = block.row(host)
+        for place in _places(row, _OPEN):
+            target = Target(TargetKind.SERVICE, gate.address, block.ports[place], Transport.TCP)
+            duration = block.round_trips[host * count + place]
+            yield Observation("open_ports", _METHOD, target, Outcome.OPEN, now, {}, duration)
+        if gate.address in named or any(code in row for code in _ANSWERS):
+            alive = _OPEN in row or _CLOSED in row
+            values: dict[str, Value] = {}
+            for name, codes in (("closed", {_CLOSED}), ("filtered", _FILTERED)):
+                text = format_ports(port for port, code in zip(block.ports, row, strict=True) if code in codes)
+                if text and len(text) <= _MAX_TEXT:
+                    values[name] = text
+            outcome = Outcome.SEEN if alive else Outcome.UNKNOWN
+            yield Observation("open_ports", _METHOD, Target(TargetKind.HOST, gate.address), outcome, now, values)
+
+
+class _Covered:
+    """Joins what blocks covered, so that a scan of many ports stays within the bounds of a section."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[Family, str], list[Address]] = defaultdict(list)
+
+    def add(self, settled: Iterable[tuple[str, list[Address]]]) -> Iterator[Coverage]:
+        """Take ports with the addresses on which they are settled; give what has grown to a block's size."""
+        for ports, addresses in settled:
+            key: tuple[Family, str] = (4 if addresses[0].version == 4 else 6, ports)
+            self._held[key].extend(addresses)
+            if len(self._held[key]) >= BLOCK_HOSTS:
+                yield Coverage(prefixes(self._held.pop(key)), *key, Transport.TCP)
+
+    def rest(self) -> Iterator[Coverage]:
+        """Give what is still held."""
+        for key, addresses in self._held.items():
+            yield Coverage(prefixes(addresses), *key, Transport.TCP)
+
+
+def _settled(block: Block, nobody: frozenset[Address], skipped: list[Skipped]) -> Iterator[tuple[str, list[Address]]]:
+    """Give what was settled: answered, refused on the way, or silent through all tries; the rest goes to `skipped`."""
+    if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
+        _skip(skipped, addresses_of(block.hosts), "no_answer")
+        return
+    unfinished: list[Address] = []
+    groups: dict[bytes, list[Address]] = defaultdict(list)
+    for host, gate in enumerate(block.hosts):
+        row = block.row(host)
+        if PENDING in row:
+            unfinished.append(gate.parsed)
+        else:
+            groups[bytes(code if code in _UNSETTLED else PENDING for code in row)].append(gate.parsed)
+    _skip(skipped, unfinished, "deadline")
+    for row, addresses in sorted(groups.items())[:_MAX_GROUPS]:
+        settled = format_ports(port for port, code in zip(block.ports, row, strict=True) if code == PENDING)
+        if settled:
+            yield settled, [*addresses, *(nobody if not any(row) else ())]
+        for code in sorted(set(row) - {PENDING}):
+            ports = format_ports(port for port, found in zip(block.ports, row, strict=True) if found == code)
+            _skip(skipped, addresses, _UNSETTLED[code], f" ports {ports}" if settled else "")
+    for row, addresses in sorted(groups.items())[_MAX_GROUPS:]:
+        _skip(skipped, addresses, _UNSETTLED[max(row)])
+
+
+def _skip(skipped: list[Skipped], addresses: list[Address], code: str, ports: str = "") -> None:
+    skipped.extend(Skipped((prefix + ports)[:_MAX_WHAT], because(code)) for prefix in plain_prefixes(addresses))
+
+
+def _on_live_link(block: Block) -> bool:
+    """Tell whether the addresses are on a link of this machine that is up, where silence means that nobody is there."""
+    route = route_to(block.hosts[0].parsed)
+    if route is None or route.gateway is not None:
+        return False
+    return any(link.name == route.interface and link.up for link in links().values())
+
+
+PROBE = Probe(
+    Text("开放的 TCP 端口", "open TCP ports"),
+    SectionKind.STATE,
+    Options,
+    run,
+)
