@@ -1,8 +1,9 @@
 """SMB (MS-SMB2 2.2.3): a negotiation of SMB 2 and 3, and whether signing is required."""
 
+import re
 import struct
 
-from probes.kit.services.talk import Heard, Receive, Send, Talk
+from probes.kit.services.talk import Heard, Receive, Send, Talk, text
 
 DIALECTS = {0x0202: "2.0.2", 0x0210: "2.1", 0x0300: "3.0", 0x0302: "3.0.2", 0x0311: "3.1.1"}
 OFFERED = (0x0202, 0x0210, 0x0300, 0x0302)  # 3.1.1 needs negotiate contexts, and tells no more about the server
@@ -24,9 +25,14 @@ def read(raw: bytes) -> Heard | None:
     mode, dialect = struct.unpack_from("<HH", raw, 4 + 64 + 2)
     if dialect not in DIALECTS:
         return None
-    return Heard(
-        "microsoft-ds", {"protocol": f"SMB {DIALECTS[dialect]}", "signing": "required" if mode & 2 else "optional"}
-    )
+    facts = {"protocol": f"SMB {DIALECTS[dialect]}", "signing": "required" if mode & 2 else "optional"}
+    # Samba's server GUID is its NetBIOS name, filled up with zeros; Windows makes a random one.
+    guid = raw[4 + 64 + 8 : 4 + 64 + 24]
+    name = guid.rstrip(b"\0")
+    if 0 < len(name) < len(guid) and re.fullmatch(rb"[A-Za-z0-9_-]+", name):
+        facts |= {"service.vendor": "Samba", "service.product": "Samba", "service.cpe23": "cpe:/a:samba:samba"}
+        facts["host.name"] = text(name)
+    return Heard("microsoft-ds", facts)
 
 
 def _whole(raw: bytes) -> bool:

@@ -1,0 +1,342 @@
+"""Hold many conversations at once on epoll: connect, encrypt, send, receive and time out, all within the Net's bounds.
+
+A hostile peer costs at most `seconds` of wall time and 64 KiB for each conversation, and at most four conversations.
+"""
+
+import select
+import socket
+import ssl
+import struct
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from probes.kit.errors import Refused
+from probes.kit.net import Gate, Net
+from probes.kit.outcomes import BUSY
+from probes.kit.services.plan import plan
+from probes.kit.services.talk import Heard, Receive, Secure, Send, Start, Talk
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_CHUNK = 16 << 10
+_LOOK_EVERY = 0.05
+CONNECT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one open port: what was heard, or None when nothing in the plan was understood.
+
+    `refused` is set instead when the sending layer did not allow it.
+    """
+
+    address: str
+    port: int
+    heard: Heard | None
+    refused: Refused | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One port and the conversations that are left for it."""
+
+    gate: Gate
+    port: int
+    starts: deque[Start]
+    weak: Heard | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One conversation under way."""
+
+    call: _Call
+    sock: socket.socket
+    talk: Talk
+    due: float
+    connected: bool = False
+    step: Send | Receive | Secure | None = None
+    outgoing: bytearray = field(default_factory=bytearray)
+    incoming: bytearray = field(default_factory=bytearray)
+    closed: bool = False
+    step_due: float = 0.0
+    tls: ssl.SSLObject | None = None
+    tls_in: ssl.MemoryBIO | None = None
+    tls_out: ssl.MemoryBIO | None = None
+    shaking: bool = False
+
+
+class Drive:
+    """One run over a Net; `connections` at once, `seconds` at most for each conversation."""
+
+    def __init__(self, net: Net, *, connections: int = 256, seconds: float = 6.0) -> None:
+        """See the class; nothing is opened yet."""
+        self._net = net
+        self._most = max(1, min(connections, net.connections))
+        self._seconds = seconds
+        self._epoll = select.epoll()
+        self._lines: dict[int, _Line] = {}
+        self._busy: Counter[str] = Counter()
+        self._ready: deque[_Call] = deque()
+        self._results: list[Result] = []
+        self._context = lenient_context()
+
+    def run(self, services: Iterable[tuple[str, int]], deadline: float) -> Iterator[Result]:
+        """Identify (address, port) pairs; at the deadline (time.monotonic()) what is under way is given up as None."""
+        source = iter(services)
+        more = True
+        try:
+            while True:
+                now = time.monotonic()
+                while more and len(self._ready) < self._most and now < deadline:
+                    pair = next(source, None)
+                    if pair is None:
+                        more = False
+                    else:
+                        self._admit(*pair)
+                if now < deadline:
+                    self._launch(now)
+                yield from self._results
+                self._results.clear()
+                if now >= deadline or not (more or self._ready or self._lines):
+                    break
+                self._collect(now)
+            for call in [*(line.call for line in self._lines.values()), *self._ready]:
+                yield Result(call.gate.address, call.port, call.weak)
+        finally:
+            for line in self._lines.values():
+                line.talk.close()
+                line.sock.close()
+            self._lines.clear()
+            self._epoll.close()
+
+    def _admit(self, address: str, port: int) -> None:
+        try:
+            gate = self._net.gate(address, port)
+        except Refused as refusal:
+            self._results.append(Result(address, port, None, refusal))
+            return
+        starts = deque(plan(port))
+        if starts:
+            self._ready.append(_Call(gate, port, starts))
+        else:
+            self._results.append(Result(address, port, None))
+
+    def _launch(self, now: float) -> None:
+        for _ in range(len(self._ready)):
+            if len(self._lines) >= self._most:
+                return
+            call = self._ready.popleft()
+            if self._busy[call.gate.address] >= self._net.per_host:
+                self._ready.append(call)
+                continue
+            if call.gate.paced:
+                if self._net.pace.available() < 1:
+                    self._ready.appendleft(call)
+                    return
+                self._net.pace.spend(1)
+            self._connect(call, now)
+
+    def _connect(self, call: _Call, now: float) -> None:
+        try:
+            self._net.gate(call.gate.address, call.port)  # quiet hours may have begun, or the scope's last day ended
+            sock = socket.socket(call.gate.af, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except Refused as refusal:
+            self._results.append(Result(call.gate.address, call.port, None, refusal))
+            return
+        except OSError:
+            self._ready.append(call)
+            self._most = max(1, len(self._lines))
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        number = sock.connect_ex(call.gate.sockaddr(call.port))
+        self._net.sent += 1
+        if number in BUSY and number != 0:
+            sock.close()
+            self._ready.append(call)
+            return
+        start = call.starts.popleft()
+        line = _Line(call, sock, start(call.gate.address, call.port), now + CONNECT_SECONDS)
+        self._lines[sock.fileno()] = line
+        self._busy[call.gate.address] += 1
+        self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+
+    def _collect(self, now: float) -> None:
+        for descriptor, events in self._epoll.poll(_LOOK_EVERY, 256):
+            line = self._lines.get(descriptor)
+            if line is not None:
+                self._touch(line, events)
+        for line in [
+            line for line in self._lines.values() if line.due <= now or (line.step_due and line.step_due <= now)
+        ]:
+            if not line.connected or line.due <= now or not isinstance(line.step, Receive):
+                line.closed = True
+            self._advance(line, timed_out=True)
+
+    def _touch(self, line: _Line, events: int) -> None:
+        now = time.monotonic()
+        if not line.connected:
+            if line.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._end(line, None)
+                return
+            if not events & select.EPOLLOUT:
+                return
+            line.connected = True
+            line.due = now + self._seconds
+            self._next(line, None)
+            if line.sock.fileno() < 0:
+                return
+        self._read(line)
+        self._advance(line)
+
+    def _read(self, line: _Line) -> None:
+        while not line.closed:
+            wanted = line.step.limit if isinstance(line.step, Receive) else _CHUNK
+            if len(line.incoming) >= max(wanted, _CHUNK):
+                return
+            try:
+                data = line.sock.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                line.closed = True
+                if line.tls_in is not None:
+                    line.tls_in.write_eof()
+            elif line.tls_in is not None:
+                line.tls_in.write(data)
+                self._decrypt(line)
+            else:
+                line.incoming += data
+
+    def _decrypt(self, line: _Line) -> None:
+        if line.tls is None or line.shaking:
+            return
+        try:
+            while data := line.tls.read(_CHUNK):
+                line.incoming += data
+                if len(line.incoming) >= 4 * _CHUNK:
+                    return
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError:
+            line.closed = True
+
+    def _advance(self, line: _Line, timed_out: bool = False) -> None:
+        """Go on with a conversation as far as what has arrived allows."""
+        while line.sock.fileno() >= 0:
+            self._flush(line)
+            step = line.step
+            if isinstance(step, Receive):
+                self._read(line)
+                data = bytes(line.incoming[: step.limit])
+                if not (timed_out or line.closed or len(data) >= step.limit or step.enough(data)):
+                    return
+                del line.incoming[: step.limit]
+                timed_out = False
+                self._next(line, data)
+            elif isinstance(step, Secure):
+                if not self._shake(line, give_up=timed_out or line.closed):
+                    return
+                timed_out = False
+            elif line.closed or not line.connected:
+                self._end(line, None)
+            else:
+                return
+
+    def _next(self, line: _Line, reply: bytes | None) -> None:
+        """Give the conversation its answer and take up what it wants next."""
+        now = time.monotonic()
+        while True:
+            try:
+                step = line.talk.send(reply)  # type: ignore[arg-type]  # None starts a generator
+            except StopIteration as end:
+                self._end(line, end.value)
+                return
+            if isinstance(step, Send):
+                self._write(line, step.data)
+                reply = b""
+                continue
+            line.step = step
+            line.step_due = min(line.due, now + step.seconds) if isinstance(step, Receive) else line.due
+            if isinstance(step, Secure):
+                self._secure(line)
+            return
+
+    def _write(self, line: _Line, data: bytes) -> None:
+        if line.tls is not None:
+            try:
+                line.tls.write(data)
+            except ssl.SSLError:
+                line.closed = True
+        else:
+            line.outgoing += data
+        self._flush(line)
+
+    def _flush(self, line: _Line) -> None:
+        if line.tls_out is not None:
+            line.outgoing += line.tls_out.read()
+        while line.outgoing and not line.closed:
+            try:
+                sent = line.sock.send(line.outgoing)
+            except BlockingIOError:
+                return
+            except OSError:
+                line.closed = True
+                return
+            del line.outgoing[:sent]
+
+    def _secure(self, line: _Line) -> None:
+        line.tls_in, line.tls_out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        line.tls = self._context.wrap_bio(line.tls_in, line.tls_out, server_side=False, server_hostname=None)
+        line.shaking = True
+
+    def _shake(self, line: _Line, *, give_up: bool) -> bool:
+        """Go on with the handshake; True when it ended either way and the conversation has its answer."""
+        certificate = b""
+        try:
+            if line.tls is None:
+                raise ValueError("the handshake has not begun")
+            line.tls.do_handshake()
+            certificate = line.tls.getpeercert(binary_form=True) or b""
+        except ssl.SSLWantReadError:
+            if not give_up:
+                self._flush(line)
+                return False
+        except (ssl.SSLError, ValueError):
+            certificate = b""
+        line.shaking = False
+        self._flush(line)
+        self._decrypt(line)
+        self._next(line, certificate)
+        return True
+
+    def _end(self, line: _Line, heard: Heard | None) -> None:
+        descriptor = line.sock.fileno()
+        line.talk.close()
+        self._lines.pop(descriptor, None)
+        self._busy[line.call.gate.address] -= 1
+        line.sock.close()
+        call = line.call
+        if heard is not None and heard.service == "unknown":
+            # A text in no known form; what follows in the plan may still understand more.
+            call.weak, heard = call.weak or heard, None
+        if heard is not None or not call.starts or not line.connected:
+            self._results.append(Result(call.gate.address, call.port, heard or call.weak))
+        else:
+            self._ready.append(call)
+
+
+def lenient_context() -> ssl.SSLContext:
+    """Make a context that shakes hands with whatever is there: old versions, weak ciphers, any certificate.
+
+    It is for looking, never for trusting: nothing secret is ever sent through it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
+    return context

@@ -1,0 +1,49 @@
+"""Which conversations are worth having at a port, most likely first; each has a connection of its own."""
+
+from probes.kit.connection import PRINTER_PORTS
+from probes.kit.services import greeting, http, memcached, mongodb, mqtt, mssql, postgresql, rdp, redis, rtsp, smb, tls
+from probes.kit.services.talk import Start, Talk
+
+SPEAK_FIRST = frozenset({21, 22, 23, 25, 110, 119, 143, 220, 587, 873, 2121, 2222, 2525, 3306, 3307, 5900, 5901, 33060})
+TLS_FIRST = frozenset({261, 443, 465, 563, 636, 853, 990, 992, 993, 994, 995, 4443, 5986, 8443, 8883, 9443, 10250})
+OWN: dict[int, Start] = {
+    139: smb.talk,
+    445: smb.talk,
+    554: rtsp.talk,
+    1433: mssql.talk,
+    1883: mqtt.talk,
+    3389: rdp.talk,
+    5432: postgresql.talk,
+    5433: postgresql.talk,
+    6379: redis.talk,
+    8554: rtsp.talk,
+    11211: memcached.talk,
+    27017: mongodb.talk,
+}
+HTTP_FIRST = frozenset(
+    {80, 81, 88, 591, 2375, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
+)
+SHORT_WAIT = 0.4
+"""Seconds to wait for a greeting where the client usually speaks first."""
+
+
+def plan(port: int) -> tuple[Start, ...]:
+    """Give the conversations for a TCP port; empty for a printer's port, where every payload would be printed."""
+    if port in PRINTER_PORTS:
+        return ()
+    first: tuple[Start, ...] = (OWN[port],) if port in OWN else ()
+    if port in SPEAK_FIRST:
+        return (greeting.talk, http.talk, tls.talk)
+    if port in TLS_FIRST:
+        return (*first, tls.talk, listen_then_ask)
+    if port in HTTP_FIRST:
+        return (http.talk, tls.talk, greeting.talk)
+    return (*first, listen_then_ask, tls.talk)
+
+
+def listen_then_ask(host: str, port: int) -> Talk:
+    """Wait a moment for a greeting, then ask for a page on the same connection."""
+    heard = yield from greeting.talk(host, port, SHORT_WAIT)
+    if heard is None:
+        heard = yield from http.talk(host, port)
+    return heard
