@@ -7,9 +7,12 @@ from typing import Any
 import typer
 
 from edusec.lang import current
-from probes.kit.options import Option
+from edusec.render import clip
+from probes.kit import registry
+from probes.kit.options import Option, build
 from wire.types import Value
 
+_LONGEST_DEFAULT = 40
 _METAVARS: Mapping[Any, str] = {str: "TEXT", int: "N", float: "N", tuple[str, ...]: "TEXT"}
 
 
@@ -22,6 +25,11 @@ def given(values: Mapping[str, Any]) -> dict[str, Value]:
     """Keep what was given, in the form that the probe's options take."""
     kept = {name: value for name, value in values.items() if value is not None and value != []}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+
+
+def check_options(probe: str, options: Mapping[str, Value]) -> None:
+    """Check what was given before anything is started; raises OptionError naming the option and what is allowed."""
+    build(registry.load(probe), options)
 
 
 def with_flags(function: Callable[..., Any], options: Iterable[Option]) -> Callable[..., Any]:
@@ -62,7 +70,9 @@ def _shown(default: Value) -> str | bool:
     if default is None or default == "" or default == ():
         return False
     if isinstance(default, tuple):
-        return ", ".join(default)
+        default = ", ".join(default)
+    if isinstance(default, str):
+        return clip(default, _LONGEST_DEFAULT)
     return (
         f"{default:.15g}"
         if isinstance(default, float)

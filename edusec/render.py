@@ -118,7 +118,7 @@ def _rich_table(
         drawn.add_column(head, overflow="fold")
     for line in body:
         drawn.add_row(*(Text(text, style=_rich_style(style(column, text))) for column, text in enumerate(line)))
-    Console(file=out, highlight=False).print(drawn)
+    Console(file=out, highlight=False, color_system="auto" if colours(out) else None).print(drawn)
 
 
 def _rich_style(name: str) -> str:

@@ -59,7 +59,8 @@ def show_asset(
 ) -> None:
     """Print one asset."""
     with open_collector(profile) as collector:
-        asset = collector.get(f"/api/v1/assets/{path_part(identifier)}")
+        detail = collector.get(f"/api/v1/assets/{path_part(identifier)}")
+    asset = {**detail["asset"], "changes": detail["changes"], "evidence": detail["evidence"]}
     details(
         asset,
         "edusec.asset/1",
@@ -74,6 +75,7 @@ def show_asset(
             (t("首次发现", "First seen"), moment(asset["first_seen"])),
             (t("最近确认", "Last confirmed"), moment(asset["last_confirmed"])),
             (t("服务", "Services"), "\n".join(_service_line(service) for service in asset["services"])),
+            (t("身份依据", "Identity"), "\n".join(f"{item['kind']} {item['value']}" for item in asset["evidence"])),
             (t("变化", "Changes"), "\n".join(_change_line(change) for change in asset["changes"])),
         ),
         as_json=as_json,

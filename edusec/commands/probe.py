@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from edusec.command import Command, Group, JsonOption, ScopeOption, group
 from edusec.exits import ExitCode, Stop
-from edusec.flags import given, with_flags
+from edusec.flags import check_options, given, with_flags
 from edusec.lang import current, t
 from edusec.listing import Column, show
 from edusec.places import scope_file
@@ -100,7 +100,9 @@ def _run(
     from edusec.running import run_job
 
     entries = load_scope(scope or scope_file(), datetime.now(UTC).date()).entries
-    ran = run_job(Job(name, name, seconds, given(options), entries), quiet=quiet)
+    chosen = given(options)
+    check_options(name, chosen)
+    ran = run_job(Job(name, name, seconds, chosen, entries), quiet=quiet)
     section = ran.section
     if as_json:
         print(json_line({"schema": "edusec.section/1", **to_plain(section)}))

@@ -2,10 +2,10 @@
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from agent.job import Job, Limits
 from edusec.command import Command, FailOnOption, JsonOption, ScopeOption
 from edusec.exits import ExitCode, Stop
 from edusec.files import write_atomically
+from edusec.flags import check_options, given
 from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
 from edusec.places import scans_file, scope_file
@@ -26,7 +27,7 @@ from edusec.scan.targets import read_targets, require_ports
 from edusec.scan.whitelist import read_whitelist
 from probes.kit.scope_file import load_scope
 from wire.ports import expand, parse_ports
-from wire.types import RunStatus, Section, WhitelistEntry
+from wire.types import RunStatus, Section, Value, WhitelistEntry
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -128,8 +129,7 @@ def scan(
             ports,
             whitelist,
             scope or scope_file(),
-            {} if timeout is None else {"timeout": timeout},
-            _limits(rate, connections),
+            given({"timeout": timeout, "rate": rate, "connections": connections}),
             seconds,
             threshold,
             quiet=quiet,
@@ -150,8 +150,7 @@ def _scan(
     ports: str | None,
     whitelist_file: Path | None,
     scope: Path,
-    options: dict[str, Any],
-    limits: Limits,
+    options: dict[str, Value],
     seconds: float,
     threshold: str,
     *,
@@ -169,7 +168,9 @@ def _scan(
         require_ports(targets, numbers, allowed, today)
         options["ports"] = ports
     whitelist = read_whitelist(whitelist_file) if whitelist_file else ()
-    job = Job("scan", PROBE, seconds, {**options, "targets": targets.all}, allowed.entries, limits=limits)
+    options["targets"] = targets.all
+    check_options(PROBE, options)
+    job = Job("scan", PROBE, seconds, options, allowed.entries, limits=_limits(options))
     ran = run_job(job, quiet=quiet)
     asked = Asked(tuple(words), targets.names, ports or "", allowed.entries, str(whitelist_file or ""))
     return _judged(ran.section, asked, whitelist, today, threshold), ran.interrupted
@@ -181,14 +182,16 @@ def _judged(
     run = lines.run_line(uuid.uuid4().hex, asked, section)
     services = lines.service_lines(section, whitelist, today)
     hosts = lines.host_lines(section, services, asked, whitelist, today)
-    judgements = judge_scan(hosts, services, run["coverage"], asked.names, today)
+    judgements = judge_scan(hosts, services, today)
     found = [run, *hosts, *services, *map(lines.finding_line, judgements)]
     return [*found, lines.summary_line(section, found, threshold)]
 
 
-def _limits(rate: float | None, connections: int | None) -> Limits:
-    given = {"rate": rate, "connections": connections}
-    return Limits(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+def _limits(options: Mapping[str, Value]) -> Limits:
+    """Let the runner's own caps follow what the operator asked for."""
+    plain = Limits()
+    rate, connections = options.get("rate", plain.rate), options.get("connections", plain.connections)
+    return Limits(rate=max(plain.rate, float(str(rate))), connections=max(plain.connections, int(str(connections))))
 
 
 def _keep(found: Sequence[Line]) -> None:

@@ -1,6 +1,6 @@
 """What the rules say of one scan; facts that a single scan cannot know (unit, exposure, baseline) stay unknown."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import date
 
 from edusec.scan.lines import Line
@@ -11,19 +11,16 @@ from rules.model import Judgement, Verdict
 from wire.ports import contains, parse_ports
 
 
-def judge_scan(
-    hosts: Sequence[Line], services: Sequence[Line], coverage: Sequence[Line], names: Mapping[str, str], today: date
-) -> list[Judgement]:
+def judge_scan(hosts: Sequence[Line], services: Sequence[Line], today: date) -> list[Judgement]:
     """Give what matched, in the order of the subjects."""
-    subjects = [*_services(services, coverage, names, today), *_hosts(hosts)]
+    subjects = [*_services(services, hosts, today), *_hosts(hosts)]
     rules = load_packs()
     return [found for subject in subjects for found in judge(rules, subject) if found.verdict is Verdict.MATCH]
 
 
-def _services(
-    services: Sequence[Line], coverage: Sequence[Line], names: Mapping[str, str], today: date
-) -> Iterator[Subject]:
-    states = {(line["address"], line["transport"], line["port"]): line["state"] for line in services}
+def _services(services: Sequence[Line], hosts: Sequence[Line], today: date) -> Iterator[Subject]:
+    by_address = {line["address"]: line for line in hosts}
+    opened = {(line["address"], line["port"]) for line in services}
     for line in services:
         facts: dict[str, FactValue] = {
             name: line[name]
@@ -32,44 +29,33 @@ def _services(
         }
         if line["standing"] == "expired" and line["expires"]:
             facts["whitelist_expired_days"] = (today - date.fromisoformat(line["expires"])).days
-        facts.update(_families(line, states, coverage, names))
+        facts[f"state_v{line['family']}"] = line["state"]
+        for twin in _twins(by_address[line["address"]], hosts):
+            state = _state(twin, line["port"], opened)
+            if state is not None:
+                facts[f"state_v{twin['family']}"] = state
         label = f"{line['address']} {line['port']}/{line['transport']}"
         yield Subject(SubjectKind.SERVICE, label, "", label, facts)
 
 
-def _families(
-    line: Line, states: Mapping[tuple[str, str, int], str], coverage: Sequence[Line], names: Mapping[str, str]
-) -> dict[str, FactValue]:
-    """Compare both families of one host; only a name that stands for several addresses says that they are one host."""
-    found: dict[str, FactValue] = {f"state_v{line['family']}": line["state"]}
-    name = names.get(line["address"])
-    twins = [address for address, other in names.items() if name and other == name and address != line["address"]]
-    for twin in twins:
-        family = 6 if ":" in twin else 4
-        if family == line["family"]:
-            continue
-        state = states.get((twin, line["transport"], line["port"]))
-        if state is None and _covered(twin, line, coverage):
-            state = "closed"
-        if state is not None:
-            found[f"state_v{family}"] = state
-    return found
-
-
-def _covered(address: str, line: Line, coverage: Iterable[Line]) -> bool:
-    return any(
-        address in {prefix.partition("/")[0] for prefix in item["prefixes"]}
-        and item["transport"] == line["transport"]
-        and contains(parse_ports(item["ports"]), line["port"])
-        for item in coverage
+def _twins(host: Line, hosts: Iterable[Line]) -> Iterator[Line]:
+    """Give the other family's addresses of a host; only a name that stands for both says that they are one host."""
+    return (
+        line for line in hosts if host["name"] and line["name"] == host["name"] and line["family"] != host["family"]
     )
+
+
+def _state(host: Line, port: int, opened: Container[tuple[str, int]]) -> str | None:
+    if (host["address"], port) in opened:
+        return "open"
+    return next((state for state in ("closed", "filtered") if contains(parse_ports(host[state]), port)), None)
 
 
 def _hosts(hosts: Sequence[Line]) -> Iterator[Subject]:
     for line in hosts:
         facts: dict[str, FactValue] = {
             "standing": line["standing"],
-            "presence": "present",
+            "presence": line["presence"],
             "addresses": (line["address"],),
         }
         yield Subject(SubjectKind.ASSET, line["address"], "", line["address"], facts)

@@ -14,6 +14,7 @@ from typing import Any
 
 from rules.model import Judgement
 from wire.codec import to_plain
+from wire.ports import expand, parse_ports
 from wire.types import (
     Body,
     Observation,
@@ -74,10 +75,10 @@ def service_lines(section: Section, whitelist: Sequence[WhitelistEntry], today: 
 def host_lines(
     section: Section, services: Iterable[Line], asked: Asked, whitelist: Sequence[WhitelistEntry], today: date
 ) -> list[Line]:
-    """Give one line per address that answered."""
+    """Give one line per address that answered or was named: whether it is there, and its closed and filtered ports."""
     opened = Counter(line["address"] for line in services if line["state"] == Outcome.OPEN)
     body = section.body or Body()
-    seen = {item.target.name for item in body.observations if item.target.kind is TargetKind.HOST}
+    seen = {item.target.name: item for item in body.observations if item.target.kind is TargetKind.HOST}
     return [
         {
             "schema": SCHEMA,
@@ -85,7 +86,10 @@ def host_lines(
             "address": address,
             "name": asked.names.get(address, ""),
             "family": ip_address(address).version,
+            "presence": "present" if address in opened or seen[address].outcome is Outcome.SEEN else "unknown",
             "open": opened[address],
+            "closed": seen[address].values.get("closed", "") if address in seen else "",
+            "filtered": seen[address].values.get("filtered", "") if address in seen else "",
             "standing": match_host(whitelist, [address], "", today).standing.value,
         }
         for address in sorted({*opened, *seen}, key=_address_order)
@@ -113,11 +117,15 @@ def finding_line(judgement: Judgement) -> Line:
 def summary_line(section: Section, lines: Sequence[Line], fail_on: str) -> Line:
     """Count what was found."""
     colours = Counter(line["colour"] for line in lines if line["type"] == FINDING)
+    hosts = [line for line in lines if line["type"] == HOST]
+    services = Counter(line["state"] for line in lines if line["type"] == SERVICE)
+    for state in ("closed", "filtered"):
+        services[state] += sum(len(expand(parse_ports(line[state]))) for line in hosts)
     return {
         "schema": SCHEMA,
         "type": SUMMARY,
-        "hosts": sum(line["type"] == HOST for line in lines),
-        "services": dict(Counter(line["state"] for line in lines if line["type"] == SERVICE)),
+        "hosts": sum(line["presence"] == "present" for line in hosts),
+        "ports": {state: count for state, count in services.items() if count},
         "findings": dict(colours),
         "not_covered": len((section.body or Body()).skipped),
         "fail_on": fail_on,

@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from edusec.grades import rank
 from edusec.lang import current, t
@@ -11,9 +11,11 @@ from edusec.render import paint, safe, table
 from edusec.scan.lines import FINDING, HOST, RUN, SERVICE, Line
 from edusec.words import word
 from probes.kit.reasons import explain
+from wire.ports import expand, parse_ports
 from wire.types import Outcome
 
 _MOST_SKIPPED = 20
+_LONG_PORT_SET = 40
 _STANDINGS = {"listed": "green", "expired": "yellow", "unlisted": "red"}
 
 
@@ -31,7 +33,7 @@ def show(lines: Sequence[Line]) -> None:
         print()
         _findings(findings)
     print()
-    for line in _closing(run, services, findings):
+    for line in _closing(run, lines[-1]["ports"], findings):
         print(safe(line))
 
 
@@ -73,18 +75,15 @@ def _findings(findings: Sequence[Line]) -> None:
     )
 
 
-def _closing(run: Line, services: Sequence[Line], findings: Sequence[Line]) -> Iterator[str]:
+def _closing(run: Line, ports: Mapping[str, int], findings: Sequence[Line]) -> Iterator[str]:
     for item in run["coverage"]:
-        ports = f" {item['transport']}/{item['ports']}" if item["ports"] else ""
-        yield f"{t('已覆盖', 'covered')}: {', '.join(item['prefixes'])}{ports}"
+        yield f"{t('已覆盖', 'covered')}: {', '.join(item['prefixes'])} {_port_set(item)}"
     for part in run["skipped"][:_MOST_SKIPPED]:
         yield f"{t('未覆盖', 'not covered')}: {part['what']}: {explain(part['reason'], current())}"
     if (more := len(run["skipped"]) - _MOST_SKIPPED) > 0:
         yield t(f"未覆盖：另有 {more} 项，见 --json", f"not covered: {more} more, see --json")
-    states = Counter(line["state"] for line in services)
-    yield t("端口：", "ports: ") + (
-        t("，", ", ").join(f"{word(state)} {count}" for state, count in states.items()) or "-"
-    )
+    shown = (f"{word(state)} {count}" for state, count in ports.items())
+    yield t("端口：", "ports: ") + (t("，", ", ").join(shown) or "-")
     colours = Counter(line["colour"] for line in findings)
     grades = t("，", ", ").join(
         f"{word(colour)} {colours[colour]}" for colour in sorted(colours, key=rank, reverse=True)
@@ -94,6 +93,13 @@ def _closing(run: Line, services: Sequence[Line], findings: Sequence[Line]) -> I
     if run["reason"]:
         status += f" ({explain(run['reason'], current())})"
     yield f"{t('状态', 'status')}: {status}"
+
+
+def _port_set(item: Line) -> str:
+    if len(item["ports"]) <= _LONG_PORT_SET:
+        return f"{item['transport']}/{item['ports']}"
+    count = len(expand(parse_ports(item["ports"])))
+    return t(f"{item['transport']} {count} 个端口", f"{count} {item['transport']} ports")
 
 
 def _usual(port: int, transport: str) -> str:

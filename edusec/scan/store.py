@@ -37,7 +37,17 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "software": str,
         "summary": str,
     },
-    "hosts": {"scan": str, "address": str, "name": str, "family": int, "open": int, "standing": str},
+    "hosts": {
+        "scan": str,
+        "address": str,
+        "name": str,
+        "family": int,
+        "presence": str,
+        "open": int,
+        "closed": str,
+        "filtered": str,
+        "standing": str,
+    },
     "services": {
         "scan": str,
         "address": str,
@@ -75,7 +85,7 @@ def save(file: Path, lines: Sequence[Line]) -> None:
         with _open(file) as database, database.atomic():
             for table, columns in _COLUMNS.items():
                 pk = "id" if table == "scans" else None
-                database.table(table).create(dict(columns), pk=pk, if_not_exists=True, strict=True)
+                _bring_up_to_date(database, table, columns, pk)
             for table in _TABLES.values():
                 database.table(table).create_index(["scan"], if_not_exists=True)
             _insert(database, lines)
@@ -107,6 +117,13 @@ def last(file: Path) -> list[Line]:
 def _open(file: Path) -> Iterator[Database]:
     with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as connection:
         yield Database(connection, execute_plugins=False)
+
+
+def _bring_up_to_date(database: Database, table: str, columns: Mapping[str, type], pk: str | None) -> None:
+    """Make a table, or add what a file of an older release lacks."""
+    made = database.table(table).create(dict(columns), pk=pk, if_not_exists=True, strict=True)
+    for name in columns.keys() - made.columns_dict.keys():
+        made.add_column(name, columns[name])
 
 
 def _insert(database: Database, lines: Sequence[Line]) -> None:

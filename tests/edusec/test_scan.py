@@ -1,0 +1,343 @@
+"""`edusec scan` as an operator runs it: real sockets on loopback and in namespaces, real files, real signals."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from tests.edusec.run_cli import Done, argv, edusec, json_lines
+from tests.support.netns import Namespace, Namespaces
+from tests.support.processes import Processes
+
+TODAY = datetime.now(UTC).date()
+SCHEMA = json.loads((files("edusec") / "schemas" / "scan-1.json").read_text(encoding="utf-8"))
+VALID = jsonschema_rs.validator_for(SCHEMA)
+HEAD = "kind,value,transport,ports,owner,reason,approver,expires\n"
+
+
+@pytest.fixture
+def listener() -> Iterator[Callable[..., int]]:
+    """`listener()` or `listener("::1")`: a port of this machine that accepts connections."""
+    doors: list[socket.socket] = []
+
+    def listen(host: str = "127.0.0.1", port: int = 0) -> int:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        door = socket.create_server((host, port), family=family)
+        doors.append(door)
+        number: int = door.getsockname()[1]
+        return number
+
+    yield listen
+    for door in doors:
+        door.close()
+
+
+def _of(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["type"] == kind]
+
+
+def test_open_and_closed_ports_are_told_apart_in_every_output(
+    listener: Callable[..., int], free_port: Callable[..., int], tmp_path: Path
+) -> None:
+    opened, closed = listener(), free_port()
+    output, kept = tmp_path / "scan.jsonl", tmp_path / "scans.db"
+    env = {"EDUSEC_SCANS": str(kept)}
+    ports = f"{opened},{closed}"
+    done = edusec("scan", "127.0.0.1", "--ports", ports, "--json", "-o", output, "--fail-on", "none", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = json_lines(done)
+    for line in lines:
+        VALID.validate(line)
+    assert [line["type"] for line in lines[:3]] == ["run", "host", "service"]
+    assert lines[-1]["type"] == "summary"
+    assert [(line["port"], line["state"]) for line in _of(lines, "service")] == [(opened, "open")]
+    assert _of(lines, "host")[0]["closed"] == str(closed)
+    assert lines[-1]["ports"] == {"open": 1, "closed": 1}
+    assert lines[0]["coverage"][0]["prefixes"] == ["127.0.0.1/32"]
+    assert output.read_text(encoding="utf-8") == done.stdout
+
+    # The same result again, from the local file, which any SQLite tool reads.
+    assert json_lines(edusec("scan", "--last", "--json", env=env)) == lines
+    with sqlite3.connect(kept) as database:
+        rows = database.execute("select address, port, state from services").fetchall()
+        coverage = database.execute("select json_extract(coverage, '$[0].transport') from scans").fetchone()
+    database.close()
+    assert (rows, coverage) == ([("127.0.0.1", opened, "open")], ("tcp",))
+
+    table = edusec("scan", "--last", "--lang", "zh", env=env).stdout
+    assert f"127.0.0.1  {opened}/tcp" in table
+    assert "开放 1" in table
+    assert "已覆盖" in table
+
+
+def test_both_families_of_one_name_are_compared(listener: Callable[..., int], tmp_path: Path) -> None:
+    port = listener("::1")
+    done = edusec("scan", "127.0.0.1", "::1", "--ports", str(port), "--json")
+    assert [(line["address"], line["open"]) for line in _of(json_lines(done), "host")] == [("127.0.0.1", 0), ("::1", 1)]
+    # Two addresses are not one host unless a name says so.
+    assert "open-on-v6-closed-on-v4" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("entry", "standing", "rules"),
+    [
+        ("port,127.0.0.1,tcp,{port},li,web,wang,\n", "listed", set()),
+        ("port,*,tcp,{port},li,web,wang,{tomorrow}\n", "listed", set()),
+        ("port,127.0.0.1,tcp,{port},li,web,wang,{yesterday}\n", "expired", {"whitelist-expired-open"}),
+        ("port,127.0.0.1,tcp,1,li,web,wang,\n", "unlisted", {"unlisted-port"}),
+        ("host,127.0.0.1,,,li,web,wang,\n", "no_list", set()),
+    ],
+)
+def test_open_ports_are_judged_by_the_whitelist(
+    listener: Callable[..., int], tmp_path: Path, entry: str, standing: str, rules: set[str]
+) -> None:
+    port = listener()
+    file = tmp_path / "approved.csv"
+    days = {"tomorrow": TODAY + timedelta(1), "yesterday": TODAY - timedelta(1)}
+    file.write_text(HEAD + entry.format(port=port, **days), encoding="utf-8")
+    done = edusec("scan", "127.0.0.1", "--ports", str(port), "--whitelist", file, "--json", "--fail-on", "none")
+    lines = json_lines(done)
+    assert [line["standing"] for line in _of(lines, "service")] == [standing], done.stderr
+    assert {line["rule"] for line in _of(lines, "finding")} == rules
+    for line in lines:
+        VALID.validate(line)
+    for line in _of(lines, "finding"):
+        assert line["basis"].startswith("GB/T 22239-2019 ")
+
+
+def test_a_workbook_means_the_same_as_a_csv(listener: Callable[..., int], tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    port = listener()
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["类型", "对象", "端口", "责任人", "用途", "审批人", "有效期"])
+    sheet.append(["端口", "127.0.0.1", str(port), "李", "网站", "王", str(TODAY + timedelta(9))])
+    book.save(tmp_path / "approved.xlsx")
+    done = edusec("scan", "127.0.0.1", "--ports", str(port), "--whitelist", tmp_path / "approved.xlsx", "--json")
+    assert [line["standing"] for line in _of(json_lines(done), "service")] == ["listed"], done.stderr
+
+
+def test_a_faulty_whitelist_stops_before_anything_is_sent(listener: Callable[..., int], tmp_path: Path) -> None:
+    file = tmp_path / "list\x1b[31m.csv"
+    file.write_text(HEAD + "port,127.0.0.1,tcp,http,li,web,wang,\nhost,nowhere,,,li,,wang,soon\n", encoding="utf-8")
+    done = edusec("scan", "127.0.0.1", "--whitelist", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    places = [line.split(": ")[0].rpartition(".csv:")[2] for line in done.stderr.splitlines()[1:]]
+    assert places == ["2:ports", "3:reason", "3:value", "3:expires"]
+    assert "\x1b" not in done.stderr
+
+
+def test_the_exit_code_follows_the_threshold(listener: Callable[..., int], tmp_path: Path) -> None:
+    file = tmp_path / "approved.csv"
+    file.write_text(HEAD + "port,127.0.0.1,tcp,1,li,web,wang,\n", encoding="utf-8")
+    scan = ("scan", "127.0.0.1", "--ports", str(listener()), "--whitelist", file)
+    found = _of(json_lines(edusec(*scan, "--json")), "finding")
+    assert {line["colour"] for line in found} == {"blue"}  # medium, less one because nobody else reaches loopback
+    assert [edusec(*scan, "--fail-on", colour).returncode for colour in ("blue", "yellow", "low", "none")] == [
+        1,
+        0,
+        1,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "127.0.0.1"),
+        (("127.0.0.1", "--ports", "http"), "--ports"),
+        (("127.0.0.1", "--ports", "0-70000"), "--ports"),
+        (("127.0.0.1", "--timeout", "0"), "timeout"),
+        (("127.0.0.1", "--rate", "-1"), "rate"),
+        (("127.0.0.1", "-o", "/nowhere/scan.jsonl"), "/nowhere"),
+        (("127.0.0.1", "--whitelist", "/nowhere.csv"), "/nowhere.csv"),
+        (("127.0.0.1", "--last"), "--last"),
+        (("--last",), "scans.db"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_sent(words: tuple[str, ...], said: str) -> None:
+    done = edusec("scan", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_cannot_be_written_costs_only_the_record(listener: Callable[..., int]) -> None:
+    for place in ("/proc/edusec/scans.db", "/dev/null/scans.db"):
+        done = edusec("scan", "127.0.0.1", "--ports", str(listener()), env={"EDUSEC_SCANS": place})
+        assert done.returncode == 0
+        assert place in done.stderr
+        assert "open 1" in done.stdout
+
+
+def test_a_file_that_is_no_database_is_left_alone(listener: Callable[..., int], tmp_path: Path) -> None:
+    kept = tmp_path / "scans.db"
+    kept.write_bytes(b"this is a letter to my aunt, not a database" * 40)
+    done = edusec("scan", "127.0.0.1", "--ports", str(listener()), env={"EDUSEC_SCANS": str(kept)})
+    assert done.returncode == 0
+    assert str(kept) in done.stderr
+    assert kept.read_bytes().startswith(b"this is a letter")
+
+
+def _in(space: Namespace, *words: str | Path) -> Done:
+    return space.run(argv("scan", *words), check=False)
+
+
+def _add(space: Namespace, value: str) -> None:
+    until = str(TODAY + timedelta(1))
+    space.run(argv("scope", "add", value, "--authoriser", "test", "--reason", "test", "--until", until))
+
+
+def _count_all(space: Namespace) -> None:
+    space.run(["nft", "add", "table", "inet", "watch"])
+    space.run(["nft", "add", "chain", "inet", "watch", "out", "{ type filter hook output priority 0; }"])
+    space.run(["nft", "add", "rule", "inet", "watch", "out", "meta", "l4proto", "{ tcp, udp, icmp }", "counter"])
+    space.run(["nft", "add", "rule", "inet", "watch", "out", "icmpv6", "type", "echo-request", "counter"])
+
+
+def _sent(space: Namespace) -> int:
+    listed = json.loads(space.run(["nft", "-j", "list", "chain", "inet", "watch", "out"]).stdout)
+    rules = [item["rule"] for item in listed["nftables"] if "rule" in item]
+    return sum(part["counter"]["packets"] for rule in rules for part in rule["expr"] if "counter" in part)
+
+
+def test_a_refused_target_gets_no_packet(netns: Namespaces, needs: Callable[..., str]) -> None:
+    needs("nft", package="nftables")
+    here, there = netns(), netns()
+    mine, theirs = netns.link(here, there)
+    for route in (("-4", str(theirs.v4.ip)), ("-6", str(theirs.v6.ip))):
+        here.run(["ip", route[0], "route", "add", "default", "via", route[1], "dev", mine.interface])
+    _count_all(here)
+    for target in (str(theirs.v4.ip), str(theirs.v6.ip), f"{theirs.v4.network}", "www.example.com", "192.0.2.1-9"):
+        for words in ((target,), ("127.0.0.1", target)):
+            done = _in(here, *words, "--json")
+            assert (done.returncode, done.stdout) == (2, ""), done.stderr
+            assert "edusec scope add " in done.stderr
+    assert _sent(here) == 0
+    # The counter does count: once authorised, the same target gets packets.
+    _add(here, str(theirs.v4.ip))
+    assert _in(here, str(theirs.v4.ip), "--ports", "1-3").returncode == 0
+    assert _sent(here) > 0
+
+
+def test_a_silent_host_is_not_covered_and_makes_the_result_partial(netns: Namespaces) -> None:
+    here, there = netns(), netns()
+    mine, theirs = netns.link(here, there)
+    here.run(["ip", "route", "add", "198.51.100.0/24", "via", str(theirs.v4.ip), "dev", mine.interface])
+    # A gateway that does not forward: what lies behind it stays silent.
+    _add(here, "198.51.100.0/24")
+    done = _in(here, "198.51.100.7", "127.0.0.1", "--ports", "80", "--timeout", "0.2", "--json")
+    lines = json_lines(done)
+    assert done.returncode == 3, done.stderr
+    assert lines[0]["status"] == "partial"
+    assert [part["what"] for part in lines[0]["skipped"]] == ["198.51.100.7"]
+    assert [item["prefixes"] for item in lines[0]["coverage"]] == [["127.0.0.1/32"]]
+    for line in lines:
+        VALID.validate(line)
+    shown = _in(here, "198.51.100.7", "--ports", "80", "--timeout", "0.2", "--lang", "zh").stdout
+    assert "未覆盖: 198.51.100.7" in shown
+
+
+def _slow_scan(netns: Namespaces) -> tuple[Namespace, list[str]]:
+    here, there = netns(), netns()
+    _, theirs = netns.link(here, there)
+    wall = (
+        "add table inet wall; add chain inet wall in { type filter hook input priority 0; tcp dport 100-65535 drop; }"
+    )
+    there.run(["nft", wall])
+    _add(here, str(theirs.v4.ip))
+    words = argv("scan", "127.0.0.1", str(theirs.v4.ip), "--ports", "22,100-40000", "--timeout", "30", "--json")
+    return here, words
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_scan_is_130_and_keeps_what_it_has(
+    netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path, number: signal.Signals
+) -> None:
+    needs("nft", package="nftables")
+    here, words = _slow_scan(netns)
+    running = process([*words, "-o", str(tmp_path / "partial.jsonl")], netns=here)
+    running.wait_ready(lambda: _probes(running.pid))
+    running.send(number)
+    assert running.wait() == 130
+    lines = [json.loads(line) for line in running.stdout.splitlines()]
+    assert lines[0]["status"] in ("partial", "cannot_run")
+    assert lines[0]["reason"]
+    assert (tmp_path / "partial.jsonl").read_text(encoding="utf-8") == running.stdout
+    assert json_lines(edusec("scan", "--last", "--json")) == lines
+    for line in lines:
+        VALID.validate(line)
+
+
+def _probes(pid: int) -> bool:
+    """Whether the guard of a probe is a child of this process."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return any(b"agent.child" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
+
+
+def _on_a_terminal(words: list[str], **env: str) -> tuple[int, str]:
+    handle, inside = pty.openpty()
+    running = subprocess.Popen(
+        words, stdin=inside, stdout=inside, stderr=inside, env={**os.environ, "TERM": "xterm-256color", **env}
+    )
+    os.close(inside)
+    seen = b""
+    while True:
+        try:
+            part = os.read(handle, 65_536)
+        except OSError:  # EIO: the last process has left the terminal
+            break
+        if not part:
+            break
+        seen += part
+    os.close(handle)
+    return running.wait(timeout=60), seen.decode()
+
+
+def test_a_terminal_gets_colours_unless_told_otherwise(listener: Callable[..., int], tmp_path: Path) -> None:
+    file = tmp_path / "approved.csv"
+    file.write_text(HEAD + "port,127.0.0.1,tcp,1,li,web,wang,\n", encoding="utf-8")
+    words = argv("scan", "127.0.0.1", "--ports", str(listener()), "--whitelist", file)
+    code, coloured = _on_a_terminal(words)
+    assert code == 0
+    assert "\x1b[31m" in coloured
+    code, plain = _on_a_terminal(words, NO_COLOR="1")
+    assert code == 0
+    assert "\x1b[" not in plain
+    assert "unlisted" in plain
+
+
+def test_a_terminal_gets_a_live_line_and_a_pipe_does_not(listener: Callable[..., int]) -> None:
+    words = argv("scan", "127.0.0.1", "--ports", "1-65535", "--fail-on", "none")
+    code, seen = _on_a_terminal(words, NO_COLOR="1")
+    assert code == 0
+    assert "%" in seen
+    assert "/s" in seen
+    assert "\r" in seen
+    code, quiet = _on_a_terminal([*words, "--quiet"], NO_COLOR="1")
+    assert code == 0
+    assert "/s" not in quiet
+    piped = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert piped.stderr == ""
+
+
+def test_the_installed_interpreter_is_used() -> None:
+    # `-P` keeps the working directory off the path, so that a folder named `rules` there cannot take ours' place.
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "edusec", "rules", "check"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "no fault" in done.stdout
