@@ -175,7 +175,7 @@ def _read_target(entry: dict[str, Any], here: Place) -> Target:
     if not audience:
         here.at("for").fault(f"name the units it is for: {', '.join(AUDIENCES)}")
     province = reading.text(entry, "province", here, 2)
-    if len(province) != 2 or not (province.isascii() and province.isdigit()):
+    if province and not (len(province) == 2 and province.isascii() and province.isdigit()):
         here.at("province").fault('must be the first two digits of its division codes, such as "64"')
     return Target(
         province=province,

@@ -6,7 +6,7 @@ from rules.data import audience_of, province_of
 from rules.derive import complete
 from rules.facts import COMMON, EXPOSURES, FactValue, Subject
 from rules.model import Colour, Judgement, Rule, Severity, Verdict
-from rules.predicates import facts_read, holds
+from rules.predicates import holds
 
 COLOURS = tuple(Colour)
 """The colours by score, 0 to 4."""
@@ -30,8 +30,13 @@ def judge(rules: Iterable[Rule], subject: Subject) -> tuple[Judgement, ...]:
     It raises nothing, whatever the facts: those of a wrong type count as not known.
     """
     chosen = [rule for rule in rules if rule.select is subject.kind]
-    facts = complete(subject) if chosen else {}
-    return tuple(_judge(rule, subject, facts) for rule in chosen)
+    if not chosen:
+        return ()
+    facts = complete(subject)
+    kind = facts.get("unit_kind")
+    audience = audience_of(kind, subject.unit) if isinstance(kind, str) and kind in COMMON["unit_kind"].values else ""
+    place = (_level(facts), province_of(subject.unit), audience)
+    return tuple(_judge(rule, subject, facts, place) for rule in chosen)
 
 
 def verdict_of(rule: Rule, facts: Mapping[str, FactValue]) -> Verdict:
@@ -83,18 +88,17 @@ def colour(
     return COLOURS[_clamp(min(score, COLOURS.index(maximum)) - mitigated)]
 
 
-def _judge(rule: Rule, subject: Subject, facts: Mapping[str, FactValue]) -> Judgement:
+def _judge(
+    rule: Rule, subject: Subject, facts: Mapping[str, FactValue], place: tuple[int | None, str, str]
+) -> Judgement:
     verdict = verdict_of(rule, facts)
-    conditions = (rule.given, rule.when) if rule.given else (rule.when,)
-    kind = facts.get("unit_kind")
-    audience = audience_of(kind, subject.unit) if isinstance(kind, str) and kind in COMMON["unit_kind"].values else ""
     return Judgement(
         rule=rule,
         subject=subject,
         verdict=verdict,
         colour=colour_of(rule, facts) if verdict is Verdict.MATCH else Colour.NONE,
-        citation=rule.basis.cite(_level(facts), province_of(subject.unit), audience),
-        evidence={name: facts.get(name) for condition in conditions for name in facts_read(condition)},
+        citation=rule.basis.cite(*place),
+        evidence={name: facts.get(name) for name in rule.reads},
     )
 
 

@@ -6,7 +6,6 @@ from rules.derive import complete
 from rules.evaluate import colour_of, verdict_of
 from rules.facts import Subject
 from rules.model import Colour, Example, Rule, Verdict
-from rules.predicates import facts_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,7 @@ def _run(rule: Rule, number: int, example: Example) -> ExampleResult:
     colour = colour_of(rule, facts) if verdict is Verdict.MATCH else None
     fault = ""
     if verdict is not example.verdict:
-        conditions = (rule.given, rule.when) if rule.given else (rule.when,)
-        read = {name: facts.get(name) for condition in conditions for name in facts_read(condition)}
-        shown = ", ".join(f"{name} = {'unknown' if value is None else value}" for name, value in read.items())
+        shown = ", ".join(f"{name} = {facts.get(name, 'unknown')}" for name in rule.reads)
         fault = f"gives {verdict}, not {example.verdict} ({shown})"
     elif example.colour not in (None, colour):
         fault = f"gives the colour {colour}, not {example.colour}"

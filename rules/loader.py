@@ -22,7 +22,7 @@ MAX_NOTE = 200
 MAX_EXAMPLES = 50
 MAX_HOLD = 366 * 86_400
 
-_KEYS = (
+RULE_KEYS = (
     "id", "title", "select", "severity", "control", "policy", "confidence", "drift", "for", "given", "when", "minimum",
     "maximum", "remedy", "example", "replaces",
 )  # fmt: skip
@@ -110,7 +110,7 @@ def _failed_examples(rules: Iterable[Rule]) -> list[RuleFault]:
 
 def _read_rule(table: dict[str, Any], place: Place) -> Rule | None:
     before = len(place.faults)
-    reading.refuse_unknown(table, _KEYS, place)
+    reading.refuse_unknown(table, RULE_KEYS, place)
     select = reading.choice(table, "select", [kind.value for kind in SubjectKind], place)
     severity = reading.choice(table, "severity", _SEVERITIES, place)
     rule_id = _read_id(table, place)

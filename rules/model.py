@@ -52,6 +52,11 @@ class Condition:
     value: FactValue | tuple[FactValue, ...] = None
     parts: tuple["Condition", ...] = ()
 
+    def reads(self) -> tuple[str, ...]:
+        """List the facts that it reads, in the order in which it is written."""
+        own = (self.fact,) if self.fact else ()
+        return (*own, *(name for part in self.parts for name in part.reads()))
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -152,6 +157,13 @@ class Rule:
     confidence: Confidence = Confidence.VERIFIED
     examples: tuple[Example, ...] = ()
     file: str = ""
+    reads: tuple[str, ...] = field(init=False)
+    """The facts that it reads, each once."""
+
+    def __post_init__(self) -> None:
+        """Note the facts once: they are the evidence of every judgement."""
+        conditions = (self.given, self.when) if self.given else (self.when,)
+        object.__setattr__(self, "reads", tuple(dict.fromkeys(name for part in conditions for name in part.reads())))
 
 
 @dataclass(frozen=True, slots=True)

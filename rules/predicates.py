@@ -3,7 +3,7 @@
 The operators are a closed set; nothing in a rule is ever evaluated as code.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from rules.facts import UNKNOWN, FactValue
 from rules.model import Condition
@@ -24,24 +24,20 @@ def holds(condition: Condition, facts: Mapping[str, FactValue]) -> Three:
     return _TESTS[condition.op](value, condition.value) if _known(value) else None
 
 
-def facts_read(condition: Condition) -> Iterator[str]:
-    """List the facts that a condition reads, in the order in which it is written."""
-    if condition.fact:
-        yield condition.fact
-    for part in condition.parts:
-        yield from facts_read(part)
-
-
 def all_of(parts: Iterable[Three]) -> Three:
     """False if any part is false, else unknown if any is unknown, else true."""
-    seen = list(parts)
-    return False if False in seen else None if None in seen else True
+    result: Three = True
+    for part in parts:
+        if part is False:
+            return False
+        if part is None:
+            result = None
+    return result
 
 
 def any_of(parts: Iterable[Three]) -> Three:
     """True if any part is true, else unknown if any is unknown, else false."""
-    seen = list(parts)
-    return True if True in seen else None if None in seen else False
+    return opposite(all_of(opposite(part) for part in parts))
 
 
 def opposite(part: Three) -> Three:
