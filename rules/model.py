@@ -138,8 +138,8 @@ class Rule:
     """One rule, as read from one file.
 
     `given` is what must hold for the rule to say anything: where it does not, the verdict is UNKNOWN. `hold` is for how
-    many seconds it must match before an alert fires. `drift` rules report a change: of what was there at a unit's first
-    scan (the fact `baseline`) they raise no flood.
+    many seconds it must match before an alert fires. `drift` rules may match many subjects on the first day: those that
+    were there at the unit's first scan (the fact `baseline`) are told together, not one by one.
     """
 
     id: str

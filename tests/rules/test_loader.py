@@ -204,10 +204,11 @@ def test_folders_and_files_that_are_not_there(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = write(tmp_path)
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root reads every file")
     (fault,) = faults_of(path)
     assert fault.what == "cannot be read: Permission denied"
 

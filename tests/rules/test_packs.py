@@ -153,6 +153,22 @@ def test_a_healthy_agent_raises_nothing_and_a_sick_one_each_its_own() -> None:
         assert matched(SubjectKind.AGENT, **{**healthy, **facts}) == {rule_id}
 
 
+def test_what_a_first_scan_finds_by_the_dozen_is_told_together() -> None:
+    one_by_one = {rule.id for rule in RULES.values() if rule.select in _STANDINGS and not rule.drift}
+    assert one_by_one == {
+        # approvals run out and devices vanish later, one at a time
+        "asset-approval-expired",
+        "registered-asset-absent",
+        "site-approval-expired",
+        "whitelist-expired-open",
+        # few, and each a hole of its own
+        "high-risk-port-internet",
+        "open-on-v6-closed-on-v4",
+        # registered sites only
+        "site-no-ipv6",
+    }
+
+
 def test_severities_are_spread_so_that_red_stays_rare() -> None:
     critical = {rule.id for rule in RULES.values() if rule.severity is Severity.CRITICAL}
     assert critical == {
