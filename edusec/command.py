@@ -1,6 +1,6 @@
 """How commands are declared: Typer, with our help pages and with modules that are imported only when called."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -81,8 +81,8 @@ def group(help: str, epilog: str | None = None) -> typer.Typer:  # noqa: A002 (T
     )
 
 
-def hand_over(app: typer.Typer, room: str, name: str, help: str) -> None:  # noqa: A002
-    """Add a subcommand whose words go, as they are, to `python -P -m room name`, help page and all."""
+def hand_over(app: typer.Typer, room: str, name: str, help: str, *, first: Sequence[str] = ()) -> None:  # noqa: A002
+    """Add a subcommand whose words go, as they are, to `python -P -m room name first...`, help page and all."""
 
     @app.command(
         name,
@@ -93,7 +93,7 @@ def hand_over(app: typer.Typer, room: str, name: str, help: str) -> None:  # noq
     )
     def handed_over(context: typer.Context) -> int:
         program = import_module(f"{room}.__main__")
-        return int(program.main([name, *context.args]) or 0)
+        return int(program.main([name, *first, *context.args]) or 0)
 
 
 def lazy(modules: Mapping[str, Text]) -> type[Group]:

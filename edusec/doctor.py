@@ -296,15 +296,22 @@ def limits() -> Iterator[Line]:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = soft == resource.RLIM_INFINITY or soft >= _MIN_FILES
+    mend = f"ulimit -n {_MIN_FILES}"
+    if hard != resource.RLIM_INFINITY and hard < _MIN_FILES:
+        mend = f"sudo prlimit --pid $$ --nofile={_MIN_FILES}:{_MIN_FILES}"
     said = t(f"可打开文件数 {soft}（上限 {hard}）", f"{soft} open files (at most {hard})")
-    yield Line("limits", State.OK if enough else State.WARN, said, "" if enough else f"ulimit -n {_MIN_FILES}")
+    yield Line("limits", State.OK if enough else State.WARN, said, "" if enough else mend)
 
 
 def _start_command(profile: Profile) -> str:
     if profile.file == places.up_folder() / "operator.toml":
         return "edusec up"
     host = urlsplit(profile.url).hostname or ""
-    return "edusec collector run" if _is_here(host) else f"curl --cacert {profile.ca} {profile.url}/healthz"
+    if (profile.file.parent / "collector.toml").exists():
+        return f"edusec collector run --data {profile.file.parent}"
+    if _is_here(host):
+        return "edusec collector run --data /var/lib/edusec/collector"
+    return f"curl --cacert {profile.ca} {profile.url}/healthz"
 
 
 def _renew_command(profile: Profile) -> str:
