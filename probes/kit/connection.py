@@ -59,6 +59,16 @@ class Connection:
         self._socket.settimeout(_left(deadline))
         return self._socket.recv(size)
 
+    def receive_exactly(self, size: int, deadline: float) -> bytes:
+        """Give exactly `size` bytes; raises ConnectionAbortedError when the stream ends before."""
+        parts = bytearray()
+        while len(parts) < size:
+            part = self.receive(size - len(parts), deadline)
+            if not part:
+                raise ConnectionAbortedError(f"the stream ended after {len(parts)} of {size} bytes")
+            parts += part
+        return bytes(parts)
+
     def discard(self, buffer: bytearray, deadline: float) -> int:
         """Let the kernel throw away what has arrived, and give how many bytes it was; 0 at the end of the stream.
 

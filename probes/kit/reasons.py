@@ -35,6 +35,19 @@ REASONS: Mapping[str, Text] = {
     "responder_refused": Text("响应端拒绝测试", "the responder refused the test"),
     "responder_failed": Text("无法与响应端完成测试", "the test with the responder failed"),
     "no_neighbours": Text("无法读取邻居表", "the neighbour table cannot be read"),
+    "only_local_addresses": Text(
+        "只有唯一本地地址（ULA），没有全球 IPv6 地址", "only unique local addresses, no global one"
+    ),
+    "no_global_address": Text("没有全球 IPv6 地址", "no global IPv6 address"),
+    "no_default_route": Text("没有 IPv6 默认路由", "no default route for IPv6"),
+    "link_down": Text("默认路由的接口未连通", "the interface of the default route is down"),
+    "gateway_silent": Text("下一跳无应答", "the next hop does not answer"),
+    "gateway_not_heard": Text("尚未与下一跳通信，无法判断", "the next hop was not talked to yet"),
+    "local_resolver": Text("经本机转发解析，无法判断上游", "a local forwarder hides the resolvers behind it"),
+    "no_ipv6_resolver": Text("解析器都没有 IPv6 地址", "no resolver has an IPv6 address"),
+    "resolver_silent": Text("IPv6 解析器无应答", "the IPv6 resolvers do not answer"),
+    "no_gate_targets": Text("未配置自检目标，无法判断；需配置", "no targets to check itself against; set"),
+    "gate_silent": Text("自检目标不可达", "the targets to check itself against are not reachable"),
     "not_http": Text("既不是域名也不是网址", "neither a domain nor a URL"),
 }
 

@@ -87,7 +87,7 @@ _Flight = tuple[socket.SocketType, _Lane, Block, int, int, float, float]  # ...,
 class Sweep:
     """One run of the engine over a Net; `timeout` in seconds for each handshake, `retries` after a timeout.
 
-    `connections`, `per_host` and `rate` can only narrow what the Net allows. After a run `done` is the number of settled
+    `connections`, `per_host` and `rate` can only narrow what the Net allows. After a run `done` counts the settled
     pairs and `stopped` the reason when the scope or quiet hours ended it early.
     """
 
