@@ -4,6 +4,7 @@ Durations are seconds, sizes are bytes, rates are connections and datagrams per 
 takes is known to that probe only; `agent.check` looks at those in a process of its own, so that the daemon stays small.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ def load(path: Path | None) -> Config:
             raw = file.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError:
         if path is None:
-            return Config()
+            return Config(scope=_scope_place())
         raise ConfigError((f"{place}: there is no such file",)) from None
     except OSError as error:
         raise ConfigError((f"{place}: {error.strerror}",)) from None
@@ -99,6 +100,12 @@ def load(path: Path | None) -> Config:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError((f"{place}: not TOML: {error}",)) from None
     return _Reader(str(place)).config(document)
+
+
+def _scope_place() -> Path:
+    """Give the scope file of the environment, which the command line's `edusec scope` uses too, or the system's."""
+    chosen = os.environ.get("EDUSEC_SCOPE", "")
+    return Path(chosen) if chosen.startswith("/") else SYSTEM_SCOPE
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -136,7 +143,7 @@ class _Reader:
         config = Config(
             file=self.file,
             state=self.path(agent, "agent.", "state", plain.state),
-            scope=self.path(agent, "agent.", "scope", plain.scope),
+            scope=self.path(agent, "agent.", "scope", _scope_place()),
             metrics=self.metrics(agent),
             metrics_url=self.text(agent, "agent.", "metrics_url", "", 256),
             report_interval=self.number(agent, "agent.", "report_interval", None, 1, 86_400),

@@ -14,12 +14,13 @@ _MAX_VALUE = 2000
 
 
 def log(level: Level, message: str, **fields: object) -> None:
-    """Write one line: time, level, message, then the fields; control characters are escaped."""
+    """Write one line: time, level, message, then the fields but those that are None; control characters are escaped."""
     if "JOURNAL_STREAM" in os.environ:
         start = f"{_PRIORITY[level]}level={level}"
     else:
         start = f"time={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} level={level}"
-    parts = [start, f"message={_quoted(message)}", *(f"{key}={_quoted(str(value))}" for key, value in fields.items())]
+    said = [f"{key}={_quoted(str(value))}" for key, value in fields.items() if value is not None]
+    parts = [start, f"message={_quoted(message)}", *said]
     try:
         sys.stderr.write(" ".join(parts) + "\n")
         sys.stderr.flush()

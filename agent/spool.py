@@ -161,17 +161,24 @@ class Spool:
 
     @_guarded
     def payload(self, sequence: int) -> bytes:
-        """Write a sealed batch as the gzip JSON of its Report; the same bytes each time."""
+        """Write a sealed batch as the gzip JSON of its Report; the same bytes each time.
+
+        A body that the disk gave back damaged is dropped and counted; SpoolError then, and the next batch is made anew.
+        """
         packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_WINDOW)
         header: bytes
         (header,) = self._db.execute("SELECT header FROM batch WHERE sequence = ?", (sequence,)).fetchone()
         parts = [packer.compress(header[:-1] + _SECTIONS + b"[")]
-        rows = self._db.execute("SELECT head, body, whole FROM section WHERE sequence = ? ORDER BY id", (sequence,))
-        for number, (head, body, whole) in enumerate(rows):
+        rows = self._db.execute("SELECT id, head, body, whole FROM section WHERE sequence = ? ORDER BY id", (sequence,))
+        for number, (row, head, body, whole) in enumerate(rows.fetchall()):
             parts.append(packer.compress(b"," if number else b""))
             if whole:
                 parts.append(packer.compress(head[:-1] + b',"body":'))
-                parts.append(packer.compress(zlib.decompress(body)))
+                try:
+                    parts.append(packer.compress(zlib.decompress(body)))
+                except zlib.error:
+                    self._discard(row, sequence)
+                    raise SpoolError(f"{self.path}: a damaged section was dropped and counted") from None
                 parts.append(packer.compress(b"}"))
             else:
                 parts.append(packer.compress(head))
@@ -195,7 +202,7 @@ class Spool:
             self._db.execute("DELETE FROM batch WHERE sequence = ?", (sequence,))
         self._used -= freed
         with contextlib.suppress(sqlite3.OperationalError):  # a comfort; the batch is acknowledged
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._db.executescript("PRAGMA incremental_vacuum")  # execute() would free one page only
 
     @_guarded
     def release(self, sequence: int, *, forget: tuple[str, ...] | None = ()) -> None:
@@ -247,10 +254,15 @@ class Spool:
                 self._set(f"note.{key}", str(value))
 
     @_guarded
+    def waiting(self) -> int:
+        """Count the sections that the collector has not acknowledged, but for those set aside."""
+        return int(self._db.execute("SELECT count(*) FROM section WHERE aside = ''").fetchone()[0])
+
+    @_guarded
     def free_sections(self) -> int:
-        """Count the sections that no batch holds yet."""
-        (count,) = self._db.execute("SELECT count(*) FROM section WHERE sequence IS NULL AND aside = ''").fetchone()
-        return int(count)
+        """Count those of them that no batch holds yet."""
+        query = "SELECT count(*) FROM section WHERE sequence IS NULL AND aside = ''"
+        return int(self._db.execute(query).fetchone()[0])
 
     # ---- below: under the lock
 
@@ -282,7 +294,7 @@ class Spool:
             self._db = spool_file.connect(self.path)
             known = self._facts()
         with self._transaction():
-            if known.get("agent") != agent:
+            if known.get("agent") != agent or "spool" not in known:
                 # Another identity: its key and the digests known under it are of no use to this one.
                 self._db.execute("UPDATE section SET sequence = NULL, whole = NULL WHERE sequence IS NOT NULL")
                 self._db.execute("DELETE FROM batch")
@@ -292,7 +304,8 @@ class Spool:
                 self._set("unit", unit)
         known = self._facts()
         self._id = known["spool"]
-        self._dropped = int(known.get("dropped", "0"))
+        dropped = known.get("dropped", "")
+        self._dropped = int(dropped) if dropped.isdecimal() else 0
         self._used = self._size("1")
 
     def _facts(self) -> Mapping[str, str]:
@@ -395,7 +408,7 @@ class Spool:
 
     def _seal(self, report: Report, max_sections: int, max_bytes: int) -> tuple[int, str]:
         batch = os.urandom(16).hex()
-        cursor = self._db.execute("INSERT INTO batch (batch, header) VALUES (?, '')", (batch,))
+        cursor = self._db.execute("INSERT INTO batch (batch, header) VALUES (?, X'')", (batch,))
         sequence = cursor.lastrowid
         assert sequence is not None  # noqa: S101 (an INSERT always has one)
         whole_header = encode(
@@ -422,6 +435,15 @@ class Spool:
                 # Not acknowledged yet, so the next one of this name in this batch must travel whole as well.
                 known.pop(name, None)
         return sequence, batch
+
+    def _discard(self, row: int, sequence: int) -> None:
+        size = self._size("id = ?", row)
+        with self._transaction():
+            self._db.execute("DELETE FROM section WHERE id = ?", (row,))
+            self._set("dropped", str(self._dropped + 1))
+            self._release(sequence)
+        self._used -= size
+        self._dropped += 1
 
     def _release(self, sequence: int) -> None:
         self._db.execute("UPDATE section SET sequence = NULL, whole = NULL WHERE sequence = ?", (sequence,))

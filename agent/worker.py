@@ -5,11 +5,11 @@ whatever a probe does wrong ends with its own process and becomes one CRASHED se
 """
 
 import importlib.util
-import json
 import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from agent import confine
@@ -114,7 +114,8 @@ def _run(job: Job, channel: _Channel, started: float) -> dict[str, Any]:
 
 def _pass_on(probe: Probe[Any], given: object, context: Context, channel: _Channel) -> None:
     said = -_PROGRESS_SECONDS
-    for item in probe.run(given, context):
+    yielded: Iterator[object] = probe.run(given, context)
+    for item in yielded:
         if isinstance(item, Observation):
             if _was_sent_outside(item, context.net):
                 # A fault of the probe: never taken for a fact, and never passed over in silence.
@@ -132,7 +133,8 @@ def _pass_on(probe: Probe[Any], given: object, context: Context, channel: _Chann
                 said = now
                 channel.say("progress", {"done": item.done, "total": item.total, "note": item.note[:1024]})
         else:
-            raise TypeError(f"a probe yields observations, coverage, skipped parts or progress, not {type(item)}")
+            kind = type(item).__name__
+            raise TypeError(f"a probe yields observations, coverage, skipped parts or progress, not {kind}")
 
 
 def _say_observation(item: Observation, channel: _Channel) -> None:
@@ -167,22 +169,3 @@ def _cannot_run(reason: str, net: Net | None = None) -> dict[str, Any]:
         "refusals": net.refusals if net else 0,
         "sent": net.sent if net else 0,
     }
-
-
-def check(tasks: list[tuple[str, str, dict[str, Any]]]) -> list[str]:
-    """Look at (place, probe, options) of tasks; gives one line per fault."""
-    problems = []
-    for place, name, given in tasks:
-        try:
-            options.build(registry.load(name), given)
-        except UnknownProbe as error:
-            problems.append(f"{place}probe: {error}")
-        except OptionError as error:
-            problems.append(f"{place}options: {error}")
-        except ImportError as error:
-            problems.append(f"{place}probe: {name} cannot be loaded: {error}")
-    return problems
-
-
-if __name__ == "__main__":
-    print(json.dumps(check(json.load(sys.stdin))))

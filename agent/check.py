@@ -1,0 +1,56 @@
+"""Holds the options of tasks against their probes, in a process of its own: `python -P -m agent.check`.
+
+Only the probes know their options, and importing them would cost the daemon memory for ever.
+"""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from agent.config import Config
+from agent.errors import ConfigError
+from agent.runner import end, start_python
+
+_SECONDS = 60.0
+
+
+def check_tasks(config: Config) -> None:
+    """Look at every task of a configuration; raises ConfigError with all faults."""
+    if not config.tasks:
+        return
+    wanted = [(f"{config.file}: task {n}: ", task.probe, task.options) for n, task in enumerate(config.tasks, start=1)]
+    with start_python("agent.check") as process:
+        try:
+            out, err = process.communicate(json.dumps(wanted).encode(), timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ConfigError((f"{config.file}: the tasks could not be checked in time",)) from None
+        finally:
+            end(process)
+    if process.returncode:
+        what = err[-500:].decode("utf-8", "replace").strip()
+        raise ConfigError((f"{config.file}: the tasks could not be checked: {what}",))
+    problems = tuple(str(problem) for problem in json.loads(out))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _faults(tasks: list[tuple[str, str, dict[str, Any]]]) -> list[str]:
+    from probes.kit import options, registry
+    from probes.kit.errors import OptionError, UnknownProbe
+
+    found = []
+    for place, name, given in tasks:
+        try:
+            options.build(registry.load(name), given)
+        except UnknownProbe as error:
+            found.append(f"{place}probe: {error}")
+        except OptionError as error:
+            found.append(f"{place}options: {error}")
+        except ImportError as error:
+            found.append(f"{place}probe: {name} cannot be loaded: {error}")
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(_faults(json.load(sys.stdin))))

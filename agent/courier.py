@@ -1,0 +1,115 @@
+"""Carries one sealed batch to the collector: `python -P -m agent.courier`, started by agent.uplink for each attempt.
+
+A process of its own because OpenSSL and a large policy would stay in the daemon's memory for ever, and because a line
+that hangs is ended with the process. Orders and payload come on standard input, the delivery and, if the collector
+sent one, the policy go to standard output. The daemon gets the policy's head decoded, and the whole as bytes.
+"""
+
+import email.utils
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+
+from agent import confine
+from agent.delivery import Delivery, Orders
+from agent.errors import Unreachable
+from agent.https import Reply, exchange, trusting
+from agent.policy import head_of
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.types import MAX_PLAIN_BYTES, Answer, Refusal
+
+LONGEST_RETRY_AFTER = 3600.0
+MAX_ANSWER = MAX_PLAIN_BYTES
+
+
+def main() -> int:
+    """Carry one batch; exit code 0 once the delivery is written."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    confine.end_with_parent(os.getppid())
+    with open(0, "rb", closefd=False) as stdin:
+        orders = decode(Orders, stdin.readline(1 << 20))
+        payload = stdin.read(orders.bytes)
+    signal.alarm(int(orders.seconds) + 10)  # should the daemon not be there any more to end this
+    if len(payload) != orders.bytes:
+        return 2
+    delivery, whole = carry(orders, payload)
+    with open(1, "wb", closefd=False) as stdout:
+        stdout.write(encode(delivery) + b"\n" + whole)
+    return 0
+
+
+def carry(orders: Orders, payload: bytes) -> tuple[Delivery, bytes]:
+    """Send one report; gives the delivery and the JSON of the policy, if one came. Never raises for the network."""
+    headers = {
+        "Authorization": f"Bearer {orders.credential}",
+        "Content-Type": "application/json",
+        "Content-Encoding": "gzip",
+    }
+    sent = time.time()
+    try:
+        reply = exchange(
+            orders.host,
+            orders.port,
+            trusting(orders.ca),
+            "POST",
+            "/api/v1/reports",
+            headers=headers,
+            body=payload,
+            limit=MAX_ANSWER,
+            seconds=orders.seconds,
+        )
+    except Unreachable as error:
+        return Delivery(0, error=str(error)[:1024]), b""
+    middle = (sent + time.time()) / 2
+    if reply.status != 200:
+        return _refused(reply), b""
+    try:
+        answer = decode(Answer, reply.body, MAX_ANSWER)
+    except WireError as error:
+        return Delivery(0, error=f"the answer is not one: {error}"[:1024]), b""
+    return _answered(orders, answer, middle)
+
+
+def _answered(orders: Orders, answer: Answer, middle: float) -> tuple[Delivery, bytes]:
+    policy, foreign = answer.policy, ""
+    if policy is None:
+        return Delivery(200, answer=answer, skew=answer.time - middle), b""
+    if policy.responder is not None and policy.responder.host.lower().rstrip(".") != orders.host:
+        foreign = policy.responder.host
+        policy = replace(policy, responder=None)
+    whole = encode(policy)
+    delivery = Delivery(
+        200,
+        answer=replace(answer, policy=head_of(policy)),
+        skew=answer.time - middle,
+        policy_bytes=len(whole),
+        foreign_responder=foreign,
+    )
+    return delivery, whole
+
+
+def _refused(reply: Reply) -> Delivery:
+    try:
+        refusal = decode(Refusal, reply.body, MAX_ANSWER)
+    except WireError:
+        refusal = None  # not the collector's own words: a proxy's, or a much later release's
+    return Delivery(reply.status, refusal=refusal, retry_after=_retry_after(reply))
+
+
+def _retry_after(reply: Reply) -> float | None:
+    """Read Retry-After (RFC 9110 section 10.2.3), seconds or a date; bounded, so that no typing error silences us."""
+    text = reply.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), LONGEST_RETRY_AFTER)
+    try:
+        seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, min(seconds, LONGEST_RETRY_AFTER))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,382 @@
+"""The supervisor: starts what is due, keeps what comes of it, and ends in good order.
+
+Threads: this one (schedule, signals, watchdog), one for each probe that runs, one for the uplink, one for the metrics.
+Everything that is worth keeping goes through the spool before anything else is done with it.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent import policy as policies
+from agent import state, tasks
+from agent.check import check_tasks
+from agent.config import Config, TaskConfig, load
+from agent.errors import ConfigError, SpoolError
+from agent.identity import Identity
+from agent.listener import Listener
+from agent.log import Problems, log
+from agent.metrics import Stats, exposition
+from agent.notify import notify, watchdog_interval
+from agent.runner import Run, perform
+from agent.schedule import Schedule
+from agent.spool import Spool
+from agent.uplink import Courier, Hooks, Postman, Uplink
+from wire.types import Policy, Report, RunStatus
+from wire.version import VERSION
+
+TICK = 30.0
+"""The longest sleep of the supervisor; see schedule.GAP."""
+HOLD_SECONDS = 15.0
+"""A new agent waits so long for its first policy, so that its first runs already know the whitelist."""
+FIRST_REPORT_SECONDS = 10.0
+FLUSH_SECONDS = 5.0
+ONCE_SECONDS = 60.0
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What the command line asked for, also of a configuration that is read again.
+
+    `now` starts all tasks at once and reports each result; `once` also ends after one round.
+    """
+
+    config_path: Path | None = None
+    state: Path | None = None
+    now: bool = False
+    once: bool = False
+
+
+class Daemon:
+    """One agent at work in a state folder that this process holds."""
+
+    def __init__(self, config: Config, identity: Identity, manner: Manner) -> None:
+        """Prepare; nothing runs before `run`."""
+        self._config = config
+        self._identity = identity
+        self._manner = manner
+        self._events: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+        self._stats = Stats()
+        self._problems = Problems()
+        self._scope = tasks.ScopeKeeper(config.scope, self._problems)
+        self._kept, problem = policies.load(config.state)
+        if problem:
+            self._problems.report("policy", f"{problem}; the collector will be asked for it again")
+        self._stats.policy = self._kept.head.digest
+        self._tasks = tasks.effective(config, self._kept.head)
+        self._schedule = Schedule(self._intervals(), time.monotonic(), random)
+        self._running: dict[str, threading.Thread] = {}
+        self._stop_probes = threading.Event()
+        self._listener: Listener | None = None
+        self._listen_again = 0.0
+        self._unfinished = set(self._tasks) if manner.once else set()
+        self._undelivered = manner.once
+        self._hold = 0.0
+        self._stopping = False
+
+    def run(self) -> int:
+        """Work until told to stop; gives the exit code (5: one round was asked for and could not be delivered)."""
+        with self._signals():
+            spool = self._open_spool()
+            if spool is None:
+                return 0
+            with contextlib.closing(spool):
+                postman = self._start_uplink(spool)
+                try:
+                    self._listen(spool)
+                    notify("READY=1", f"STATUS=reports for {self._identity.unit} to {self._identity.url}")
+                    log(
+                        "info",
+                        "the agent works",
+                        unit=self._identity.unit,
+                        collector=self._identity.url,
+                        version=VERSION,
+                    )
+                    code = self._supervise(spool, postman)
+                finally:
+                    notify("STOPPING=1")
+                    self._end_probes()
+                    postman.stop(FLUSH_SECONDS)
+                    if self._listener is not None:
+                        self._listener.close()
+        log("info", "the agent has stopped")
+        return code
+
+    # ---- the loop
+
+    def _supervise(self, spool: Spool, postman: Postman) -> int:
+        beat = watchdog_interval()
+        self._hold = time.monotonic() + (HOLD_SECONDS if not self._kept.head.digest else 0.0)
+        if self._manner.now or self._manner.once:
+            self._schedule.hasten(self._tasks, time.monotonic())
+        deadline = float("inf")
+        while not self._stopping:
+            if not postman.alive:
+                log("error", "the uplink has failed; the agent ends, so that it can be started anew")
+                return 1
+            now = time.monotonic()
+            self._start_due(spool, now)
+            if beat is not None:
+                notify("WATCHDOG=1")
+            if self._listener is None and now >= self._listen_again:
+                self._listen(spool)
+            if self._manner.once and not self._unfinished and not self._running:
+                if not spool.waiting() and not self._undelivered:
+                    return 0
+                deadline = min(deadline, now + ONCE_SECONDS)
+                if now > deadline:
+                    return 5
+            self._take_event(spool, postman, self._sleep(now, beat))
+        return 0
+
+    def _sleep(self, now: float, beat: float | None) -> float:
+        due = self._schedule.wait(now) if len(self._running) < self._config.processes else None
+        if due is not None and now < self._hold:
+            due = max(due, self._hold - now)
+        once = 0.2 if self._manner.once else None
+        return min(seconds for seconds in (TICK, due, beat, once) if seconds is not None)
+
+    def _take_event(self, spool: Spool, postman: Postman, seconds: float) -> None:
+        try:
+            kind, value = self._events.get(timeout=seconds)
+        except queue.Empty:
+            return
+        if kind == "ended" and isinstance(value, str):
+            self._running.pop(value).join()
+            self._schedule.finish(value, time.monotonic())
+            self._unfinished.discard(value)
+            self._undelivered = self._manner.once
+            if self._manner.now or self._manner.once:
+                postman.hurry()
+        elif kind == "attempted":
+            self._hold = 0.0
+            self._undelivered = False
+        elif kind == "policy":
+            self._replan()
+        elif kind == "signal" and value == signal.SIGHUP:
+            self._reload(spool)
+        elif kind == "signal":
+            self._stopping = True
+
+    # ---- probes
+
+    def _start_due(self, spool: Spool, now: float) -> None:
+        if now < self._hold:
+            return
+        while len(self._running) < self._config.processes:
+            name = self._schedule.due(now)
+            if name is None:
+                return
+            if self._manner.once and name not in self._unfinished:
+                # It has had its run; nothing else is to start.
+                self._schedule.start(name, now)
+                self._schedule.finish(name, now)
+                continue
+            self._schedule.start(name, now)
+            task, config, kept = self._tasks[name], self._config, self._kept
+            thread = threading.Thread(
+                target=self._run_task, args=(task, config, kept, spool), name=f"task {name}", daemon=True
+            )
+            self._running[name] = thread
+            thread.start()
+
+    def _run_task(self, task: TaskConfig, config: Config, kept: policies.Kept, spool: Spool) -> None:
+        try:
+            started = time.monotonic()
+            job = tasks.job_of(task, config, kept, self._scope.current())
+            run = perform(job, stop=self._stop_probes)
+            self._keep(task, run, time.monotonic() - started, spool)
+            self._problems.clear("processes")
+        except OSError as error:
+            self._problems.report("processes", f"no probe can be started: {error.strerror}", "error")
+        except SpoolError as error:
+            self._problems.report("spool", f"{error}; what cannot be kept is counted as dropped", "error")
+        finally:
+            self._events.put(("ended", task.name))
+
+    def _keep(self, task: TaskConfig, run: Run, seconds: float, spool: Spool) -> None:
+        section = run.packed.section
+        about = f"task {task.name}"
+        if section.status is RunStatus.CANNOT_RUN and self._stop_probes.is_set():
+            return  # it was only being stopped, which is no fact about the unit
+        kept = spool.add(run.packed)
+        self._stats.ran(task.name, task.probe, section.status, seconds, run.refusals, section.finished)
+        if not kept:
+            self._problems.report(
+                "spool", "the spool is full of what must not be dropped; raise [spool] max_bytes", "error"
+            )
+        if section.status in (RunStatus.DONE, RunStatus.PARTIAL):
+            self._problems.clear(about, "the probe runs again")
+        else:
+            message = f"{section.status.value}: {section.reason}"
+            self._problems.report(about, message, probe=task.probe, stderr=run.stderr.strip() or None)
+
+    def _end_probes(self) -> None:
+        self._stop_probes.set()
+        for thread in self._running.values():
+            thread.join()
+
+    # ---- the collector
+
+    def _start_uplink(self, spool: Spool) -> Postman:
+        courier = Courier(self._identity)
+        hooks = Hooks(self._envelope, self._interval, self._keep_policy)
+        uplink = Uplink(spool, courier, hooks, self._stats, self._problems, random, self._identity.url)
+        at_once = self._manner.now or self._manner.once or not self._kept.head.digest
+        first = 0.0 if at_once else random() * min(FIRST_REPORT_SECONDS, self._interval())
+        postman = Postman(uplink, courier, first, lambda: self._events.put(("attempted", None)))
+        postman.start()
+        return postman
+
+    def _envelope(self) -> Report:
+        return Report(
+            agent=self._identity.agent,
+            spool="",
+            sequence=1,
+            batch="",
+            created=time.time(),
+            software=f"edusec/{VERSION}",
+            sections=(),
+            scope=self._scope.current().entries,
+            policy=self._kept.head.digest,
+            metrics_url=self._metrics_url(),
+        )
+
+    def _interval(self) -> float:
+        return self._config.report_interval or self._kept.head.report_interval
+
+    def _keep_policy(self, head: Policy, whole: bytes) -> None:
+        try:
+            self._kept = policies.save(self._config.state, head, whole)
+        except OSError as error:
+            message = f"a new policy cannot be stored ({error.strerror}); the one before stays in force"
+            self._problems.report("policy", message, "error")
+            return
+        self._problems.clear("policy", "the policy is stored")
+        self._stats.policy = head.digest
+        log("info", "a new policy is in force", digest=head.digest, unit=head.unit)
+        self._events.put(("policy", None))
+
+    def _metrics_url(self) -> str:
+        config, listener = self._config, self._listener
+        if config.metrics_url or config.metrics is None or listener is None or config.metrics.host in _WILDCARDS:
+            return config.metrics_url
+        host = f"[{config.metrics.host}]" if ":" in config.metrics.host else config.metrics.host
+        return f"http://{host}:{listener.port}/metrics"
+
+    # ---- settings
+
+    def _intervals(self) -> dict[str, float]:
+        return {name: task.interval for name, task in self._tasks.items()}
+
+    def _replan(self) -> None:
+        before = self._tasks
+        self._tasks = tasks.effective(self._config, self._kept.head)
+        self._schedule.replace(self._intervals(), time.monotonic())
+        self._stats.keep(self._tasks)
+        added = self._tasks.keys() - before.keys()
+        if self._manner.now or self._manner.once:
+            self._schedule.hasten(added, time.monotonic())
+        if self._manner.once:
+            self._unfinished = (self._unfinished & self._tasks.keys()) | added
+
+    def _reload(self, spool: Spool) -> None:
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            fresh = load(self._manner.config_path)
+            check_tasks(fresh)
+            fresh = replace(fresh, state=self._manner.state or fresh.state)
+        except ConfigError as error:
+            for problem in error.problems:
+                log("error", problem, about="config")
+            log("error", "the configuration has faults; the one before stays in force", about="config")
+        else:
+            fixed = (self._config.state, self._config.spool_bytes)
+            if fixed != (fresh.state, fresh.spool_bytes):
+                log("warning", "agent.state and spool.max_bytes take effect at the next start", about="config")
+            moved = fresh.metrics != self._config.metrics
+            self._config = fresh
+            if self._scope.path != fresh.scope:
+                self._scope = tasks.ScopeKeeper(fresh.scope, self._problems)
+            self._replan()
+            if moved:
+                self._listen(spool)
+            log("info", "the configuration is in force", about="config", file=fresh.file)
+        notify("READY=1")
+
+    # ---- beginning and end
+
+    def _open_spool(self) -> Spool | None:
+        """Open the spool; while that is impossible (disk full, say), say so once and try again. None when stopped."""
+        path = self._config.state / state.SPOOL
+        while not self._stopping:
+            try:
+                spool = Spool(
+                    path,
+                    self._config.spool_bytes,
+                    agent=self._identity.agent,
+                    unit=self._identity.unit,
+                    on_reset=lambda why: log("error", f"the spool could not be used: {why}", about="spool"),
+                )
+            except (SpoolError, OSError) as error:
+                self._problems.report("spool", f"the spool cannot be opened: {error}", "error")
+                notify("READY=1", "STATUS=the spool cannot be opened", "WATCHDOG=1")
+                with contextlib.suppress(queue.Empty):
+                    kind, value = self._events.get(timeout=min(10.0, watchdog_interval() or 10.0))
+                    self._stopping = kind == "signal" and value != signal.SIGHUP
+                continue
+            self._problems.clear("spool")
+            again = spool.reconsider()
+            if again:
+                log("info", "sections that were set aside are tried again", about="spool", sections=again)
+            return spool
+        return None
+
+    def _listen(self, spool: Spool) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        endpoint = self._config.metrics
+        self._listen_again = float("inf") if endpoint is None else time.monotonic() + TICK
+        if endpoint is None:
+            return
+        pages: dict[str, Callable[[], str]] = {"/metrics": lambda: self._metrics(spool), "/healthz": lambda: "ok\n"}
+        try:
+            self._listener = Listener(endpoint.host, endpoint.port, pages)
+        except OSError as error:
+            # Losing sight of the agent is no reason to stop its work; the address may come up later.
+            self._problems.report("metrics", f"no metrics at {endpoint}: {error.strerror}", "error")
+            return
+        self._problems.clear("metrics")
+        log("info", "metrics are served", about="metrics", at=f"{endpoint.host} port {self._listener.port}")
+
+    def _metrics(self, spool: Spool) -> str:
+        try:
+            counts = spool.counts()
+        except SpoolError:
+            counts = None
+        return exposition(self._stats.samples(counts))
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def tell(number: int, _: object) -> None:
+            self._events.put(("signal", number))
+
+        before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def random() -> float:
+    """Give a number in [0, 1); the random module would cost the daemon half a megabyte."""
+    return int.from_bytes(os.urandom(6), "big") / 2**48

@@ -1,0 +1,99 @@
+"""HTTPS to the collector: one request a connection, bounded in time and size. Loads OpenSSL, so never in the daemon."""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.errors import Unreachable
+
+CONNECT_SECONDS = 15.0
+_PIECE = 65_536
+_NOT_YET_VALID = 9  # X509_V_ERR_CERT_NOT_YET_VALID
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def trusting(ca: str) -> ssl.SSLContext:
+    """Make a context that trusts one CA certificate (PEM) and no other, and checks the host's name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=ca)
+    return context
+
+
+def trusting_anyone() -> ssl.SSLContext:
+    """Make a context for reading the CA certificate, whose digest the token vouches for; never for a secret."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def exchange(
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    limit: int,
+    seconds: float,
+) -> Reply:
+    """Send one request and read at most `limit` bytes of the answer within `seconds`; raises Unreachable."""
+    deadline = time.monotonic() + seconds
+    connection = http.client.HTTPSConnection(host, port, timeout=min(CONNECT_SECONDS, seconds), context=context)
+    try:
+        connection.connect()
+        connection.sock.settimeout(max(0.1, deadline - time.monotonic()))
+        # A server may refuse a body without reading it; its answer then waits behind the broken pipe.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            connection.request(method, path, body=body, headers={"Accept": "application/json", **(headers or {})})
+        response = connection.getresponse()
+        received = bytearray()
+        while piece := response.read1(_PIECE):
+            received += piece
+            if len(received) > limit:
+                raise Unreachable(f"the answer is larger than {limit} bytes")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            if connection.sock is not None:  # http.client lets go of it once the last byte is there
+                connection.sock.settimeout(left)
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, found, bytes(received))
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(_distrust(error)) from None
+    except ssl.SSLError as error:
+        raise Unreachable(f"TLS failed: {error.reason or error}") from None
+    except socket.gaierror as error:
+        raise Unreachable(f"the name {host} cannot be resolved: {error.strerror}") from None
+    except TimeoutError:
+        raise Unreachable("no answer in time") from None
+    except OSError as error:
+        raise Unreachable(f"no connection: {error.strerror or error}") from None
+    except http.client.HTTPException as error:
+        raise Unreachable(f"what answers does not speak HTTP: {type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
+        when = "is not valid yet" if error.verify_code == _NOT_YET_VALID else "has expired"
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        return f"the collector's certificate {when}; is the clock of this machine right (it says {today})?"
+    return f"what answers is not the collector this agent enrolled with: {error.verify_message}"

@@ -1,0 +1,97 @@
+"""Which tasks run, with which scope, and the job that each of their runs is."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+from agent.config import DEFAULT_TASKS, Config, TaskConfig
+from agent.job import Job
+from agent.log import Problems
+from agent.policy import Kept
+from probes.kit.errors import ScopeError
+from probes.kit.scope import Scope
+from probes.kit.scope_file import load_scope
+from wire.types import Policy, Responder, ScopeEntry
+
+RESPONDER_PROBE = "bandwidth"
+"""The one probe that may reach the collector's responder, whatever the scope says of it."""
+SHORTEST_TIMEOUT = 30.0
+LONGEST_TIMEOUT = 3600.0
+
+
+def effective(config: Config, policy: Policy) -> dict[str, TaskConfig]:
+    """Give the tasks by name: the collector's, with the local ones before those of the same name; else the defaults."""
+    handed_down = [TaskConfig(task.name, task.probe, task.interval, task.options) for task in policy.tasks]
+    chosen = {task.name: task for task in (*handed_down, *config.tasks)}
+    return chosen or {task.name: task for task in DEFAULT_TASKS}
+
+
+def timeout(task: TaskConfig) -> float:
+    """Seconds that a run may take: most of the interval, if the configuration does not say."""
+    return task.timeout or min(LONGEST_TIMEOUT, max(SHORTEST_TIMEOUT, 0.8 * task.interval))
+
+
+class ScopeKeeper:
+    """Gives the scope of the moment: `edusec scope add` counts at once, without a restart of the agent."""
+
+    def __init__(self, path: Path, problems: Problems) -> None:
+        """Read nothing yet."""
+        self.path = path
+        self._problems = problems
+        self._seen: tuple[int, ...] | None = None
+        self._scope = Scope()
+        self._lock = threading.Lock()
+
+    def current(self) -> Scope:
+        """Give the scope; this machine only, as long as the file cannot be read: what is unsure gets no packet."""
+        seen = self._signature()
+        with self._lock:
+            if seen != self._seen:
+                self._seen = seen
+                self._scope = self._load()
+            return self._scope
+
+    def _signature(self) -> tuple[int, ...]:
+        day = int(time.time() // 86_400)  # entries end, so each day is another one
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            return (day, error.errno or 0)
+        return (day, found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode)
+
+    def _load(self) -> Scope:
+        try:
+            scope = load_scope(self.path)
+        except ScopeError as error:
+            message = f"{error}; until that is mended only this machine itself is probed"
+            self._problems.report("scope", message, "error")
+            return Scope()
+        self._problems.clear("scope", "the scope file is in force")
+        return scope
+
+
+def job_of(task: TaskConfig, config: Config, kept: Kept, scope: Scope) -> Job:
+    """Make the job of a run; may look up the collector's name, so not in the supervisor's thread."""
+    entries = scope.entries
+    if task.probe == RESPONDER_PROBE and kept.head.responder is not None:
+        entries = (*entries, *_of_responder(kept.head.responder))
+    return Job(
+        name=task.name,
+        probe=task.probe,
+        seconds=timeout(task),
+        options=task.options,
+        scope=entries,
+        policy=kept.whole(),
+        limits=config.limits,
+    )
+
+
+def _of_responder(responder: Responder) -> list[ScopeEntry]:
+    try:
+        found = socket.getaddrinfo(responder.host, responder.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []  # the probe will say that it cannot be resolved
+    addresses = sorted({str(item[4][0]).partition("%")[0] for item in found})
+    why = "bandwidth responder of this agent's own collector"
+    return [ScopeEntry(address, "collector", why, None, str(responder.port)) for address in addresses]

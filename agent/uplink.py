@@ -1,0 +1,305 @@
+"""Takes sealed batches to the collector: one at a time, again until acknowledged, backing off, never losing one.
+
+What each refusal means for the spool is in docs/agent.md. One bad section must not block the rest for ever: a refused
+batch is halved until one section is left, and only if the collector takes an empty report in between is that section
+set aside; a collector that refuses everything is at fault itself, and nothing is set aside for that.
+"""
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.delivery import Delivery, Orders, read_delivery
+from agent.errors import SpoolError
+from agent.identity import Identity
+from agent.log import Problems, log
+from agent.metrics import Stats
+from agent.runner import end, start_python
+from agent.spool import MAX_SECTIONS, Batch, Spool
+from wire.codec import encode
+from wire.errors import WireError
+from wire.types import Policy, Report
+
+ATTEMPT_SECONDS = 60.0
+FIRST_BACK_OFF = 2.0
+LONGEST_BACK_OFF = 300.0
+UNAUTHORISED_SECONDS = 900.0
+DRAIN_SECONDS = 1.0
+FAR_CLOCK_SECONDS = 60.0
+_ABOUT = "uplink"
+
+Send = Callable[[bytes, float], tuple[Delivery, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the uplink asks of the daemon.
+
+    `report` gives the envelope of the next report, `interval` the seconds between reports; `keep_policy` takes a new
+    policy, its head and the JSON of the whole.
+    """
+
+    report: Callable[[], Report]
+    interval: Callable[[], float]
+    keep_policy: Callable[[Policy, bytes], None]
+
+
+class Courier:
+    """Sends payloads through a process of its own (agent.courier), which can be ended at any time."""
+
+    def __init__(self, identity: Identity) -> None:
+        """Prepare for one identity."""
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, payload: bytes, seconds: float) -> tuple[Delivery, bytes]:
+        """Carry one payload; never raises for what happens on the way."""
+        who = self._identity
+        orders = Orders(who.host, who.port, who.ca, who.credential, seconds, len(payload))
+        with start_python("agent.courier") as process:
+            with self._lock:
+                self._process = process
+            try:
+                out, err = process.communicate(encode(orders) + b"\n" + payload, timeout=seconds + 5)
+                return read_delivery(out)
+            except subprocess.TimeoutExpired:
+                return Delivery(0, error="no answer in time"), b""
+            except WireError:
+                return Delivery(0, error=f"the courier failed: {err[-500:].decode('utf-8', 'replace')}"), b""
+            finally:
+                with self._lock:
+                    self._process = None
+                end(process)
+
+    def abort(self) -> None:
+        """End the attempt under way, if there is one."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+
+
+class Uplink:
+    """Decides what to send, what an answer means, and how long to wait; `step` does one attempt."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        send: Send,
+        hooks: Hooks,
+        stats: Stats,
+        problems: Problems,
+        random: Callable[[], float],
+        where: str,
+    ) -> None:
+        """`random` gives numbers in [0, 1); `where` is the collector as the log names it."""
+        self._spool = spool
+        self._send = send
+        self._hooks = hooks
+        self._stats = stats
+        self._problems = problems
+        self._random = random
+        self._where = where
+        self._failures = 0
+        self._most = MAX_SECTIONS
+        self._vouched = False
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a last attempt makes sense: the line works and sections wait."""
+        try:
+            return not self.failing and self._spool.waiting() > 0
+        except SpoolError:
+            return False
+
+    def step(self, seconds: float = ATTEMPT_SECONDS) -> float:
+        """Send the sealed batch or a new one; gives the seconds to wait before the next step."""
+        try:
+            batch = self._spool.seal(self._hooks.report(), max_sections=self._most)
+            payload = self._spool.payload(batch.sequence)
+            delivery, whole = self._send(payload, seconds)
+            return self._settle(batch, delivery, whole)
+        except SpoolError as error:
+            self._problems.report("spool", str(error), "error")
+            self._stats.attempt("spool_error")
+            return self._back_off(None)
+
+    def _settle(self, batch: Batch, delivery: Delivery, whole: bytes) -> float:
+        if delivery.answer is not None:
+            answer = delivery.answer
+            if (answer.batch, answer.sequence) == (batch.batch, batch.sequence):
+                return self._accepted(batch, delivery, whole)
+            return self._failed("unreachable", "the answer is for another batch than the one sent", delivery)
+        code = delivery.refusal.code if delivery.refusal is not None else ""
+        said = f"{delivery.status} {code}".strip()
+        if delivery.refusal is not None and delivery.refusal.message:
+            said = f"{said}: {delivery.refusal.message}"
+        if delivery.status == 0:
+            return self._failed("unreachable", delivery.error, delivery)
+        if delivery.status in (401, 403):
+            return self._unauthorised(said)
+        if delivery.status == 409 and code == "unknown_digest" and delivery.refusal is not None:
+            return self._unknown_digest(batch, delivery.refusal.sections, delivery)
+        if delivery.status == 409:
+            name = self._spool.rename(batch.sequence)
+            message = (
+                "the collector knows another batch under this spool's name; was the state folder copied or restored?"
+            )
+            return self._failed("conflict", f"{message} It reports under a new name now", delivery, spool=name)
+        if delivery.status in (400, 413, 422) and code != "unsupported_schema":
+            return self._refused(batch, said, delivery)
+        if delivery.status in (429, 503):
+            return self._failed("busy", f"the collector is busy ({said})", delivery)
+        return self._failed("refused", f"the collector answers {said}", delivery)
+
+    def _accepted(self, batch: Batch, delivery: Delivery, whole: bytes) -> float:
+        answer = delivery.answer
+        if answer is not None and answer.policy is not None:
+            self._hooks.keep_policy(answer.policy, whole)
+        self._spool.acknowledge(batch.sequence)
+        self._stats.attempt("accepted")
+        self._stats.accepted(time.time(), delivery.skew)
+        self._spool.note(last_success=time.time(), last_error="", skew=delivery.skew or 0.0)
+        self._problems.clear(_ABOUT, f"the collector takes reports again: {self._where}")
+        self._problems.clear("spool")
+        self._look_at_clock(delivery.skew)
+        self._look_at_responder(delivery.foreign_responder)
+        self._failures = 0
+        if self._most == 0:
+            # The empty report was taken, so it was the section after all if it is refused again.
+            self._vouched, self._most = True, 1
+        elif batch.sections:
+            self._vouched, self._most = False, min(MAX_SECTIONS, 2 * self._most)
+        if self._spool.free_sections():
+            return self._random() * DRAIN_SECONDS
+        return self._hooks.interval() * (0.9 + 0.2 * self._random())
+
+    def _unauthorised(self, said: str) -> float:
+        self._failures += 1
+        self._stats.attempt("unauthorised")
+        self._fail(
+            f"the collector does not accept this agent's credential ({said}); it was revoked, or the collector is a new"
+            " one. Get a token and run: edusec agent enroll --collector URL --token TOKEN --force",
+        )
+        return UNAUTHORISED_SECONDS * (0.9 + 0.2 * self._random())
+
+    def _unknown_digest(self, batch: Batch, names: tuple[str, ...], delivery: Delivery) -> float:
+        self._spool.release(batch.sequence, forget=names or None)
+        self._stats.attempt("unknown_digest")
+        if not batch.whole < batch.sections:
+            # All of it went whole, so this cannot be mended by sending more.
+            return self._failed("refused", "the collector asks for sections in full that it got in full", delivery)
+        log("info", "the collector asks for sections in full", about=_ABOUT, sections=",".join(names))
+        return self._random() * DRAIN_SECONDS
+
+    def _refused(self, batch: Batch, said: str, delivery: Delivery) -> float:
+        self._stats.attempt("too_large" if delivery.status == 413 else "refused")
+        if batch.sections > 1:
+            self._spool.release(batch.sequence)
+            self._most = batch.sections // 2
+            log("warning", "the collector refuses a report; it is sent in parts", about=_ABOUT, said=said)
+            return self._random() * DRAIN_SECONDS
+        if batch.sections == 1 and self._vouched:
+            names = self._spool.set_aside(batch.sequence, said[:500])
+            self._vouched = False
+            log(
+                "error",
+                "the collector takes an empty report but not this section, which is kept aside until the next start",
+                about=_ABOUT,
+                section=names[0],
+                said=said,
+            )
+            return self._random() * DRAIN_SECONDS
+        self._spool.release(batch.sequence)
+        self._most = 0
+        if batch.sections == 1:
+            return self._random() * DRAIN_SECONDS
+        return self._failed("", f"the collector refuses even an empty report ({said})", delivery)
+
+    def _failed(self, result: str, message: str, delivery: Delivery, **fields: object) -> float:
+        if result:
+            self._stats.attempt(result)
+        self._fail(message, **fields)
+        return self._back_off(delivery.retry_after)
+
+    def _fail(self, message: str, **fields: object) -> None:
+        self._problems.report(_ABOUT, message, "error", collector=self._where, **fields)
+        self._spool.note(last_failure=time.time(), last_error=message)
+
+    def _back_off(self, retry_after: float | None) -> float:
+        """Wait at random up to twice as long each time (full jitter), but no longer than a report's interval."""
+        longest = min(LONGEST_BACK_OFF, max(FIRST_BACK_OFF, self._hooks.interval()))
+        pause = self._random() * min(longest, FIRST_BACK_OFF * 2.0 ** min(self._failures, 30))
+        self._failures += 1
+        return pause + (retry_after or 0.0)
+
+    def _look_at_clock(self, skew: float | None) -> None:
+        if skew is not None and abs(skew) > FAR_CLOCK_SECONDS:
+            way = "behind" if skew > 0 else "ahead of"
+            message = f"this machine's clock is far {way} the collector's; times in reports are wrong until it is set"
+            self._problems.report("clock", message, seconds=round(abs(skew)))
+        else:
+            self._problems.clear("clock", "this machine's clock agrees with the collector's")
+
+    def _look_at_responder(self, foreign: str) -> None:
+        if foreign:
+            message = "the policy names a bandwidth responder that is not the collector's own host; it is not used"
+            self._problems.report("responder", message, responder=foreign)
+
+
+class Postman:
+    """Runs an uplink in a thread of its own until stopped; never waits in a way that cannot be ended."""
+
+    def __init__(self, uplink: Uplink, courier: Courier, first: float, on_step: Callable[[], None]) -> None:
+        """Begin after `first` seconds; `on_step` is told after every attempt."""
+        self._uplink = uplink
+        self._courier = courier
+        self._pause = first
+        self._on_step = on_step
+        self._stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="uplink", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; it ends only when stopped, or by a fault."""
+        return self._thread.is_alive()
+
+    def hurry(self) -> None:
+        """Deliver now rather than at the next interval, unless the collector is being given a rest."""
+        if not self._uplink.failing:
+            self._wake.set()
+
+    def stop(self, seconds: float) -> None:
+        """End the thread; the attempt under way, and then one last one, get `seconds` in all."""
+        deadline = time.monotonic() + seconds
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._courier.abort()
+            self._thread.join()
+        left = deadline - time.monotonic()
+        if left > 0.5 and self._uplink.has_news:
+            self._uplink.step(left)
+
+    def _work(self) -> None:
+        while not self._wait():
+            self._pause = self._uplink.step()
+            self._on_step()
+
+    def _wait(self) -> bool:
+        self._wake.wait(self._pause)
+        self._wake.clear()
+        return self._stopping

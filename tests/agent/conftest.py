@@ -1,0 +1,48 @@
+"""Fixtures of the agent's tests."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import probes
+from agent.enrol import enrol
+from agent.identity import Identity
+from tests.support.fake_collector import Authority, FakeCollector, make_authority, running
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def hostile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes started by this test find the probe `hostile` next to the real ones."""
+    folder = tmp_path_factory.mktemp("probes")
+    shutil.copytree(Path(probes.__file__).parent, folder / "probes", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "hostile" / "hostile.py", folder / "probes")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A CA and a server certificate for 127.0.0.1."""
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def collector(authority: Authority, free_port: Callable[..., int]) -> Iterator[FakeCollector]:
+    """A running small collector."""
+    with running(authority, free_port()) as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The state folder of an agent."""
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def enrolled(collector: FakeCollector, folder: Path) -> Identity:
+    """The identity of an agent that is enrolled with that collector."""
+    return enrol(folder, collector.url, collector.authority.token)
