@@ -1,12 +1,239 @@
-"""Reports in, facts out."""
+"""Reports in: checked, made durable in groups, and only then acknowledged.
 
+A report is one piece of work in the store's transaction: all of it is kept or nothing, and a report that fails does not
+take the others of its group with it.
+"""
+
+import json
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 
+from collector.clock import new_id
 from collector.core import Core
-from collector.registry.agents import AgentIdentity
-from wire.types import Answer, Report
+from collector.errors import Conflict, Unauthorised, UnknownDigest
+from collector.inventory.keeper import Keeper
+from collector.inventory.samples import write_samples
+from collector.inventory.sections import COVERING, AgentState, SectionState, SpoolState
+from collector.judge import bench
+from collector.policy import policy_digest, policy_for
+from collector.registry.directory import AgentIdentity
+from collector.settings import Settings
+from collector.store.contract import Turn
+from rules.facts import Subject, SubjectKind
+from wire.codec import to_plain
+from wire.digest import section_digest
+from wire.errors import DecodeError, EdusecError
+from wire.types import Answer, Body, Report, Section, SectionKind
+
+STORED, UNCHANGED, DUPLICATE = "stored", "unchanged", "duplicate"
+ACCEPTED = "accepted"
 
 
 def submit(core: Core, agent: AgentIdentity, report: Report, received: float) -> Future[Answer]:
-    """Queue a report."""
-    raise NotImplementedError
+    """Queue a report; the answer comes after the commit.
+
+    The future carries UnknownDigest, Conflict, Busy, Unauthorised, or DecodeError for a section whose digest does not
+    fit its body; then nothing of the report was kept. `received` is the collector's own time.
+    """
+    try:
+        _verify(agent, report)
+    except EdusecError as error:
+        refused: Future[Answer] = Future()
+        refused.set_exception(error)
+        return refused
+    return core.store.submit(lambda turn: _take(core, turn, agent, report, received))
+
+
+def _verify(agent: AgentIdentity, report: Report) -> None:
+    if report.agent != agent.id:
+        raise DecodeError("agent", f"is {report.agent!r}, but the credential is that of {agent.id!r}")
+    for index, section in enumerate(report.sections):
+        if section.body is None:
+            continue
+        if section.digest != section_digest(section.probe, section.status, section.reason, section.body):
+            raise DecodeError(f"sections[{index}].digest", f"does not fit the body of section {section.name!r}")
+
+
+def _take(core: Core, turn: Turn, agent: AgentIdentity, report: Report, received: float) -> Answer:
+    sections = core.sections
+    record = core.directory.agents.get(agent.id)
+    if record is None or record.revoked is not None:
+        raise Unauthorised("the agent was revoked; enrol it again")
+    spool = sections.spool(agent.id, report.spool)
+    if spool is not None and report.sequence <= spool.sequence:
+        if report.sequence == spool.sequence and report.batch != spool.batch:
+            raise Conflict(
+                f"sequence {report.sequence} of spool {report.spool} was taken with another batch; "
+                "two agents share one identity: enrol one of them anew"
+            )
+        turn.after_commit(lambda: _count(core, DUPLICATE, [DUPLICATE] * len(report.sections)))
+        return _answer(core, agent, report, received, duplicate=True)
+    unknown = tuple(section.name for section in report.sections if not _known(core, agent, section))
+    if unknown:
+        raise UnknownDigest(unknown)
+    with sections.work():
+        intake = _Intake(core, turn, agent, received, _Clock.of(report, received, core.settings))
+        sections.put_spool(
+            turn, SpoolState(agent.county, agent.id, report.spool, report.sequence, report.batch, received)
+        )
+        sections.put_agent(_agent_state(agent, report, received))
+        results = [intake.section(section) for section in report.sections]
+        intake.judge()
+    turn.after_commit(lambda: _count(core, ACCEPTED, results))
+    turn.after_commit(intake.touch)
+    return _answer(core, agent, report, received, duplicate=False)
+
+
+def _count(core: Core, report: str, sections: list[str]) -> None:
+    core.stats.reports[report] += 1
+    core.stats.sections.update(sections)
+
+
+def _known(core: Core, agent: AgentIdentity, section: Section) -> bool:
+    if section.body is not None:
+        return True
+    state = core.sections.section(agent.id, section.name)
+    return section.kind is SectionKind.STATE and state is not None and state.digest == section.digest
+
+
+def _answer(core: Core, agent: AgentIdentity, report: Report, received: float, *, duplicate: bool) -> Answer:
+    current = report.policy == policy_digest(core, agent)
+    return Answer(report.batch, report.sequence, received, duplicate, None if current else policy_for(core, agent))
+
+
+def _agent_state(agent: AgentIdentity, report: Report, received: float) -> AgentState:
+    return AgentState(
+        agent.county,
+        agent.id,
+        received,
+        report.software,
+        report.sequence,
+        report.dropped,
+        report.created - received,
+        report.metrics_url,
+        json.dumps([to_plain(entry) for entry in report.scope], ensure_ascii=False) if report.scope else "[]",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Turns an agent's times into the collector's.
+
+    A clock that runs ahead is set back by what it is ahead. One that is behind looks just like a report that waited in
+    the spool while the line was down, so its times stand, unless they are older than any spool: then nothing but the
+    time of arrival is known.
+    """
+
+    shift: float
+    received: float
+    oldest: float
+
+    @classmethod
+    def of(cls, report: Report, received: float, settings: Settings) -> "_Clock":
+        ahead = report.created - received
+        return cls(ahead if ahead > settings.clock_tolerance else 0.0, received, received - settings.backlog)
+
+    def __call__(self, time: float) -> float:
+        corrected = min(time - self.shift, self.received)
+        return corrected if corrected >= self.oldest else self.received
+
+
+class _Intake:
+    """Takes the sections of one report in."""
+
+    def __init__(
+        self, core: Core, turn: Turn, agent: AgentIdentity, received: float, clock: Callable[[float], float]
+    ) -> None:
+        self._core, self._turn, self._agent = core, turn, agent
+        self._received, self._clock = received, clock
+        self._keeper: Keeper | None = None
+        self._measured: list[Subject] = []
+        self._said = False
+
+    def section(self, section: Section) -> str:
+        before = self._core.sections.section(self._agent.id, section.name)
+        if section.kind is SectionKind.MEASUREMENT:
+            self._put(section, before)
+            if section.body is not None:
+                self._measure(section, section.body)
+            return STORED
+        same = before is not None and before.digest == section.digest and before.probe == section.probe
+        state = self._put(section, before)
+        if section.status not in COVERING:
+            return UNCHANGED if same else STORED
+        if same or section.body is None:
+            if state.due is not None and state.runs >= state.due:
+                state.due = self._keep().pass_on(state)
+            return UNCHANGED
+        state.due = self._keep().take(state, section.body, before)
+        return STORED
+
+    def judge(self) -> None:
+        """Judge what changed, in the transaction that changed it."""
+        if self._keeper is None and not self._measured:
+            return
+        court = bench(self._core, self._turn, self._received)
+        if self._keeper is not None:
+            court.touched(self._agent.county, self._keeper.touched)
+        for subject in self._measured:
+            court.verdict(self._agent.county, subject)
+        court.finish()
+
+    def touch(self) -> None:
+        """Have the schedule judge the agent and its unit; called after the commit."""
+        schedule = self._core.schedule
+        schedule.touched_agents.add(self._agent.id)
+        if self._keeper is not None and self._keeper.touched.assets:
+            schedule.touched_units.add(self._agent.unit)
+
+    def _keep(self) -> Keeper:
+        if self._keeper is None:
+            settings = self._core.settings
+            self._keeper = Keeper(
+                self._turn,
+                self._core.sections,
+                self._agent,
+                settings.absent_after,
+                settings.mac_addresses,
+                self._received,
+            )
+        return self._keeper
+
+    def _put(self, section: Section, before: SectionState | None) -> SectionState:
+        """Count the run; a run without coverage confirms nothing and counts for nothing."""
+        sections, agent = self._core.sections, self._agent
+        started, finished = self._clock(section.started), self._clock(section.finished)
+        covering = section.status in COVERING
+        if before is None:
+            number, runs, confirmed, stale_at, due = sections.number(agent.id, section.name), 0, None, None, None
+        else:
+            number, runs, confirmed = before.id, before.runs, before.confirmed
+            stale_at, due = before.stale_at, before.due
+        if covering:
+            runs += 1
+            confirmed, stale_at = sections.confirmed(before, finished)
+        state = SectionState(
+            agent.county, number, agent.id, section.name, section.probe, section.kind.value, section.status.value,
+            section.reason, section.digest, started, finished, confirmed, stale_at, runs, due,
+        )  # fmt: skip
+        sections.put(state)
+        return state
+
+    def _measure(self, section: Section, body: Body) -> None:
+        agent, finished = self._agent, self._clock(section.finished)
+        self._turn.run(
+            "INSERT INTO measurement (county, unit, probe, time, agent, section, id, samples) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                agent.county, agent.unit, section.probe, finished, agent.id, section.name, new_id(finished),
+                write_samples(body.observations, self._clock),
+            ),
+        )  # fmt: skip
+        if section.status in COVERING and self._core.rules.of[SubjectKind.MEASUREMENT]:
+            facts = bench(self._core, self._turn, self._received).facts
+            self._measured.append(
+                facts.measurement(
+                    agent.id, agent.unit, section.name, section.probe, (seen.values for seen in body.observations)
+                )
+            )

@@ -1,10 +1,46 @@
-"""What an agent is handed down."""
+"""What an agent is handed down: the whitelist of its unit and of all above it, targets, tasks, the responder."""
 
-from collector.core import Core
-from collector.registry.agents import AgentIdentity
-from wire.types import Policy
+import hashlib
+from typing import TYPE_CHECKING
+
+from collector.registry.directory import AgentIdentity
+from wire.codec import encode
+from wire.types import EntryKind, Policy
+
+if TYPE_CHECKING:
+    from collector.core import Core
+
+MAX_TARGETS = 1_000
 
 
-def policy_for(core: Core, agent: AgentIdentity) -> Policy:
-    """Give the policy of an agent."""
-    raise NotImplementedError
+def policy_for(core: "Core", agent: AgentIdentity) -> Policy:
+    """Give the policy of an agent as of now; its digest changes when anything in it does."""
+    chain, settings = core.directory.chain(agent.unit), core.settings
+    entries = core.whitelists.entries(chain)
+    sites = (entry.value for entry in entries if entry.kind is EntryKind.DOMAIN and not entry.value.startswith("*"))
+    return Policy(
+        digest=policy_digest(core, agent),
+        unit=agent.unit,
+        unit_name=core.directory.units[agent.unit].name,
+        report_interval=settings.report_interval,
+        whitelist=entries,
+        targets=tuple(dict.fromkeys((*settings.targets, *sites)))[:MAX_TARGETS],
+        tasks=settings.tasks,
+        responder=core.responder(agent.id),
+    )
+
+
+def policy_digest(core: "Core", agent: AgentIdentity) -> str:
+    """Give the digest without building the policy: from the digests of its parts, cheap enough for every report."""
+    chain, settings = core.directory.chain(agent.unit), core.settings
+    responder = core.responder(agent.id)
+    parts = (
+        agent.unit,
+        core.directory.units[agent.unit].name,
+        repr(settings.report_interval),
+        *settings.targets,
+        *(encode(task).decode() for task in settings.tasks),
+        core.whitelists.digest(chain),
+        "" if responder is None else encode(responder).decode(),
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,17 +1,227 @@
-"""Assets as people see them."""
+"""Assets as people see them: pages of a subtree, and one with its history."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, Select, case, select, tuple_
 
 from collector import views
-from collector.core import Core
+from collector.clock import moment
+from collector.errors import BadInput, NotFound
+from collector.inventory.addresses import address
+from collector.inventory.picture import HOST, place
+from collector.inventory.search import conditions
+from collector.inventory.stock import told, vouching
+from collector.inventory.subjects import SEEN
 from collector.registry.people import Person
+from collector.store import tables
+from collector.store.tables import asset, change, evidence, section, service, sighting, unit
+
+if TYPE_CHECKING:
+    from collector.core import Core
+
+KEY = (asset.c.county, asset.c.unit, asset.c.id)
+MAX_CHANGES = 500
+MAX_CURSOR = 256
+BATCH = 10_000
+"""Ids in one look-up; SQLite takes 32,766 parameters in a statement."""
 
 
 def list_assets(
-    core: Core, person: Person, under: str | None = None, q: str = "", limit: int = 100, cursor: str | None = None
+    core: "Core", person: Person, under: str | None = None, q: str = "", limit: int = 100, cursor: str | None = None
 ) -> views.AssetPage:
-    """Give a page of assets; raises NotFound, BadInput."""
-    raise NotImplementedError
+    """Give a page of assets that match a search, with their services; raises NotFound, BadInput."""
+    most = core.settings.page_limit
+    if not 1 <= limit <= most:
+        raise BadInput(f"limit: must be from 1 to {most}")
+    now = core.clock()
+    query = _assets(now).where(
+        tables.under(core.directory.reach(person, under)), asset.c.merged_into.is_(None), *conditions(q, now)
+    )
+    if cursor:
+        query = query.where(tuple_(*KEY) > tuple_(*_read_cursor(cursor)))
+    with core.store.reader() as connection:
+        rows = connection.execute(query.order_by(*KEY).limit(limit + 1)).all()
+        page = rows[:limit]
+        items = tuple(views.Asset(**fields) for fields in _filled(connection, page, now))
+    last = page[-1] if len(rows) > limit else None
+    return views.AssetPage(items=items, cursor=_write_cursor(last.county, last.unit, last.id) if last else None)
 
 
-def show_asset(core: Core, person: Person, asset_id: str) -> views.AssetDetail:
-    """Give one asset with its history; raises NotFound."""
-    raise NotImplementedError
+def show_asset(core: "Core", person: Person, asset_id: str) -> views.AssetDetail:
+    """Give one asset with its history, newest first, and the evidence of its identity; raises NotFound."""
+    now, counties = core.clock(), core.directory.counties(person.path)
+    with core.store.reader() as connection:
+        row = _one(connection, person, counties, asset_id, now)
+        if row is not None and row.merged_into is not None:
+            row = _one(connection, person, counties, row.merged_into, now)
+        if row is None:
+            raise NotFound(f"no asset {asset_id!r} within reach of {person.name}")
+        (fields,) = _filled(connection, [row], now)
+        services = {
+            ident: f"{where} {transport}/{port}"
+            for ident, where, transport, port in connection.execute(
+                select(service.c.id, service.c.address, service.c.transport, service.c.port).where(
+                    service.c.county == row.county, service.c.asset == row.id
+                )
+            )
+        }
+        changes = connection.execute(
+            select(change)
+            .where(change.c.county == row.county, change.c.subject.in_([row.id, *services]))
+            .order_by(change.c.time.desc(), change.c.id.desc())
+            .limit(MAX_CHANGES)
+        ).all()
+        proofs = connection.execute(
+            select(evidence, section.c.name, section.c.agent, section.c.confirmed)
+            .outerjoin(section, (section.c.county == evidence.c.county) & (section.c.id == evidence.c.section))
+            .where(evidence.c.county == row.county, evidence.c.asset == row.id)
+            .order_by(evidence.c.kind, evidence.c.value)
+        ).all()
+    return views.AssetDetail(
+        **fields,
+        changes=tuple(
+            views.Change(
+                time=moment(found.time),
+                what=f"{services[found.subject]} {found.what}" if found.subject in services else found.what,
+                before=found.before,
+                after=found.after,
+            )
+            for found in changes
+        ),
+        evidence=tuple(
+            views.Evidence(
+                kind=found.kind,
+                value=found.value,
+                first_seen=moment(found.first_seen),
+                last_confirmed=moment(found.confirmed),
+                source=f"{found.agent}:{found.name}",
+            )
+            for found in proofs
+        ),
+    )
+
+
+def last_confirmed(connection: Connection, subjects: Iterable[str], counties: Iterable[str]) -> dict[str, float]:
+    """Give when each subject was seen last: a sighting that stands was confirmed by the last run of its section."""
+    found: dict[str, float] = {}
+    live = (sighting.c.missed_from == 0) & sighting.c.state.in_(SEEN)
+    seen = case((live, section.c.confirmed), else_=sighting.c.confirmed)
+    for part in _batches(subjects):
+        for ident, time in connection.execute(
+            select(sighting.c.subject, seen)
+            .join(section, (section.c.county == sighting.c.county) & (section.c.id == sighting.c.section))
+            .where(sighting.c.county.in_(set(counties)), sighting.c.subject.in_(part))
+        ):
+            found[ident] = max(found.get(ident, 0.0), time)
+    return found
+
+
+def _assets(now: float) -> Select[Any]:
+    return (
+        select(asset, unit.c.name.label("unit_name"), told(asset, "presence", now).label("told"))
+        .join(unit, unit.c.code == asset.c.unit)
+        .outerjoin(section, vouching(asset))
+    )
+
+
+def _one(connection: Connection, person: Person, counties: tuple[str, ...], ident: str, now: float) -> Row[Any] | None:
+    query = _assets(now).where(asset.c.county.in_(counties), asset.c.id == ident, tables.under(person.path))
+    return connection.execute(query).one_or_none()
+
+
+def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> list[dict[str, Any]]:
+    """Give the fields of each asset, with services, addresses and MACs."""
+    known = {row.id: row for row in rows}
+    counties = {row.county for row in known.values()}
+    of_asset: dict[str, list[Row[Any]]] = {}
+    macs: dict[str, list[str]] = {}
+    hosts: dict[str, list[tuple[str, str]]] = {}
+    for part in _batches(known):
+        for found in connection.execute(
+            select(service, told(service, "state", now).label("told"))
+            .outerjoin(section, vouching(service))
+            .where(service.c.county.in_(counties), service.c.asset.in_(part))
+            .order_by(service.c.family, service.c.address, service.c.transport, service.c.port)
+        ):
+            of_asset.setdefault(found.asset, []).append(found)
+        for ident, value in connection.execute(
+            select(evidence.c.asset, evidence.c.value)
+            .where(
+                evidence.c.county.in_(counties),
+                evidence.c.asset.in_(part),
+                evidence.c.kind.in_(("mac", "local_mac")),
+            )
+            .order_by(evidence.c.kind.desc(), evidence.c.value)
+        ):
+            macs.setdefault(ident, []).append(value)
+        for ident, key, state in connection.execute(
+            select(sighting.c.subject, sighting.c.key, sighting.c.state).where(
+                sighting.c.county.in_(counties), sighting.c.subject.in_(part), sighting.c.key.startswith(f"{HOST}|")
+            )
+        ):
+            hosts.setdefault(ident, []).append((place(key).name, state))
+    subjects = [*known, *(found.id for services in of_asset.values() for found in services)]
+    confirmed = last_confirmed(connection, subjects, counties)
+    return [
+        {
+            "id": ident,
+            "unit": row.unit,
+            "unit_name": row.unit_name,
+            "addresses": _addresses(hosts.get(ident, ())),
+            "macs": tuple(macs.get(ident, ())),
+            "name": row.name,
+            "presence": row.told,
+            "standing": row.standing,
+            "first_seen": moment(row.first_seen),
+            "last_confirmed": moment(confirmed.get(ident, row.confirmed)),
+            "services": tuple(_service(found, confirmed) for found in of_asset.get(ident, ())),
+        }
+        for ident, row in known.items()
+    ]
+
+
+def _service(found: Row[Any], confirmed: dict[str, float]) -> views.Service:
+    return views.Service(
+        address=found.address,
+        transport=found.transport,
+        port=found.port,
+        family=found.family,
+        state=found.told,
+        standing=found.standing,
+        product=found.product,
+        first_seen=moment(found.first_seen),
+        last_confirmed=moment(confirmed.get(found.id, found.confirmed)),
+        changed=moment(found.changed),
+    )
+
+
+def _addresses(hosts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Give the addresses that are seen now, or else all that were; IPv4 first, in the order of numbers."""
+    present = [name for name, state in hosts if state == "present"] or [name for name, _ in hosts]
+    known = {found for name in present if (found := address(name)) is not None}
+    return tuple(str(found) for found in sorted(known, key=lambda found: (found.version, int(found))))
+
+
+def _batches(idents: Iterable[str]) -> Iterable[list[str]]:
+    waiting = list(idents)
+    return (waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH))
+
+
+def _write_cursor(*parts: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> tuple[str, str, str]:
+    try:
+        if len(text) > MAX_CURSOR:
+            raise ValueError
+        county, where, ident = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError, binascii.Error):
+        raise BadInput("cursor: must be one that a page gave") from None
+    if not all(isinstance(part, str) for part in (county, where, ident)):
+        raise BadInput("cursor: must be one that a page gave")
+    return county, where, ident

@@ -1,11 +1,19 @@
 """People, their roles, and the subtree that each may see."""
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from collector.clock import new_id
+from collector.errors import BadInput, Conflict, NotFound
+from collector.registry import audit
+
 if TYPE_CHECKING:
     from collector.core import Core
+    from collector.store.contract import Turn
+
+MAX_NAME = 64
 
 
 class Role(StrEnum):
@@ -31,10 +39,33 @@ class Person:
 
 
 def add_person(core: "Core", name: str, role: Role, unit: str | None) -> str:
-    """Add a person bound to a unit's subtree and give their token; raises Conflict, NotFound or BadInput."""
-    raise NotImplementedError
+    """Add a person bound to a unit's subtree and give their token; raises Conflict, NotFound or BadInput.
+
+    Only the token's hash is stored: what this returns is the only copy.
+    """
+    from collector.registry.directory import secret_hash
+
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise BadInput(f"name: must be 1-{MAX_NAME} printable characters")
+    if unit is not None and unit not in core.directory.units:
+        raise NotFound(f"no unit {unit!r}; import the unit tree first")
+    now, token = core.clock(), secrets.token_urlsafe(32)
+    ident = new_id(now)
+
+    def work(turn: "Turn") -> None:
+        if turn.rows("SELECT 1 FROM person WHERE name = ?", (name,)):
+            raise Conflict(f"a person named {name!r} exists already")
+        turn.run(
+            "INSERT INTO person (id, name, role, unit, token_hash, added) VALUES (?, ?, ?, ?, ?, ?)",
+            (ident, name, role.value, unit, secret_hash(token), now),
+        )
+        audit.record(turn, now, "setup", "person.add", name, {"role": role.value, "unit": unit})
+        turn.after_commit(lambda: core.directory.put_person(ident, name, role, unit, secret_hash(token)))
+
+    core.store.write(work)
+    return token
 
 
 def authenticate(core: "Core", token: str) -> Person | None:
     """Give the person behind a token, None for an unknown one."""
-    raise NotImplementedError
+    return core.directory.person(token)

@@ -1,0 +1,37 @@
+"""Addresses as agents write them, read the same way everywhere, and each only once while it keeps coming."""
+
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+MAPPED_BITS = 96
+LOCAL_BIT = 0x02
+
+
+@lru_cache(maxsize=65_536)
+def address(text: str) -> Address | None:
+    """Read an address without its zone; an IPv4 address written as IPv6 is the IPv4 address. None for a name."""
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+@lru_cache(maxsize=8_192)
+def network(text: str) -> Network | None:
+    """Read a prefix, or a single address as a prefix of one; None for anything else."""
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        return None
+    if isinstance(found, IPv6Network) and found.prefixlen >= MAPPED_BITS and found.network_address.ipv4_mapped:
+        return IPv4Network((found.network_address.ipv4_mapped, found.prefixlen - MAPPED_BITS))
+    return found
+
+
+def is_local_mac(mac: str) -> bool:
+    """Tell whether a normal MAC is locally administered (IEEE 802: second-lowest bit of the first octet)."""
+    return bool(int(mac[:2], 16) & LOCAL_BIT)

@@ -1,0 +1,99 @@
+"""Lays what a section says now over what it said before. Pure: this is where absence is decided.
+
+A sighting's `missed_from` is the number of the covering run that first missed it, 0 while it is seen or not covered.
+Only a run whose coverage holds the sighting counts as a miss; `absent_after` of them in a row settle it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from collector.inventory.coverage import Area
+from collector.inventory.picture import HOST, SERVICE, Picture, Place, Seen, place, refused
+from wire.types import Transport
+
+GONE = {HOST: "absent", SERVICE: "filtered"}
+"""What N covering runs in silence make of a host, and of a port: no answer is just what "filtered" says."""
+
+
+class Known(NamedTuple):
+    """A stored sighting, in the order of its columns."""
+
+    key: str
+    subject: str
+    state: str
+    detail: str
+    missed_from: int
+    first_seen: float
+    confirmed: float
+
+
+class Lost(NamedTuple):
+    """A sighting that this run does not confirm, and what becomes of it."""
+
+    known: Known
+    state: str
+    missed_from: int
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a run changes; everything else was confirmed as it stands. `due` is the run that settles the next case."""
+
+    fresh: dict[str, Seen] = field(default_factory=dict)
+    altered: list[tuple[Known, Seen]] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    due: int | None = None
+
+
+def compare(known: Sequence[Known], picture: Picture, area: Area, run: int, absent_after: int) -> Difference:
+    """Find what is new, what changed, and what this covering run (number `run`) did not see."""
+    seen = picture.seen
+    found = Difference()
+    pending: list[int] = []
+    keys = set[str]()
+    for old in known:
+        keys.add(old[0])
+        new = seen.get(old[0])
+        if new is None:
+            state, missed_from = _missing(old, place(old.key), picture, area, run, absent_after)
+            if missed_from and state != GONE.get(old.key[0]):
+                pending.append(missed_from)
+            if (state, missed_from) != (old.state, old.missed_from):
+                found.lost.append(Lost(old, state, missed_from))
+        elif new[0] != old[2] or new[1] != old[3] or old[4]:
+            found.altered.append((old, new))
+    found.fresh = {key: seen[key] for key in seen.keys() - keys}
+    found.due = min(pending) + absent_after - 1 if pending else None
+    return found
+
+
+def settle(known: Iterable[Known], run: int, absent_after: int) -> Difference:
+    """Do the same for a run that said nothing new: what it missed before it missed once more."""
+    found = Difference()
+    pending: list[int] = []
+    for old in known:
+        gone = GONE.get(old.key[0])
+        if not old.missed_from or gone is None or old.state == gone:
+            continue
+        if run - old.missed_from + 1 >= absent_after:
+            found.lost.append(Lost(old, gone, old.missed_from))
+        else:
+            pending.append(old.missed_from)
+    found.due = min(pending) + absent_after - 1 if pending else None
+    return found
+
+
+def _missing(old: Known, what: Place, picture: Picture, area: Area, run: int, absent_after: int) -> tuple[str, int]:
+    if what.kind == SERVICE and refused(picture.closed, what.name, what.port):
+        return "closed", 0
+    if what.kind == HOST:
+        covered = area.host(what.name)
+    elif what.kind == SERVICE:
+        covered = area.service(what.name, Transport(what.transport), what.port)
+    else:
+        covered = False
+    if not covered:
+        return "unknown", 0
+    gone, first = GONE[what.kind], old.missed_from or run
+    return (gone if old.state == gone or run - first + 1 >= absent_after else old.state), first

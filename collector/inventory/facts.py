@@ -1,0 +1,315 @@
+"""Builds the subjects that rules judge, from what the store holds now; what is not known is left out.
+
+On the way it brings the whitelist verdict that is kept with each asset, service and site up to date.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import urlsplit
+
+from collector.clock import day
+from collector.inventory.addresses import address, network
+from collector.inventory.picture import HOST, place, refused, values_of
+from collector.inventory.samples import read_samples
+from collector.inventory.sections import Sections
+from collector.inventory.subjects import PORT_STATES
+from collector.registry.directory import Directory
+from collector.registry.standing import Whitelists
+from collector.settings import Settings
+from collector.store.contract import Statements
+from rules.data import profile_for
+from rules.facts import FactValue, Subject, SubjectKind
+from wire.types import Transport, Value
+from wire.whitelist import Match, Standing
+
+GLOBAL_V6 = network("2000::/3")
+"""Global unicast (RFC 4291 section 2.4)."""
+VITALS = "host_vitals"
+RATIOS = ("cpu_ratio", "memory_ratio", "disk_ratio")
+RATES = ("download_bps", "upload_bps")
+EGRESS = "egress_bps"
+
+
+@dataclass(slots=True)
+class Facts:
+    """Reads subjects inside one transaction; `now` is the collector's own time."""
+
+    statements: Statements
+    sections: Sections
+    directory: Directory
+    whitelists: Whitelists
+    settings: Settings
+    now: float
+
+    def service(self, county: str, ident: str) -> Subject | None:
+        """Give a service with what the same port of the same asset does on the other address family."""
+        found = self.statements.rows(
+            "SELECT unit, asset, address, family, transport, port, state, standing, product, baseline, section "
+            "FROM service WHERE county = ? AND id = ?",
+            (county, ident),
+        )
+        if not found:
+            return None
+        ((unit, asset, where, family, transport, port, state, standing, product, baseline, section),) = found
+        today = day(self.now)
+        match = self.whitelists.service(self.directory.chain(unit), where, Transport(transport), port, today)
+        if match.standing != standing:
+            self._stand("service", county, ident, match)
+        states = self._families(county, asset, transport, port)
+        facts: dict[str, FactValue] = {
+            "address": where,
+            "family": family,
+            "transport": transport,
+            "port": port,
+            "state": state if self._heard(section) else "unknown",
+            "state_v4": states.get(4),
+            "state_v6": states.get(6),
+            "product": product or None,
+            "baseline": bool(baseline),
+            **_standing(match, today, expired_days=True),
+            **self._common(unit),
+        }
+        label = f"[{where}]:{port}/{transport}" if family == 6 else f"{where}:{port}/{transport}"
+        return Subject(SubjectKind.SERVICE, ident, unit, label, facts)
+
+    def asset(self, county: str, ident: str) -> Subject | None:
+        """Give an asset with all addresses that are seen now, or that were seen last."""
+        found = self.statements.rows(
+            "SELECT unit, name, presence, standing, baseline, section, merged_into FROM asset "
+            "WHERE county = ? AND id = ?",
+            (county, ident),
+        )
+        if not found or found[0][-1] is not None:
+            return None
+        ((unit, name, presence, standing, baseline, section, _),) = found
+        addresses, missed = self._hosts(county, ident)
+        cards = self.statements.rows(
+            "SELECT kind, value FROM evidence WHERE county = ? AND asset = ? AND kind IN ('mac', 'local_mac') "
+            "ORDER BY kind DESC, value",
+            (county, ident),
+        )
+        today = day(self.now)
+        match = self.whitelists.host(self.directory.chain(unit), addresses, [value for _, value in cards], today)
+        if match.standing != standing:
+            self._stand("asset", county, ident, match)
+        facts: dict[str, FactValue] = {
+            "presence": presence if self._heard(section) else "unknown",
+            "missed_scans": missed,
+            "addresses": addresses,
+            # Whether it has an IPv6 address is known only when one was seen: nobody can list what was not.
+            "has_ipv6": any(_is_global_v6(item) for item in addresses) or None,
+            "local_mac": None if not cards else all(kind == "local_mac" for kind, _ in cards),
+            "baseline": bool(baseline),
+            **_standing(match, today),
+            **self._common(unit),
+        }
+        label = name or next(iter(addresses), "") or next((value for _, value in cards), ident)
+        return Subject(SubjectKind.ASSET, ident, unit, label, facts)
+
+    def site(self, county: str, ident: str) -> Subject | None:
+        """Give a site; its whitelist verdict is that of its host name."""
+        found = self.statements.rows(
+            "SELECT unit, name, aaaa, ipv4, ipv6, standing, baseline, section FROM site WHERE county = ? AND id = ?",
+            (county, ident),
+        )
+        if not found:
+            return None
+        ((unit, name, aaaa, ipv4, ipv6, standing, baseline, section),) = found
+        today, heard = day(self.now), self._heard(section)
+        match = self.whitelists.domain(self.directory.chain(unit), domain_of(name), today)
+        if match.standing != standing:
+            self._stand("site", county, ident, match)
+        facts: dict[str, FactValue] = {
+            "name": name,
+            "aaaa": bool(aaaa) if aaaa is not None and heard else None,
+            "ipv4": ipv4 if heard else "unknown",
+            "ipv6": ipv6 if heard else "unknown",
+            "baseline": bool(baseline),
+            **_standing(match, today),
+            **self._common(unit),
+        }
+        return Subject(SubjectKind.SITE, ident, unit, name, facts)
+
+    def agent(self, ident: str) -> Subject | None:
+        """Give an agent; how long it is silent is known once it has reported. None for a revoked one."""
+        record = self.directory.agents.get(ident)
+        if record is None or record.revoked is not None:
+            return None
+        state, unit = self.sections.agent(ident), record.identity.unit
+        facts: dict[str, FactValue] = {"report_interval": self.settings.report_interval, **self._common(unit)}
+        if state is not None:
+            silent = max(self.now - state.received, 0.0)
+            facts |= {
+                "silent_seconds": silent,
+                "silent_intervals": silent / self.settings.report_interval,
+                "clock_skew_seconds": abs(state.skew),
+                "dropped": state.dropped,
+                **self._said(record.identity.county, unit, ident),
+            }
+        return Subject(SubjectKind.AGENT, ident, unit, record.identity.name, facts)
+
+    def unit(self, code: str) -> Subject | None:
+        """Give a unit with the numbers that rules ask for."""
+        node = self.directory.units.get(code)
+        if node is None:
+            return None
+        ((unlisted,),) = self.statements.rows(
+            "SELECT count(*) FROM asset WHERE county = ? AND unit = ? AND standing = 'unlisted' "
+            "AND presence = 'present' AND merged_into IS NULL",
+            (node.county, code),
+        )
+        agents = sum(
+            record.revoked is None and record.identity.unit == code for record in list(self.directory.agents.values())
+        )
+        facts: dict[str, FactValue] = {"agents": agents, "assets_unlisted": unlisted, **self._common(code)}
+        return Subject(SubjectKind.UNIT, code, code, node.name, facts)
+
+    def stored_measurement(self, county: str, ident: str) -> Subject | None:
+        """Give the latest run of a measuring task, by `agent:section`; None when there is none (any more)."""
+        agent, _, section = ident.partition(":")
+        record, state = self.directory.agents.get(agent), self.sections.section(agent, section)
+        if record is None or record.revoked is not None or state is None:
+            return None
+        for (samples,) in self.statements.rows(
+            "SELECT samples FROM measurement WHERE county = ? AND unit = ? AND probe = ? AND agent = ? "
+            "AND section = ? ORDER BY time DESC LIMIT 1",
+            (county, record.identity.unit, state.probe, agent, section),
+        ):
+            return self.measurement(
+                agent, record.identity.unit, section, state.probe, (sample.values for sample in read_samples(samples))
+            )
+        return None
+
+    def measurement(
+        self, agent: str, unit: str, section: str, probe: str, samples: Iterable[Mapping[str, Value]]
+    ) -> Subject:
+        """Give what one run of a measuring task found, next to the target that a policy sets for the unit."""
+        values: dict[str, Value] = {}
+        for sample in samples:
+            values.update(sample)
+        node = self.directory.units[unit]
+        profile = profile_for(node.division_code, node.kind, day(self.now), node.code)
+        target = profile[EGRESS].value if EGRESS in profile else None
+        rates = [rate for name in RATES if (rate := _number(values, name)) is not None]
+        facts: dict[str, FactValue] = {
+            "probe": probe,
+            "download_bps": _number(values, "download_bps"),
+            "upload_bps": _number(values, "upload_bps"),
+            "target_bps": target,
+            "target_ratio": min(rates) / target if target and len(rates) == len(RATES) else None,
+            "limited_by": _word(values, "limited_by"),
+            **self._common(unit),
+        }
+        return Subject(SubjectKind.MEASUREMENT, f"{agent}:{section}", unit, f"{node.name} {section}", facts)
+
+    def _families(self, county: str, asset: str, transport: str, port: int) -> dict[int, str]:
+        """Give the state of a port by address family, from what was seen open and from what hosts refused."""
+        states: dict[int, str] = {}
+        for family, state, section in self.statements.rows(
+            "SELECT family, state, section FROM service WHERE county = ? AND asset = ? AND transport = ? AND port = ?",
+            (county, asset, transport, port),
+        ):
+            if self._heard(section) and PORT_STATES.get(state, 0) > PORT_STATES.get(states.get(family, ""), 0):
+                states[family] = state
+        if len(states) < 2 and transport == Transport.TCP:
+            for key, detail, section in self.statements.rows(
+                "SELECT key, detail, section FROM sighting WHERE county = ? AND subject = ? AND state = 'present' "
+                "AND missed_from = 0",
+                (county, asset),
+            ):
+                found = address(place(key).name)
+                if found is None or found.version in states or not self._heard(section):
+                    continue
+                for state in ("closed", "filtered"):
+                    ports = values_of(detail).get(state)
+                    if isinstance(ports, str) and refused({"": ports}, "", port):
+                        states[found.version] = state
+        return states
+
+    def _hosts(self, county: str, asset: str) -> tuple[tuple[str, ...], int | None]:
+        present, others, missed = list[str](), list[str](), 0
+        for key, state, missed_from, section in self.statements.rows(
+            "SELECT key, state, missed_from, section FROM sighting WHERE county = ? AND subject = ?", (county, asset)
+        ):
+            what = place(key)
+            if what.kind != HOST:
+                continue
+            (present if state == "present" else others).append(_plain(what.name))
+            known = self.sections.by_id(section)
+            if missed_from and known is not None:
+                missed = max(missed, known.runs - missed_from + 1)
+        return tuple(dict.fromkeys(present or others)), missed
+
+    def _said(self, county: str, unit: str, agent: str) -> dict[str, FactValue]:
+        """Give what the agent says of its own machine: IPv6 from its picture, load from its latest sample."""
+        facts: dict[str, FactValue] = {}
+        for detail, section in self.statements.rows(
+            "SELECT detail, section FROM sighting WHERE county = ? AND subject = ? AND detail <> ''", (county, agent)
+        ):
+            values = values_of(detail)
+            if "ipv6" in values and self._heard(section):
+                facts["ipv6"], facts["ipv6_reason"] = _word(values, "ipv6"), _word(values, "reason")
+        for (samples,) in self.statements.rows(
+            "SELECT samples FROM measurement WHERE county = ? AND unit = ? AND probe = ? AND agent = ? "
+            "ORDER BY time DESC LIMIT 1",
+            (county, unit, VITALS, agent),
+        ):
+            for sample in read_samples(samples):
+                facts |= {name: found for name in RATIOS if (found := _number(sample.values, name)) is not None}
+        return facts
+
+    def _heard(self, section: int) -> bool:
+        """Tell whether a section's word counts: it is fresh, and its agent is not silent."""
+        known = self.sections.by_id(section)
+        if known is None or not known.fresh(self.now):
+            return False
+        state = self.sections.agent(known.agent)
+        limit = self.settings.silent_after * self.settings.report_interval
+        return state is not None and self.now - state.received <= limit
+
+    def _common(self, unit: str) -> dict[str, FactValue]:
+        return {"unit_kind": self.directory.units[unit].kind}
+
+    def _stand(self, table: str, county: str, ident: str, match: Match) -> None:
+        self.statements.run(
+            f"UPDATE {table} SET standing = ? WHERE county = ? AND id = ?",  # noqa: S608 (one of our own names)
+            (match.standing.value, county, ident),
+        )
+
+
+def domain_of(name: str) -> str:
+    """Give the host name of a site, which may be written as a URL."""
+    if "//" not in name:
+        return name.partition("/")[0].partition(":")[0]
+    try:
+        return urlsplit(name).hostname or name
+    except ValueError:
+        return name
+
+
+def _standing(match: Match, today: date, *, expired_days: bool = False) -> dict[str, FactValue]:
+    facts: dict[str, FactValue] = {"standing": match.standing.value}
+    if expired_days and match.standing is Standing.EXPIRED and match.entry and match.entry.expires:
+        facts["whitelist_expired_days"] = (today - match.entry.expires).days
+    return facts
+
+
+def _number(values: Mapping[str, Value], name: str) -> float | None:
+    value = values.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _word(values: Mapping[str, Value], name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _is_global_v6(text: str) -> bool:
+    found = address(text)
+    return found is not None and GLOBAL_V6 is not None and found in GLOBAL_V6
+
+
+def _plain(name: str) -> str:
+    found = address(name)
+    return name if found is None else str(found)

@@ -1,0 +1,260 @@
+"""Takes the picture of one section into the inventory, inside the transaction of its report.
+
+A section's sightings are its own; an asset, service or site is what all sections together say of it. What no section
+changed is not written at all.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from collector.clock import new_id
+from collector.inventory import subjects
+from collector.inventory.addresses import address
+from collector.inventory.compare import Difference, Known, Lost, compare, settle
+from collector.inventory.coverage import Area, area, from_text, remember, skipped_text, to_text
+from collector.inventory.identity import Identities, companions
+from collector.inventory.picture import FACT, HOST, SERVICE, SITE, Picture, draw, place, values_of
+from collector.inventory.sections import Sections, SectionState
+from collector.registry.directory import AgentIdentity
+from collector.store.contract import Turn
+from wire.types import Body, Coverage, Transport
+from wire.whitelist import normal_mac
+
+_INSERT_SIGHTING = (
+    "INSERT INTO sighting (county, section, key, subject, state, detail, missed_from, first_seen, confirmed) "
+    "VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)"
+)
+_UPDATE_SIGHTING = (
+    "UPDATE sighting SET subject = ?, state = ?, detail = ?, missed_from = 0, confirmed = ? "
+    "WHERE county = ? AND section = ? AND key = ?"
+)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a report changed, by id: these are to be judged."""
+
+    assets: set[str] = field(default_factory=set)
+    services: set[str] = field(default_factory=set)
+    sites: set[str] = field(default_factory=set)
+    agent: bool = False
+
+
+@dataclass(slots=True)
+class Keeper:
+    """The inventory as one report changes it; `now` is the collector's own time."""
+
+    turn: Turn
+    sections: Sections
+    agent: AgentIdentity
+    absent_after: int
+    mac_addresses: int
+    now: float
+    touched: Touched = field(default_factory=Touched)
+
+    def take(self, state: SectionState, body: Body, before: SectionState | None) -> int | None:
+        """Lay a body over what its section said before; gives the run that settles the next absence.
+
+        `state` is the section as of this run, already counted; `before` as of the run before it.
+        """
+        picture, covered = draw(body.observations), area(body.coverage)
+        found = compare(self._known(state), picture, covered, state.runs, self.absent_after)
+        former = self._remember(state, body)
+        self._apply(state, before, picture, found, _Baseline(former is None, covered, former or ()))
+        return found.due
+
+    def pass_on(self, state: SectionState) -> int | None:
+        """Count a run that said nothing new and has absences to settle; gives the run that settles the next one."""
+        found = settle(self._known(state), state.runs, self.absent_after)
+        self._lose(state, found.lost, self.now)
+        self._merge_all(state, frozenset())
+        return found.due
+
+    def _known(self, state: SectionState) -> list[Known]:
+        rows = self.turn.rows(
+            "SELECT key, subject, state, detail, missed_from, first_seen, confirmed FROM sighting "
+            "WHERE county = ? AND section = ?",
+            (state.county, state.id),
+        )
+        return [Known(*row) for row in rows]
+
+    def _remember(self, state: SectionState, body: Body) -> tuple[Coverage, ...] | None:
+        """Store the coverage; gives what was ever covered before this run, None at the first one."""
+        latest, skipped = to_text(body.coverage), skipped_text(body.skipped)
+        rows = self.turn.rows(
+            "SELECT coverage, covered, skipped FROM section_detail WHERE county = ? AND section = ?",
+            (state.county, state.id),
+        )
+        former = from_text(rows[0][1]) if rows else None
+        if not rows or (rows[0][0], rows[0][2]) != (latest, skipped):
+            self.turn.run(
+                "INSERT INTO section_detail (county, section, coverage, covered, skipped) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (county, section) DO UPDATE SET coverage = excluded.coverage, "
+                "covered = excluded.covered, skipped = excluded.skipped",
+                (state.county, state.id, latest, to_text(remember(former or (), body.coverage)), skipped),
+            )
+        return former
+
+    def _apply(
+        self,
+        state: SectionState,
+        before: SectionState | None,
+        picture: Picture,
+        found: Difference,
+        baseline: "_Baseline",
+    ) -> None:
+        if not (found.fresh or found.altered or found.lost):
+            return
+        identities = Identities(
+            self.turn, state.county, self.agent.unit, self.agent.id, state.id, self.now, state.finished, baseline.host
+        )
+        self._lose(state, found.lost, (before and before.confirmed) or self.now)
+        hosts = [key for key in (*found.fresh, *(old.key for old, _ in found.altered)) if key.startswith(HOST)]
+        owners = self._identify(identities, picture, hosts) if hosts else {}
+        subject = _Subjects(self, identities, owners, baseline)
+        # Hosts first: a service belongs to whoever holds its address by now.
+        for key, seen in sorted(found.fresh.items(), key=lambda item: item[0][0] != HOST):
+            ident = subject.of(key)
+            self.turn.run(
+                _INSERT_SIGHTING,
+                (state.county, state.id, key, ident, seen.state, seen.detail, state.finished, state.finished),
+            )
+        for old, seen in found.altered:
+            ident = owners.get(old.key) or self._subject_now(state, old.key)
+            self.turn.run(
+                _UPDATE_SIGHTING, (ident, seen.state, seen.detail, state.finished, state.county, state.id, old.key)
+            )
+            self.touch(old.key, ident)
+            if ident != old.subject:
+                self.touch(old.key, old.subject)
+        self.touched.assets |= identities.moved
+        self.touched.services |= identities.services
+        self._merge_all(state, identities.made)
+
+    def _subject_now(self, state: SectionState, key: str) -> str:
+        """An identity found just now may have re-linked this sighting already."""
+        ((subject,),) = self.turn.rows(
+            "SELECT subject FROM sighting WHERE county = ? AND section = ? AND key = ?", (state.county, state.id, key)
+        )
+        return str(subject)
+
+    def _identify(self, identities: Identities, picture: Picture, hosts: Iterable[str]) -> dict[str, str]:
+        details = {key: values_of(seen.detail) for key, seen in picture.seen.items() if key.startswith(HOST)}
+        macs = {place(key).name: normal_mac(str(values.get("mac") or "")) for key, values in details.items()}
+        grouped = companions({name: mac for name, mac in macs.items() if mac}, self.mac_addresses)
+        found = {}
+        for key in hosts:
+            name = place(key).name
+            mac = macs[name] if macs[name] in grouped else ""
+            own = details[key].get("own") is True
+            found[key] = identities.resolve(name, mac, grouped.get(mac, ()), own=own)
+        # An earlier one of them may have been merged into a later one.
+        return {key: identities.of_address(place(key).name) or ident for key, ident in found.items()}
+
+    def _lose(self, state: SectionState, lost: Iterable[Lost], last_run: float) -> None:
+        """Write what this run did not confirm; `last_run` is when the run before it, which did, ended."""
+        for old, now, missed_from in lost:
+            seen = last_run if old.missed_from == 0 and old.state in subjects.SEEN else old.confirmed
+            self.turn.run(
+                "UPDATE sighting SET state = ?, missed_from = ?, confirmed = ? "
+                "WHERE county = ? AND section = ? AND key = ?",
+                (now, missed_from, seen, state.county, state.id, old.key),
+            )
+            self.touch(old.key, old.subject)
+
+    def touch(self, key: str, subject: str) -> None:
+        """Note that a sighting of a subject changed."""
+        kind = key[0]
+        if kind == HOST:
+            self.touched.assets.add(subject)
+        elif kind == SERVICE:
+            self.touched.services.add(subject)
+        elif kind == SITE:
+            self.touched.sites.add(subject)
+        elif kind == FACT:
+            self.touched.agent = True
+
+    def _merge_all(self, state: SectionState, made: AbstractSet[str]) -> None:
+        merge = subjects.Merge(self.turn, self.sections, state.county, self.agent.unit, self.now, made)
+        for ident in self.touched.assets:
+            merge.asset(ident)
+        for ident in self.touched.services:
+            merge.service(ident)
+        for ident in self.touched.sites:
+            merge.site(ident)
+
+
+@dataclass(slots=True)
+class _Baseline:
+    """Whether something was there at the first run that covered it, which makes it no news."""
+
+    first_run: bool
+    covered: Area
+    former: tuple[Coverage, ...]
+    _former: Area | None = None
+
+    def host(self, name: str) -> bool:
+        if self.first_run:
+            return True
+        return self.covered.host(name) and not self._before().host(name)
+
+    def service(self, name: str, transport: str, port: int) -> bool:
+        if self.first_run:
+            return True
+        of = Transport(transport)
+        return self.covered.service(name, of, port) and not self._before().service(name, of, port)
+
+    def _before(self) -> Area:
+        if self._former is None:
+            self._former = area(self.former)
+        return self._former
+
+
+@dataclass(slots=True)
+class _Subjects:
+    """Gives each fresh sighting its subject, making it where there is none."""
+
+    keeper: Keeper
+    identities: Identities
+    owners: dict[str, str]
+    baseline: _Baseline
+
+    def of(self, key: str) -> str:
+        what = place(key)
+        if what.kind == HOST:
+            ident = self.owners[key]
+        elif what.kind == SERVICE:
+            owner = self.identities.of_address(what.name) or self.identities.resolve(what.name, "", ())
+            self.keeper.touched.assets.add(owner)
+            found = address(what.name)
+            ident = self.identities.service(
+                owner,
+                what.name if found is None else str(found),
+                6 if found is not None and found.version == 6 else 4,
+                what.transport,
+                what.port,
+                baseline=self.baseline.service(what.name, what.transport, what.port),
+            )
+        elif what.kind == SITE:
+            ident = self._site(what.name)
+        else:
+            ident = self.identities.agent
+        self.keeper.touch(key, ident)
+        return ident
+
+    def _site(self, name: str) -> str:
+        made = self.identities
+        found = made.turn.rows(
+            "SELECT id FROM site WHERE county = ? AND unit = ? AND name = ?", (made.county, made.unit, name)
+        )
+        if found:
+            return str(found[0][0])
+        ident = new_id(made.now)
+        made.turn.run(
+            "INSERT INTO site (county, id, unit, name, outcome, aaaa, ipv4, ipv6, standing, baseline, first_seen, "
+            "confirmed, section) VALUES (?, ?, ?, ?, 'unknown', NULL, 'unknown', 'unknown', 'no_list', ?, ?, ?, ?)",
+            (made.county, ident, made.unit, name, self.baseline.first_run, made.seen_at, made.seen_at, made.section),
+        )
+        made.made.add(ident)
+        return ident

@@ -1,0 +1,129 @@
+"""Units, people and agents in memory: small, asked for with every request, replaced only after a commit."""
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from collector.errors import Forbidden, NotFound
+from collector.registry.people import Person, Role
+from collector.store import tables
+
+RANKS = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A unit of the tree; `county` is the code that its data is kept under, `path` ends with its own code and "/"."""
+
+    code: str
+    name: str
+    kind: str
+    parent: str | None
+    path: str
+    county: str
+    division_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIdentity:
+    """An authenticated agent and where it stands."""
+
+    id: str
+    name: str
+    unit: str
+    county: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """What was written when an agent enrolled."""
+
+    identity: AgentIdentity
+    credential_hash: str
+    enrolled: float
+    revoked: float | None = None
+
+
+def secret_hash(secret: str) -> str:
+    """Hash a secret of 256 random bits; there is nothing to guess, so it needs neither salt nor stretching."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Directory:
+    """Readers see a dictionary as it was or as it is, never half of a change."""
+
+    def __init__(self) -> None:
+        """Start empty; `load` fills it from a store."""
+        self.units: dict[str, Node] = {}
+        self.agents: dict[str, AgentRecord] = {}
+        self._agents_by_hash: dict[str, AgentRecord] = {}
+        self._people_by_hash: dict[str, tuple[str, str, Role, str | None]] = {}
+
+    def load(self, connection: Connection) -> None:
+        """Read everything anew."""
+        self.load_units(connection)
+        for row in connection.execute(select(tables.person)):
+            self.put_person(row.id, row.name, Role(row.role), row.unit, row.token_hash)
+        for row in connection.execute(select(tables.agent)):
+            identity = AgentIdentity(row.id, row.name, row.unit, row.county)
+            self.put_agent(AgentRecord(identity, row.credential_hash, row.enrolled, row.revoked))
+
+    def load_units(self, connection: Connection) -> None:
+        """Read the tree anew."""
+        columns = [tables.unit.c[name] for name in Node.__dataclass_fields__]
+        self.units = {row.code: Node(*row) for row in connection.execute(select(*columns))}
+
+    def put_units(self, units: dict[str, Node]) -> None:
+        """Adopt a tree that was stored."""
+        self.units = units
+
+    def put_person(self, ident: str, name: str, role: Role, unit: str | None, token_hash: str) -> None:
+        """Adopt a person who was stored."""
+        self._people_by_hash[token_hash] = (ident, name, role, unit)
+
+    def put_agent(self, record: AgentRecord) -> None:
+        """Adopt an agent that was stored or revoked."""
+        self.agents[record.identity.id] = record
+        self._agents_by_hash[record.credential_hash] = record
+
+    def person(self, token: str) -> Person | None:
+        """Give the person behind a token, with the path of their unit as of now."""
+        found = self._people_by_hash.get(secret_hash(token))
+        if found is None:
+            return None
+        ident, name, role, unit = found
+        return Person(ident, name, role, unit, self.units[unit].path if unit else "")
+
+    def agent(self, credential: str) -> AgentIdentity | None:
+        """Give the agent behind a credential unless it was revoked.
+
+        The look-up is by hash: how long it takes tells nothing about the secret.
+        """
+        record = self._agents_by_hash.get(secret_hash(credential))
+        return None if record is None or record.revoked is not None else record.identity
+
+    def node(self, person: Person, code: str) -> Node:
+        """Give a unit of the person's subtree; raises NotFound for any other."""
+        found = self.units.get(code)
+        if found is None or not found.path.startswith(person.path):
+            raise NotFound(f"no unit {code!r} within reach of {person.name}")
+        return found
+
+    def reach(self, person: Person, code: str | None) -> str:
+        """Give the path under which a request may look: that of the unit, or of the person's own; raises NotFound."""
+        return person.path if code is None else self.node(person, code).path
+
+    def counties(self, path: str) -> tuple[str, ...]:
+        """Give the counties that the data of a subtree is kept under, so that a look-up by id goes straight there."""
+        return tuple({node.county for node in self.units.values() if node.path.startswith(path)})
+
+    def chain(self, code: str) -> tuple[str, ...]:
+        """Give the codes from the root of the tree down to a unit."""
+        return tuple(self.units[code].path.rstrip("/").split("/"))
+
+
+def require(person: Person, role: Role) -> None:
+    """Raise Forbidden unless the person's role includes the one needed."""
+    if RANKS[person.role] < RANKS[role]:
+        raise Forbidden(f"{person.name} is {person.role}; this needs {role}")

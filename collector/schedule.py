@@ -1,0 +1,262 @@
+"""What only time changes: silence, expiry at midnight, hold times, word that grew stale, and what grew too old."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, text
+
+from collector.clock import day
+from collector.errors import Busy
+from collector.inventory.sections import SectionState
+from collector.inventory.subjects import Merge
+from collector.judge import bench, mark_dirty
+from collector.store import tables
+from collector.store.contract import Turn
+from rules.facts import SubjectKind
+from wire.types import SectionKind
+
+if TYPE_CHECKING:
+    from collector.core import Core
+
+log = logging.getLogger(__name__)
+
+CHUNK = 200
+"""Subjects judged in one piece of work, so that reports wait for a short time only."""
+SWEEP = 3600.0
+DAY = 86_400.0
+TOKEN_DAYS = 30
+MOST_INTERVALS = 1000
+
+_OLD_MEASUREMENTS = (
+    "DELETE FROM measurement WHERE county = ? AND unit = ? AND probe = ? AND time < ? AND id IN "
+    "(SELECT id FROM measurement WHERE county = ? AND unit = ? AND probe = ? ORDER BY time LIMIT 1000)"
+)
+_OLD_CHANGES = "DELETE FROM change WHERE county = ? AND time < ?"
+
+Subjects = Iterable[tuple[SubjectKind, str, str]]
+
+
+class Schedule:
+    """Judges what needs it every few seconds, in a thread of its own; all writes go through the store's one writer."""
+
+    def __init__(self, core: "Core") -> None:
+        """Prepare; `start` begins."""
+        self._core = core
+        self._wake = threading.Event()
+        self._stop = False
+        self._busy = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
+        self._missed: dict[str, int] = {}
+        self._day: date | None = None
+        self._stale_until = 0.0
+        self._swept = 0.0
+        self.touched_agents: set[str] = set()
+        self.touched_units: set[str] = set()
+
+    def start(self) -> None:
+        """Begin; every agent and unit is judged once."""
+        self.touched_agents |= set(self._core.directory.agents)
+        self.touched_units |= set(self._core.directory.units)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Do not wait for the next round."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the round at hand."""
+        self._stop = True
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def tick(self) -> None:
+        """Do one round now; returns when all of it is durable."""
+        with self._busy:
+            now = self._core.clock()
+            for step in (self._midnight, self._stale, self._agents, self._due, self._units, self._dirty, self._sweep):
+                step(now)
+
+    def _run(self) -> None:
+        while not self._stop:
+            try:
+                self.tick()
+            except Busy as error:
+                log.warning("judging waits: %s", error)
+            self._wake.wait(self._core.settings.judge_interval)
+            self._wake.clear()
+
+    def _judge(self, subjects: Subjects, now: float) -> None:
+        """Judge subjects in short pieces of work."""
+        waiting = list(subjects)
+        for start in range(0, len(waiting), CHUNK):
+            part = waiting[start : start + CHUNK]
+
+            def work(turn: Turn, part: list[tuple[SubjectKind, str, str]] = part) -> None:
+                court = bench(self._core, turn, now)
+                for kind, county, ident in part:
+                    court.judge(kind, county, ident)
+                court.finish()
+
+            self._core.store.write(work)
+
+    def _midnight(self, now: float) -> None:
+        """Let the units be judged anew below which an approval began or ceased to hold since the last judged day."""
+        core, today = self._core, day(now)
+        if self._day == today:
+            return
+
+        def work(turn: Turn) -> None:
+            rows = turn.rows("SELECT value FROM mark WHERE name = 'day'")
+            last = date.fromordinal(rows[0][0]) if rows else today
+            first, until = min(last, today), max(last, today)
+            turned = [
+                unit
+                for unit in core.whitelists.units()
+                if any(entry.expires and first <= entry.expires < until for entry in core.whitelists.own(unit))
+            ]
+            mark_dirty(core, turn, turned, now)
+            turn.run(
+                "INSERT INTO mark (name, value) VALUES ('day', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (today.toordinal(),),
+            )
+
+        core.store.write(work)
+        self._day = today
+
+    def _stale(self, now: float) -> None:
+        """Where a section stopped to vouch for something, let another section that still sees it speak."""
+        core = self._core
+        gone = [
+            state
+            for state in core.sections.states()
+            if state.stale_at is not None and self._stale_until < state.stale_at <= now
+        ]
+        self._stale_until = now
+        for state in gone:
+            unit = core.directory.agents[state.agent].identity.unit
+
+            def work(turn: Turn, state: SectionState = state, unit: str = unit) -> None:
+                merge, court = Merge(turn, core.sections, state.county, unit, now), bench(core, turn, now)
+                for table, join, kind in (
+                    ("asset", merge.asset, SubjectKind.ASSET),
+                    ("service", merge.service, SubjectKind.SERVICE),
+                    ("site", merge.site, SubjectKind.SITE),
+                ):
+                    for (ident,) in turn.rows(
+                        f"SELECT DISTINCT t.id FROM {table} t JOIN sighting s ON s.county = t.county "  # noqa: S608
+                        "AND s.subject = t.id AND s.section <> t.section WHERE t.county = ? AND t.section = ?",
+                        (state.county, state.id),
+                    ):
+                        join(ident)
+                        court.judge(kind, state.county, ident)
+                court.finish()
+
+            core.store.write(work)
+
+    def _agents(self, now: float) -> None:
+        """Judge agents that said something, and those that missed another report interval."""
+        core = self._core
+        asked, self.touched_agents = self.touched_agents, set()
+        for ident, state in list(core.sections.agents().items()):
+            missed = min(int((now - state.received) / core.settings.report_interval), MOST_INTERVALS)
+            if missed > 0 and self._missed.get(ident) != missed:
+                asked.add(ident)
+            self._missed[ident] = missed
+        found = [(ident, core.directory.agents[ident]) for ident in sorted(asked) if ident in core.directory.agents]
+        self._judge(((SubjectKind.AGENT, record.identity.county, ident) for ident, record in found), now)
+
+    def _units(self, now: float) -> None:
+        asked, self.touched_units = self.touched_units, set()
+        if self._core.rules.of[SubjectKind.UNIT]:
+            units = self._core.directory.units
+            self._judge(((SubjectKind.UNIT, units[code].county, code) for code in sorted(asked)), now)
+
+    def _due(self, now: float) -> None:
+        """Judge what an alert waits for: the end of its hold time, or of the time that a person closed it for."""
+        alert = tables.alert.c
+        query = select(alert.kind, alert.county, alert.subject, alert.rule, alert.baseline).where(alert.due <= now)
+        with self._core.store.reader() as connection:
+            rows = connection.execute(query.distinct()).all()
+        self._judge(
+            dict.fromkeys((SubjectKind(kind), county, ident) for kind, county, ident, _, of_all in rows if not of_all),
+            now,
+        )
+        summaries = [(county, ident, rule) for _, county, ident, rule, of_all in rows if of_all]
+        if summaries:
+
+            def work(turn: Turn) -> None:
+                court = bench(self._core, turn, now)
+                for summary in summaries:
+                    court.life.summarise(*summary)
+
+            self._core.store.write(work)
+
+    def _dirty(self, now: float) -> None:
+        """Judge whole units whose whitelist or rules changed."""
+        core = self._core
+        with core.store.reader() as connection:
+            units = connection.execute(text("SELECT county, unit, stamp FROM dirty_unit")).all()
+        for county, unit, stamp in units:
+            self._judge(self._all_of(county, unit), now)
+
+            def work(turn: Turn, row: tuple[str, str, str] = (county, unit, stamp)) -> None:
+                # A mark that was set anew meanwhile stays.
+                turn.run("DELETE FROM dirty_unit WHERE county = ? AND unit = ? AND stamp = ?", row)
+
+            core.store.write(work)
+            if self._stop:
+                return
+
+    def _all_of(self, county: str, unit: str) -> list[tuple[SubjectKind, str, str]]:
+        found: list[tuple[SubjectKind, str, str]] = []
+        with self._core.store.reader() as connection:
+            for kind, table in (
+                (SubjectKind.ASSET, tables.asset),
+                (SubjectKind.SERVICE, tables.service),
+                (SubjectKind.SITE, tables.site),
+            ):
+                query = select(table.c.id).where(table.c.county == county, table.c.unit == unit)
+                found += [(kind, county, ident) for ident in connection.execute(query).scalars()]
+        agents = [ident for ident, record in list(self._core.directory.agents.items()) if record.identity.unit == unit]
+        found += [(SubjectKind.AGENT, county, ident) for ident in agents]
+        found += [
+            (SubjectKind.MEASUREMENT, county, f"{state.agent}:{state.name}")
+            for state in self._core.sections.states()
+            if state.kind == SectionKind.MEASUREMENT and state.agent in agents
+        ]
+        if unit in self._core.directory.units:
+            found.append((SubjectKind.UNIT, county, unit))
+        return found
+
+    def _sweep(self, now: float) -> None:
+        """Remove what is older than it is kept, a little at a time."""
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        core, settings = self._core, self._core.settings
+        agents = core.directory.agents
+        tasks = {
+            (state.county, agents[state.agent].identity.unit, state.probe)
+            for state in core.sections.states()
+            if state.kind == SectionKind.MEASUREMENT and state.agent in agents
+        }
+        counties = {node.county for node in core.directory.units.values()}
+        old_measurement, old_change = now - settings.measurement_days * DAY, now - settings.change_days * DAY
+        steps: list[tuple[str, tuple[object, ...]]] = [
+            *((_OLD_MEASUREMENTS, (*task, old_measurement, *task)) for task in sorted(tasks)),
+            *((_OLD_CHANGES, (county, old_change)) for county in sorted(counties)),
+            ("DELETE FROM alert WHERE state = 'resolved' AND resolved < ?", (now - settings.alert_days * DAY,)),
+            ("DELETE FROM enrolment_token WHERE expires < ?", (now - TOKEN_DAYS * DAY,)),
+        ]
+        for start in range(0, len(steps), CHUNK):
+
+            def work(turn: Turn, part: list[tuple[str, tuple[object, ...]]] = steps[start : start + CHUNK]) -> None:
+                for sql, values in part:
+                    turn.run(sql, values)
+
+            core.store.write(work)
