@@ -1,5 +1,6 @@
 """What rules refer to, as typed tables: clauses, policy items, high-risk ports, and the targets of policy profiles."""
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +18,6 @@ from wire.text import Text
 AUDIENCES = ("province", "city", "county", "school", "kindergarten", "vocational", "university")
 MAX_DATA_BYTES = 1 << 20
 MAX_ENTRIES = 10_000
-OPERATORS = ("eq", "ge")
 
 # Categories (first two digits) of the school identification code that policies treat apart from other schools.
 _KINDERGARTEN, _SECONDARY_VOCATIONAL = "11", "36"
@@ -64,7 +64,7 @@ class Target:
 def clauses() -> Mapping[str, Clause]:
     """Give every clause that rules may cite, by its number."""
     found: dict[str, Clause] = {}
-    for _, entry in _builtin("clauses.toml", "clause"):
+    for entry in _builtin("clauses.toml")["clause"]:
         meaning = Text(entry["zh"], entry["en"])
         level3, level2 = entry["level3"], entry.get("level2", "")
         found[level3] = Clause(level3, 3, entry["unit3"], meaning, level2)
@@ -76,7 +76,8 @@ def clauses() -> Mapping[str, Clause]:
 @cache
 def policies() -> Mapping[str, PolicyItem]:
     """Give every policy item by its id."""
-    documents = _read_builtin("policies.toml")["document"]
+    table = _builtin("policies.toml")
+    documents = table["document"]
     return {
         entry["id"]: PolicyItem(
             id=entry["id"],
@@ -91,7 +92,7 @@ def policies() -> Mapping[str, PolicyItem]:
             value=entry.get("value"),
             year=entry.get("year"),
         )
-        for _, entry in _builtin("policies.toml", "item")
+        for entry in table["item"]
     }
 
 
@@ -109,7 +110,7 @@ def ports() -> Mapping[tuple[int, str], PortRisk]:
             clear_text=entry.get("clear_text", False),
             never_on_internet=entry.get("never_on_internet", False),
         )
-        for _, entry in _builtin("ports.toml", "port")
+        for entry in _builtin("ports.toml")["port"]
         for port in expand(parse_ports(entry["ports"]))
         for transport in entry["transports"]
     }
@@ -191,14 +192,5 @@ def _raw(name: str) -> bytes:
     return (files("rules") / "data" / name).read_bytes()
 
 
-@cache
-def _read_builtin(name: str) -> dict[str, Any]:
-    faults: list[RuleFault] = []
-    table = reading.parse(_raw(name), Place(f"rules/data/{name}", faults), MAX_DATA_BYTES)
-    if table is None:
-        raise RulesError(faults)
-    return table
-
-
-def _builtin(name: str, key: str) -> list[tuple[Place, dict[str, Any]]]:
-    return reading.tables(_read_builtin(name), key, Place(f"rules/data/{name}", []), MAX_ENTRIES)
+def _builtin(name: str) -> dict[str, Any]:
+    return tomllib.loads(_raw(name).decode())

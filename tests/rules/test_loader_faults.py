@@ -1,11 +1,19 @@
 """Every fault that a rule file can have, with the key and the words that name it."""
 
+import json
+import tomllib
+from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rules.loader import MAX_HOLD
+from rules.errors import RulesError
+from rules.loader import MAX_HOLD, load_packs
 from tests.rules.test_loader import GOOD, faults_of, write
+from tests.wire.messages import at, paths, replaced
 
 # For each part of the good rule: by what it is replaced, the key of the fault, and a part of what the fault says.
 _FAULTS = {
@@ -186,3 +194,69 @@ def test_an_empty_file_lacks_everything_that_must_be_there(tmp_path: Path) -> No
         "remedy.en",
         "control",
     ]
+
+
+_WORDS = [
+    "",
+    "x",
+    "open",
+    "unknown",
+    "any",
+    "not",
+    "known",
+    "in",
+    "8.1.3.1 b",
+    "HA-WHITELIST",
+    "\u200b",
+    "\n",
+    "x" * 3000,
+]
+_NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_JUNK = st.recursive(
+    st.sampled_from(_WORDS)
+    | st.sampled_from([True, -1, 2, 2**70, 0.5, float("nan"), float("inf"), date(2026, 1, 1), time(1), _NOON])
+    | st.text(st.characters(codec="utf-8"), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(_WORDS) | st.text(st.characters(codec="utf-8"), max_size=5), inner)
+    ),
+    max_leaves=6,
+)
+
+
+def toml(value: Any) -> str:
+    """Write a value as inline TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{toml(name)} = {toml(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+@given(st.data(), _JUNK)
+def test_junk_anywhere_in_a_rule_is_a_fault_or_a_rule(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, junk: Any
+) -> None:
+    good = tomllib.loads(GOOD)
+    path = data.draw(st.sampled_from([path for path in paths(good) if path]))
+    if isinstance(at(good, path), dict) and isinstance(junk, dict):
+        junk = {**at(good, path), **junk}
+    bad = replaced(good, path, junk)
+    file = tmp_path_factory.mktemp("rules") / "camera-port.toml"
+    file.write_text("".join(f"{toml(name)} = {toml(item)}\n" for name, item in bad.items()), encoding="utf-8")
+    try:
+        rules = load_packs([file])
+    except RulesError as error:
+        faults = error.faults
+    else:
+        faults = ()
+        assert any(rule.file == str(file) for rule in rules)
+    for fault in faults:
+        assert fault.file == str(file)
+        assert not fault.what.startswith("not TOML")
+        assert str(fault).isprintable()
+        assert len(str(fault)) < 2000
