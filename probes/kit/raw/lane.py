@@ -1,0 +1,261 @@
+"""One lane: all hosts reached through one interface with one family, their frames, and what is known of them."""
+
+import errno
+import re
+import socket
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from probes.kit.raw.answers import CLOSED, HEADS, OPEN, RESET, SYN_ACK, TCP
+from probes.kit.raw.filters import syn_answers
+from probes.kit.raw.frames import ETHERTYPES
+from probes.kit.raw.panel import Host, Panel
+from probes.kit.raw.ring import SOL_PACKET, Ring
+from probes.kit.raw.states import State
+
+SOURCE_PORTS = 4
+"""Each round of asking has a source port of its own, so that an answer tells which round it answers."""
+
+LONGEST_TRIP = 60.0
+"""Seconds; stands for "no round trip seen", and what took longer is not believed."""
+
+_SHORTEST_TRIP = 1e-6
+_QDISC_BYPASS = 20
+_TO_ASK = re.compile(rb"\0+")
+_GIVE_UP = bytes([State.GIVEN_UP, *range(1, 256)])
+_FULL = frozenset({errno.ENOBUFS, errno.EAGAIN})
+_LOCAL = {
+    errno.EPERM: State.DENIED,
+    errno.EACCES: State.DENIED,
+    errno.EINVAL: State.DENIED,
+    errno.ENETUNREACH: State.NO_ROUTE,
+    errno.EHOSTUNREACH: State.NO_ROUTE,
+    errno.EADDRNOTAVAIL: State.NO_ROUTE,
+}
+
+
+class Piece(NamedTuple):
+    """What just left: frames, and the most of them that went to one host; no frame means that the queue is full."""
+
+    frames: int
+    rows: int
+
+
+class Sockets:
+    """What a lane sends and receives with; made with CAP_NET_RAW, used without."""
+
+    def __init__(self, interface: int, family: int, by_kernel: bool, first_port: int) -> None:
+        """Open for an interface index. `by_kernel`: send IP packets that the kernel routes, for links without Ethernet.
+
+        Loopback is such a link: what is injected into it as a frame, the kernel drops as martian.
+        """
+        self.ring = Ring(interface, ETHERTYPES[family], syn_answers(family, first_port, SOURCE_PORTS))
+        try:
+            if by_kernel:
+                domain = socket.AF_INET if family == 4 else socket.AF_INET6
+                self.sender = socket.socket(domain, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
+            else:
+                self.sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+                self.sender.bind((socket.if_indextoname(interface), 0))
+                self.sender.setsockopt(SOL_PACKET, _QDISC_BYPASS, 1)
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close both."""
+        self.ring.close()
+        if hasattr(self, "sender"):
+            self.sender.close()
+
+
+class Lane:
+    """The state of every pair of a lane, one byte each, in the order of sending: port by port, host by host."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        hosts: Sequence[Host],
+        ports: Sequence[int],
+        *,
+        burst: int,
+        first_port: int,
+        routed: bool,
+    ) -> None:
+        """`hosts` and `ports` come in the order of sending; `burst` is how many frames may leave at once.
+
+        `routed` tells whether any of the hosts lies behind a gateway.
+        """
+        self.ring = sockets.ring
+        self.routed = routed
+        self.hosts = hosts
+        self.states = bytearray(len(hosts) * len(ports))
+        self.opened: list[tuple[int, int, float | None]] = []  # host number, port, round trip; taken by the caller
+        self.answers = 0
+        self.forged = 0
+        self.sent = 0
+        self.unsent = 0
+        self.asked = 0  # pairs that the first round has come to
+        self.longest = 0.0  # round trip, seconds
+        self.trips = array("f", [LONGEST_TRIP]) * len(hosts)  # the shortest of each host
+        self.recovered = array("L", [0]) * len(hosts)  # pairs of each host whose first answer came in this round
+
+        self._width = width = len(hosts)
+        self._burst = burst
+        rows = max(1, burst // width)
+        self._sheet = rows * width
+        self._panel = Panel(sockets.sender.fileno(), hosts, ports, rows)
+        self._pieces = -(-self._sheet // burst)
+        sheets = -(-len(ports) // rows)
+        self._sent_at = array("q", [0]) * (sheets * self._pieces)  # ns since 1970; of the first round only
+        self._took = array("q", [0]) * len(self._sent_at)
+        self._round = 0
+        self._first_port = first_port
+        self._head = HEADS[4 if len(hosts[0].address) == 4 else 6]
+        self._highs = [host.secret.high << 16 for host in hosts]
+        self._lows = [host.secret.low - 1 for host in hosts]
+        self._host_numbers = {host.address: number for number, host in enumerate(hosts)}
+        self._port_numbers = {port: number for number, port in enumerate(ports)}
+
+    def begin(self, number: int) -> None:
+        """Prepare a round of asking, counted from 0."""
+        self._round = number
+        self.recovered = array("L", [0]) * self._width
+        self._panel.dress(self._first_port + number % SOURCE_PORTS)
+
+    def ask(self, rows_at_once: int) -> Iterator[Piece]:
+        """Ask every silent pair once; the caller paces by when it asks for the next piece.
+
+        A piece is a burst at most, and holds at most `rows_at_once` frames to one host.
+        """
+        states, width, counted_row = self.states, self._width, -1
+        most = min(self._burst, rows_at_once * width) if self._round else self._burst
+        for number, first in enumerate(range(0, len(states), self._sheet)):
+            at, last, loaded = first, min(first + self._sheet, len(states)), False
+            while run := _TO_ASK.search(states, at, last):
+                if not loaded:
+                    self._panel.load(first // width)
+                    loaded = True
+                at = run.start()
+                piece, inside = divmod(at - first, self._burst)
+                started = time.time_ns()
+                frames = self._send(first, at, min(run.end(), at + most, at - inside + self._burst))
+                if not self._round:
+                    # What follows in a piece that the kernel cut short has a time of its own, so it has none here.
+                    slot = number * self._pieces + piece
+                    self._sent_at[slot] = 0 if inside else started
+                    self._took[slot] = (time.time_ns() - started) // max(1, frames)
+                if not frames:
+                    yield Piece(0, 0)
+                    continue
+                last_row = (at + frames - 1) // width
+                rows = last_row - max(at // width - 1, counted_row)
+                at, counted_row = at + frames, last_row
+                if not self._round:
+                    self.asked = at
+                yield Piece(frames, rows)
+        if not self._round:
+            self.asked = len(states)
+
+    def receive(self) -> None:
+        """Take in what has arrived, at most one turn of the ring."""
+        memory, unpack, plain, least = (
+            self.ring.memory,
+            self._head.struct.unpack_from,
+            self._head.plain,
+            self._head.size,
+        )
+        for at, length, arrived in self.ring.packets():
+            if length >= least:
+                first, protocol, target, port, source_port, acknowledged, flags = unpack(memory, at)
+                if protocol == TCP and first in plain:
+                    state = CLOSED if flags & RESET else OPEN if flags & SYN_ACK == SYN_ACK else 0
+                    if state:
+                        self._take(target, port, source_port, acknowledged - 1 & 0xFFFFFFFF, state, arrived)
+                    continue
+            answer = self._head.read(memory[at : at + length])
+            if answer is not None:
+                self._take(*answer, arrived)
+
+    def give_up(self) -> None:
+        """Ask no more where silence is believed: at hosts that this round got nothing new from."""
+        if not any(self.recovered):
+            self.states[:] = self.states.translate(_GIVE_UP)
+            return
+        for number, new in enumerate(self.recovered):
+            if not new:
+                self.settle(number, self.states[number :: self._width].translate(_GIVE_UP))
+
+    def settle(self, host: int, column: bytes | bytearray) -> None:
+        """Set the states of one host, in the order of the lane's ports."""
+        self.states[host :: self._width] = column
+
+    def column(self, host: int) -> bytes:
+        """Give the states of one host, in the order of the lane's ports; what was never asked is NOT_ASKED."""
+        column = bytearray(self.states[host :: self._width])
+        rows, rest = divmod(self.asked, self._width)
+        come_to = rows + (host < rest)
+        column[come_to:] = column[come_to:].replace(b"\0", bytes([State.NOT_ASKED]))
+        return bytes(column)
+
+    def _send(self, first: int, start: int, stop: int) -> int:
+        try:
+            frames = self._panel.send(start - first, stop - start)
+        except OSError as error:
+            if error.errno in _FULL:
+                return 0
+            state = _LOCAL.get(error.errno or 0)
+            if state is None:
+                raise
+            self.states[start] = state
+            self.unsent += 1
+            return 1
+        self.sent += frames
+        return frames
+
+    def _take(self, target: bytes, port: int, source_port: int, quoted: int, state: int, arrived: int) -> None:
+        host, row = self._host_numbers.get(target), self._port_numbers.get(port)
+        asked_in = source_port - self._first_port
+        if host is None or row is None or not 0 <= asked_in < SOURCE_PORTS:
+            self.forged += 1
+            return
+        expected = self._highs[host] | (self._lows[host] - port) % 0xFFFF + 1
+        # Some stacks acknowledge our sequence number itself in a reset, not the one after it.
+        if quoted != expected and not (state == CLOSED and quoted + 1 & 0xFFFFFFFF == expected):
+            self.forged += 1
+            return
+        self.answers += 1
+        index = row * self._width + host
+        before = self.states[index]
+        if before and before <= state:
+            return
+        self.states[index] = state
+        if self._round:
+            if state <= CLOSED and before in (State.SILENT, State.GIVEN_UP) and asked_in == self._round % SOURCE_PORTS:
+                self.recovered[host] += 1
+            if asked_in or self._round >= SOURCE_PORTS:  # only the first round keeps its times
+                if state == OPEN:
+                    self.opened.append((host, port, None))
+                return
+        # A round trip per host and one now and then are enough to know how long to wait.
+        if state == OPEN or self.trips[host] == LONGEST_TRIP or not self.answers & 63:
+            self._note_trip(index, host, port, state, arrived)
+
+    def _note_trip(self, index: int, host: int, port: int, state: int, arrived: int) -> None:
+        trip = self._trip(index, arrived)
+        if trip is not None:
+            self.longest = max(self.longest, trip)
+            self.trips[host] = min(self.trips[host], trip)
+        if state == OPEN:
+            self.opened.append((host, port, trip))
+
+    def _trip(self, index: int, arrived: int) -> float | None:
+        sheet, inside = divmod(index, self._sheet)
+        piece, inside = divmod(inside, self._burst)
+        slot = sheet * self._pieces + piece
+        sent = self._sent_at[slot]
+        trip = (arrived - sent - inside * self._took[slot]) / 1e9
+        # The clock may have been set meanwhile; and within a burst the time of sending is an estimate.
+        return trip if sent and _SHORTEST_TRIP < trip < LONGEST_TRIP else None

@@ -1,0 +1,147 @@
+"""Hardware addresses on an Ethernet link by ARP (RFC 826) and neighbour discovery (RFC 4861)."""
+
+import errno
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
+
+from probes.kit.neighbours import State, neighbours
+from probes.kit.raw.filters import neighbour_advertisements
+from probes.kit.raw.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
+from probes.kit.raw.ring import attach_filter
+
+_CERTAIN = frozenset({State.REACHABLE, State.PERMANENT, State.NOARP})
+_ARP = 0x0806
+_ARP_PACKET = struct.Struct("!HHBBH6s4s6s4s")
+_BROADCAST = b"\xff" * 6
+_REQUEST, _REPLY = 1, 2
+_SOLICITATION, _ADVERTISEMENT, _ICMP6 = 135, 136, 58
+_SOURCE_LINK, _TARGET_LINK = 1, 2
+_SOLICITED = bytes.fromhex("ff0200000000000000000001ff")
+
+_ATTEMPTS = (0.1, 0.25, 0.5)
+"""Seconds to wait for answers after each round of questions; what lost a first question is asked again."""
+_BURST, _MOST_RATE = 64, 5_000.0
+
+
+class LinkAddresses:
+    """Asks on one interface of one family; made with CAP_NET_RAW, used without."""
+
+    def __init__(self, interface: str, family: int) -> None:
+        """Open the sockets; raises OSError."""
+        self._interface = interface
+        self._family = family
+        protocol = _ARP if family == 4 else ETHERTYPES[6]
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._answers = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+        try:
+            if family == 6:
+                attach_filter(self._answers, neighbour_advertisements())
+            self._answers.setblocking(False)
+            self._answers.bind((interface, protocol))
+            self._socket.bind((interface, 0))
+        except OSError:
+            self.close()
+            raise
+        self.hardware: bytes = self._socket.getsockname()[4]
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._socket.close()
+        self._answers.close()
+
+    def resolve(self, wanted: Mapping[bytes, bytes], rate: float, deadline: float) -> dict[bytes, bytes]:
+        """Find who holds each address, given our source address towards it; gives those that are known or answered.
+
+        `rate` is questions per second at most; all hosts of the link hear each of them.
+        """
+        found = {
+            entry.address.packed: bytes.fromhex(entry.mac.replace(":", ""))
+            for entry in neighbours()
+            if entry.interface == self._interface and entry.state in _CERTAIN and entry.mac
+        }
+        missing = {address: source for address, source in wanted.items() if address not in found}
+        pause = _BURST / min(rate, _MOST_RATE)
+        for seconds in _ATTEMPTS:
+            for number, (address, source) in enumerate(list(missing.items()), start=1):
+                self._ask(address, source)
+                if number % _BURST == 0:
+                    self._wait(time.monotonic() + pause, missing, found)
+            self._wait(min(deadline, time.monotonic() + seconds), missing, found)
+            if not missing:
+                break
+        return found
+
+    def _ask(self, address: bytes, source: bytes) -> None:
+        write = _solicitation if self._family == 6 else _arp_request
+        try:
+            self._socket.send(write(address, source, self.hardware))
+        except OSError as error:
+            if error.errno not in (errno.ENOBUFS, errno.EAGAIN):  # a full queue: the next attempt asks again
+                raise
+
+    def _wait(self, end: float, missing: dict[bytes, bytes], found: dict[bytes, bytes]) -> None:
+        while missing and (left := end - time.monotonic()) > 0:
+            select.select([self._answers], [], [], left)
+            self._take(missing, found)
+
+    def _take(self, missing: dict[bytes, bytes], found: dict[bytes, bytes]) -> None:
+        for packet in self._arrived():
+            answer = (read_advertisement if self._family == 6 else read_arp_reply)(packet)
+            if answer is not None and answer[0] in missing:
+                found[answer[0]] = answer[1]
+                del missing[answer[0]]
+
+    def _arrived(self) -> Iterator[bytes]:
+        for _ in range(4096):
+            try:
+                yield self._answers.recv(256)
+            except BlockingIOError:
+                return
+
+
+def read_arp_reply(packet: bytes) -> tuple[bytes, bytes] | None:
+    """Read (address, hardware address) from an ARP reply; None for anything else."""
+    if len(packet) < _ARP_PACKET.size:
+        return None
+    kind, protocol, size, width, operation, hardware, address, _, _ = _ARP_PACKET.unpack_from(packet)
+    if (kind, protocol, size, width, operation) != (1, ETHERTYPES[4], 6, 4, _REPLY):
+        return None
+    return (address, hardware) if _is_host(hardware) else None
+
+
+def read_advertisement(packet: bytes) -> tuple[bytes, bytes] | None:
+    """Read (address, hardware address) from an IPv6 packet with a neighbour advertisement; None for anything else.
+
+    A hop limit below 255 means that it came from another link (RFC 4861 section 7.1.2).
+    """
+    if len(packet) < 64 or packet[6] != _ICMP6 or packet[7] != 255 or packet[40] != _ADVERTISEMENT:
+        return None
+    address, at = packet[48:64], 64
+    while at + 8 <= len(packet):
+        kind, length = packet[at], packet[at + 1] * 8
+        if length == 0:
+            return None
+        if kind == _TARGET_LINK and length == 8 and _is_host(packet[at + 2 : at + 8]):
+            return address, packet[at + 2 : at + 8]
+        at += length
+    return None
+
+
+def _arp_request(address: bytes, source: bytes, hardware: bytes) -> bytes:
+    packet = _ARP_PACKET.pack(1, ETHERTYPES[4], 6, 4, _REQUEST, hardware, source, bytes(6), address)
+    return ethernet(_BROADCAST, hardware, _ARP) + packet
+
+
+def _solicitation(address: bytes, source: bytes, hardware: bytes) -> bytes:
+    group = _SOLICITED + address[-3:]
+    body = struct.pack("!BBHI", _SOLICITATION, 0, 0, 0) + address + struct.pack("!BB", _SOURCE_LINK, 1) + hardware
+    total = checksum(pseudo_header(source, group, _ICMP6, len(body)) + body)
+    packet = ipv6(source, group, _ICMP6, body[:2] + struct.pack("!H", total) + body[4:], hops=255)
+    return ethernet(b"\x33\x33" + group[-4:], hardware, ETHERTYPES[6]) + packet
+
+
+def _is_host(hardware: bytes) -> bool:
+    return not hardware[0] & 1 and any(hardware)

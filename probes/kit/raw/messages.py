@@ -1,0 +1,101 @@
+"""What the helper is asked and what it says: JSON lines, whose types and bounds `wire.codec` checks."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from wire.types import Count, Line, Max, Name, Port, PortSet, Range, ScopeEntry, Seconds
+
+JOB_SCHEMA = "edusec.syn-job/1"
+MAX_HOSTS = 1 << 16
+MAX_PAIRS = 1 << 24
+"""Most (address, port) pairs of one job; each costs the helper about one byte."""
+MAX_JOB_BYTES = 8 << 20
+MAX_LINE_BYTES = 1 << 20
+MAX_PACKED_STATES = 1 << 18
+
+Rate = Annotated[float, Range(1, 1e9)]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Ask every port of every target. `targets` are addresses (link-local ones with %interface) or small prefixes.
+
+    `rate` is SYNs per second over all hosts, `host_rate` at one host. An unanswered pair is asked `retries` times more,
+    and further while a host proves by late answers that packets get lost. `wait` is the longest last wait, `seconds`
+    the time for all. `scope` is checked in the helper, for each address and port, before a frame is built.
+    """
+
+    targets: Annotated[tuple[Name, ...], Max(MAX_HOSTS)]
+    ports: PortSet
+    scope: Annotated[tuple[ScopeEntry, ...], Max(MAX_HOSTS)]
+    rate: Rate = 5_000.0
+    host_rate: Rate = 1_000.0
+    retries: Annotated[int, Range(0, 5)] = 1
+    wait: Annotated[float, Range(0.05, 30)] = 1.0
+    seconds: Annotated[float, Range(1, 86_400)] = 3_600.0
+    schema: Name = JOB_SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A port that answered with a SYN-ACK, as soon as it did; `seconds` is the round trip where it is certain."""
+
+    address: Name
+    port: Port
+    seconds: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the run is: pairs settled or asked often enough, and the rate of sending just now."""
+
+    settled: Count
+    pairs: Count
+    sent: Count
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class HostStates:
+    """All that is known of one host at the end: one state byte per port, ascending, zlib-packed, in base64.
+
+    Not `certain`: packets still got lost in the last round, or the time was over, so that silence proves nothing.
+    """
+
+    address: Name
+    states: Annotated[str, Max(MAX_PACKED_STATES)]
+    seconds: Seconds | None = None
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The figures of a run. `dropped` packets found the receive ring full, `forged` ones failed the cookie."""
+
+    complete: bool
+    sent: Count
+    answers: Count
+    forged: Count
+    dropped: Count
+    unsent: Count
+    rounds: Count
+    send_seconds: Seconds
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The helper cannot do the job at all; `text` says what would mend it."""
+
+    text: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the helper; exactly one field is set."""
+
+    opened: Opened | None = None
+    progress: Progress | None = None
+    host: HostStates | None = None
+    done: Done | None = None
+    failed: Failed | None = None
