@@ -58,7 +58,7 @@ def _run(argv: list[str]) -> int:
     if argv[:1] == ["agent"] and _is_for_the_daemon(argv[1:]):
         from agent.__main__ import main as agent_main
 
-        return agent_main(argv[1:])
+        return agent_main(argv[1:], lang.current())
     try:
         import typer
         from typer.main import get_command

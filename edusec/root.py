@@ -7,6 +7,7 @@ import typer
 from edusec.command import lazy
 from edusec.lang import LANGS, current, t
 from wire.text import Text
+from wire.version import VERSION
 
 COMMANDS = {
     "up": Text(
@@ -64,7 +65,5 @@ def root() -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"edusec {version('edusec')}")
+        print(f"edusec {VERSION}")
         raise typer.Exit

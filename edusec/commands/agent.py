@@ -1,4 +1,4 @@
-"""`edusec agent`: what operators do about agents; the daemon's own words (enroll, run, status) are handed over.
+"""`edusec agent`: what operators do about agents; the daemon's own words (enroll, run, status, check) are handed over.
 
 `edusec.cli` hands those over before Typer is imported; they stand here for the help page and for completion.
 """
@@ -9,21 +9,25 @@ import typer
 
 from edusec.client import open_collector, path_part
 from edusec.command import Command, JsonOption, ProfileOption, group, hand_over
-from edusec.lang import t
+from edusec.lang import current, t
 from edusec.listing import Column, Item, show
 from edusec.render import json_line, safe
 from edusec.words import moment, word
 
 app = group(
     t(
-        "在网关上：enroll、run、status（也可写作 python -P -m agent）。在采集中心：token、list、revoke。",
-        "On a gateway: enroll, run, status (also python -P -m agent). At the collector: token, list, revoke.",
+        "在网关上：enroll、run、status、check（也可写作 python -P -m agent）。在采集中心：token、list、revoke。",
+        "On a gateway: enroll, run, status, check (also python -P -m agent). At the collector: token, list, revoke.",
     )
 )
 
-hand_over(app, "agent", "enroll", t("在网关上：用一次性令牌注册", "on a gateway: enrol with a one-time token"))
-hand_over(app, "agent", "run", t("在网关上：运行代理", "on a gateway: run the daemon"))
-hand_over(app, "agent", "status", t("在网关上：查看代理状态", "on a gateway: how the daemon is doing"))
+for _name, _help in (
+    ("enroll", t("在网关上：用一次性令牌注册", "on a gateway: enrol with a one-time token")),
+    ("run", t("在网关上：运行代理", "on a gateway: run the daemon")),
+    ("status", t("在网关上：查看代理状态", "on a gateway: how the daemon is doing")),
+    ("check", t("在网关上：检查配置文件", "on a gateway: check the configuration")),
+):
+    hand_over(app, "agent", _name, _help, first=("--lang", current()))
 
 
 @app.command("token", cls=Command, help=t("生成一次性注册令牌", "make a one-time enrolment token"))

@@ -59,8 +59,7 @@ def show_asset(
 ) -> None:
     """Print one asset."""
     with open_collector(profile) as collector:
-        detail = collector.get(f"/api/v1/assets/{path_part(identifier)}")
-    asset = {**detail["asset"], "changes": detail["changes"], "evidence": detail["evidence"]}
+        asset = collector.get(f"/api/v1/assets/{path_part(identifier)}")
     details(
         asset,
         "edusec.asset/1",

@@ -159,7 +159,7 @@ def _scan(
     """Check everything first, then send; gives the lines and whether the operator ended it early."""
     today = datetime.now(UTC).date()
     allowed = load_scope(scope, today)
-    targets = read_targets(words, allowed, today)
+    targets, entries = read_targets(words, allowed, today), allowed.entries
     if ports is not None:
         try:
             numbers = expand(parse_ports(ports))
@@ -168,11 +168,16 @@ def _scan(
         require_ports(targets, numbers, allowed, today)
         options["ports"] = ports
     whitelist = read_whitelist(whitelist_file) if whitelist_file else ()
-    options["targets"] = targets.all
+    if targets.domains:
+        from edusec.scan.names import resolve
+
+        resolved = resolve(targets, allowed, today)
+        targets, entries = resolved.targets, (*entries, *resolved.lent)
+    options["targets"] = targets.prefixes
     check_options(PROBE, options)
-    job = Job("scan", PROBE, seconds, options, allowed.entries, limits=_limits(options))
+    job = Job("scan", PROBE, seconds, options, entries, limits=_limits(options))
     ran = run_job(job, quiet=quiet)
-    asked = Asked(tuple(words), targets.names, ports or "", allowed.entries, str(whitelist_file or ""))
+    asked = Asked(tuple(words), targets.names, ports or "", entries, str(whitelist_file or ""))
     return _judged(ran.section, asked, whitelist, today, threshold), ran.interrupted
 
 

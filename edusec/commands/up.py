@@ -111,14 +111,13 @@ def _first_round(
 ) -> tuple[Snapshot | None, bool]:
     """Wait until every task was run and reported; gives what there is then, or None when told to stop before."""
     tasks = [task["probe"] for task in tomllib.loads(place.agent_config.read_text(encoding="utf-8")).get("task", ())]
-    moment = started.isoformat(timespec="seconds").replace("+00:00", "Z")
     deadline = time.monotonic() + seconds
     found = None
     while not stop.is_set():
         for child in children:
             child.require_alive()
         found = look(profile)
-        if found.done_since(moment, tasks):
+        if found.done_since(started, tasks):
             return found, True
         if time.monotonic() > deadline:
             print(t("有任务没有按时完成", "some tasks did not finish in time"), file=sys.stderr)

@@ -87,12 +87,12 @@ class Child:
         return "\n".join(f"  {line}" for line in lines[-_LOG_TAIL:])
 
 
-def run(module: str, words: Sequence[str], *, seconds: float = 60) -> None:
-    """Run one of our modules to its end; raises Stop with its output when it fails."""
+def run(module: str, words: Sequence[str], *, said: str, seconds: float = 60) -> None:
+    """Run one of our modules to its end, with `said` on standard input; raises Stop with its output when it fails."""
     try:
         done = subprocess.run(
             command(module, words),
-            stdin=subprocess.DEVNULL,
+            input=said,
             capture_output=True,
             text=True,
             timeout=seconds,

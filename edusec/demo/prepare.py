@@ -17,6 +17,7 @@ from edusec.demo.children import Child, run
 from edusec.exits import ExitCode, Stop
 from edusec.files import write_atomically
 from edusec.lang import current, t
+from probes.open_ports import DEFAULT_PORTS
 
 UNIT = "2164000001"
 """The sample school that the agent belongs to."""
@@ -148,30 +149,26 @@ def enrol_agent(place: Place, profile: Profile) -> None:
     """Write the agent's configuration and enrol it, unless it has an identity already."""
     if not place.agent_config.exists():
         sample = (files("edusec") / "sample" / "agent.toml").read_text(encoding="utf-8")
-        ports = ",".join(str(port) for port in _own_ports(profile))
+        # Beside the usual ones, those that this demonstration itself opens: otherwise an empty machine shows nothing.
+        metrics = _free_port()
+        ports = ",".join((DEFAULT_PORTS, *map(str, (*_own_ports(profile), metrics))))
         text = Template(sample).substitute(
-            state=place.agent_state, scope=place.folder / "scope.toml", metrics=_free_port(), ports=ports
+            state=place.agent_state, scope=place.folder / "scope.toml", metrics=metrics, ports=ports
         )
         write_atomically(place.agent_config, text.encode())
     if (place.agent_state / "identity.json").exists():
         return
     with Collector(profile) as collector:
         made = collector.post("/api/v1/enrolment-tokens", {"unit": UNIT, "ttl_seconds": _TOKEN_SECONDS})
-    run(
-        "agent",
-        (
-            "enroll",
-            *("--collector", profile.url, "--token", made["token"]),
-            *("--config", str(place.agent_config), "--state", str(place.agent_state), "--name", "demo"),
-        ),
-    )
+    own = ("--config", str(place.agent_config), "--state", str(place.agent_state))
+    # The token goes through standard input: a command line is for everyone on the machine to read.
+    run("agent", ("enroll", "--collector", profile.url, "--token", "-", *own), said=made["token"] + "\n")
 
 
 def start_agent(place: Place) -> Child:
     """Start the agent."""
-    return Child(
-        "agent", ("run", "--config", str(place.agent_config), "--state", str(place.agent_state)), place.log("agent")
-    )
+    own = ("--config", str(place.agent_config), "--state", str(place.agent_state))
+    return Child("agent", ("run", "--now", *own), place.log("agent"))
 
 
 def _endpoints(listen: str | None) -> list[str]:

@@ -29,6 +29,8 @@ def screen(found: Snapshot, folder: Path) -> Iterator[str]:
     yield _row(t("授权范围", "scope"), t("仅本机：127.0.0.0/8、::1", "this machine only: 127.0.0.0/8, ::1"))
     yield from _sections(found)
     yield from _inventory(found)
+    reason = explain(agent.get("ipv6_reason", ""), current())
+    yield _row("IPv6", word(agent.get("ipv6")) + (t(f"（{reason}）", f" ({reason})") if reason else ""))
     yield _row(t("带宽", "bandwidth"), _bandwidth(found.bandwidth))
     yield from _alerts(found)
     yield _row(t("数据", "data"), str(folder))

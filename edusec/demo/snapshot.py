@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from edusec.client import Collector, Profile
@@ -28,10 +29,10 @@ class Snapshot:
         """The last run of each task."""
         return self.agent["sections"] if self.agent else ()
 
-    def done_since(self, moment: str, tasks: Sequence[str]) -> bool:
-        """Tell whether every task was run and reported since a moment (ISO 8601 UTC)."""
-        finished = {section["name"]: section["finished"] for section in self.sections}
-        return all(finished.get(task, "") >= moment for task in tasks)
+    def done_since(self, moment: datetime, tasks: Sequence[str]) -> bool:
+        """Tell whether every task was run and reported since a moment."""
+        finished = {section["name"]: datetime.fromisoformat(section["finished"]) for section in self.sections}
+        return all(task in finished and finished[task] >= moment for task in tasks)
 
 
 def look(profile: Profile) -> Snapshot:

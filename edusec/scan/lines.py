@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any
 
@@ -25,6 +24,7 @@ from wire.types import (
     Transport,
     WhitelistEntry,
 )
+from wire.version import VERSION
 from wire.whitelist import match_host, match_service
 
 SCHEMA = "edusec.scan/1"
@@ -62,7 +62,7 @@ def run_line(identifier: str, asked: Asked, section: Section) -> Line:
         "coverage": [_coverage(item) for item in body.coverage],
         "skipped": [to_plain(item) for item in body.skipped],
         "whitelist": asked.whitelist or None,
-        "software": f"edusec/{version('edusec')}",
+        "software": f"edusec/{VERSION}",
     }
 
 

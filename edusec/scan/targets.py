@@ -25,11 +25,6 @@ class Targets:
     domains: tuple[str, ...]
     names: Mapping[str, str]
 
-    @property
-    def all(self) -> tuple[str, ...]:
-        """The targets as the probe takes them."""
-        return (*self.prefixes, *self.domains)
-
 
 def read_targets(words: Sequence[str], scope: Scope, today: date, *, hosts_file: Path = HOSTS_FILE) -> Targets:
     """Read targets and check all of them against the scope; sends nothing.
@@ -62,7 +57,7 @@ def read_targets(words: Sequence[str], scope: Scope, today: date, *, hosts_file:
                 if not scope.domain_ports(name, today):
                     refused[name] = None
     if refused:
-        raise Stop(_outside(refused, today))
+        raise Stop(outside(refused, today))
     total = sum(network.num_addresses for network in networks) + len(zoned)
     if total > MAX_ADDRESSES:
         raise Stop(
@@ -84,7 +79,23 @@ def require_ports(targets: Targets, ports: Iterable[int], scope: Scope, today: d
         for edge in {network[0], network[-1]}:
             missing = [port for port in wanted if not scope.allows_address(edge, port, today)]
             if missing:
-                raise Stop(_outside({str(_plain(network)): None}, today, ports=missing))
+                raise Stop(outside({str(_plain(network)): None}, today, ports=missing))
+
+
+def outside(refused: Iterable[str], today: date, ports: Sequence[int] = ()) -> str:
+    """Say that targets are outside the scope, with the commands that would authorise them."""
+    until = today + timedelta(_AUTHORISED_DAYS)
+    extra = f" --ports {','.join(map(str, ports))}" if ports else ""
+    who, why = t("授权人", "NAME"), t("理由或文号", "REASON")
+    commands = [
+        f'  edusec scope add {value} --authoriser "{who}" --reason "{why}" --until {until}{extra}'
+        for value in dict.fromkeys(value.removesuffix("/32").removesuffix("/128") for value in refused)
+    ]
+    head = t(
+        "目标不在授权范围内，没有发送任何数据包。如已获授权，请先登记：",
+        "outside the authorised scope; nothing was sent. If somebody authorised it, record that first:",
+    )
+    return "\n".join([head, *commands])
 
 
 def _networks(word: str) -> list[Network]:
@@ -179,21 +190,6 @@ def _entry_network(value: str) -> Network | None:
 
 def _plain(network: Network) -> str:
     return str(network[0]) if network.num_addresses == 1 else str(network)
-
-
-def _outside(refused: Iterable[str], today: date, ports: Sequence[int] = ()) -> str:
-    until = today + timedelta(_AUTHORISED_DAYS)
-    extra = f" --ports {','.join(map(str, ports))}" if ports else ""
-    who, why = t("授权人", "NAME"), t("理由或文号", "REASON")
-    commands = [
-        f'  edusec scope add {value} --authoriser "{who}" --reason "{why}" --until {until}{extra}'
-        for value in dict.fromkeys(value.removesuffix("/32").removesuffix("/128") for value in refused)
-    ]
-    head = t(
-        "目标不在授权范围内，没有发送任何数据包。如已获授权，请先登记：",
-        "outside the authorised scope; nothing was sent. If somebody authorised it, record that first:",
-    )
-    return "\n".join([head, *commands])
 
 
 def _hosts(file: Path) -> dict[str, tuple[Address, ...]]:
