@@ -108,7 +108,10 @@ class SectionState(View, frozen=True, kw_only=True):
 
 
 class Agent(View, frozen=True, kw_only=True):
-    """An enrolled agent; `state` is new (never reported), active, silent or revoked."""
+    """An enrolled agent; `state` is new (never reported), active, silent or revoked.
+
+    `ipv6` is what the gateway itself has: pass, fail or unknown, and `ipv6_reason` why.
+    """
 
     id: str
     unit: str
@@ -122,6 +125,8 @@ class Agent(View, frozen=True, kw_only=True):
     dropped: int
     clock_skew_seconds: float | None
     metrics_url: str
+    ipv6: str
+    ipv6_reason: str
     sections: tuple[SectionState, ...]
 
 

@@ -2,22 +2,23 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 
 from collector import views
 from collector.clock import moment, new_id
 from collector.errors import BadInput, NotFound, Unauthorised
+from collector.inventory.picture import values_of
 from collector.judge import mark_dirty
 from collector.registry import audit
 from collector.registry.directory import AgentIdentity, AgentRecord, require, secret_hash
 from collector.registry.people import Person, Role
 from collector.store import tables
-from wire.types import Enrolment, EnrolmentRequest
+from wire.types import Enrolment, EnrolmentRequest, Value
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -138,7 +139,12 @@ def list_agents(core: "Core", person: Person) -> list[views.Agent]:
             .order_by(tables.section.c.name)
         ):
             sections.setdefault(row.agent, []).append(_section(row))
-    return [_agent(core, row, tuple(sections.get(row.id, ()))) for row in known if row.id in core.directory.agents]
+        ipv6 = dict(_ipv6(connection, person, core.clock()))
+    return [
+        _agent(core, row, tuple(sections.get(row.id, ())), ipv6.get(row.id, {}))
+        for row in known
+        if row.id in core.directory.agents
+    ]
 
 
 def scrape_targets(core: "Core") -> list[views.ScrapeTarget]:
@@ -193,8 +199,36 @@ def _within(core: "Core", person: Person, agent_id: str) -> AgentRecord:
     return record
 
 
-def _agent(core: "Core", row: "Row[tuple[object, ...]]", sections: tuple[views.SectionState, ...]) -> views.Agent:
+def _ipv6(connection: Connection, person: Person, now: float) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    """Give what each agent's fresh picture says of the gateway's own IPv6."""
+    for row in connection.execute(
+        select(tables.sighting.c.subject, tables.sighting.c.detail)
+        .join(
+            tables.agent,
+            (tables.agent.c.county == tables.sighting.c.county) & (tables.agent.c.id == tables.sighting.c.subject),
+        )
+        .join(tables.unit, tables.unit.c.code == tables.agent.c.unit)
+        .join(
+            tables.section,
+            (tables.section.c.county == tables.sighting.c.county) & (tables.section.c.id == tables.sighting.c.section),
+        )
+        .where(tables.under(person.path), tables.sighting.c.detail != "", tables.section.c.stale_at >= now)
+    ):
+        values = values_of(row.detail)
+        if "ipv6" in values:
+            yield row.subject, values
+
+
+def _agent(
+    core: "Core",
+    row: "Row[tuple[object, ...]]",
+    sections: tuple[views.SectionState, ...],
+    ipv6: Mapping[str, Value],
+) -> views.Agent:
     record = core.directory.agents[row.id]
+    state = state_of(core, record, row.received, core.clock())
+    # A gateway that says nothing any more vouches for nothing.
+    heard = ipv6 if state == "active" else {}
     return views.Agent(
         id=row.id,
         unit=record.identity.unit,
@@ -203,11 +237,13 @@ def _agent(core: "Core", row: "Row[tuple[object, ...]]", sections: tuple[views.S
         software=row.software or "",
         enrolled=moment(record.enrolled),
         last_report=moment(row.received),
-        state=state_of(core, record, row.received, core.clock()),
+        state=state,
         sequence=row.sequence or 0,
         dropped=row.dropped or 0,
         clock_skew_seconds=row.skew,
         metrics_url=row.metrics_url or "",
+        ipv6=str(heard.get("ipv6") or "unknown"),
+        ipv6_reason=str(heard.get("reason") or ""),
         sections=sections,
     )
 
