@@ -9,13 +9,14 @@ import ssl
 import struct
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from probes.kit.errors import Refused
+from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY
-from probes.kit.services.plan import plan
+from probes.kit.services.plan import imported, plan
 from probes.kit.services.talk import Heard, Receive, Secure, Send, Start, Talk
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -68,10 +69,16 @@ class _Line:
 
 
 class Drive:
-    """One run over a Net; `connections` at once, `seconds` at most for each conversation."""
+    """One run over a Net; `connections` at once, `seconds` at most for each conversation.
 
-    def __init__(self, net: Net, *, connections: int = 256, seconds: float = 6.0) -> None:
+    `probes` are an operator's own (`fingerprint.store`), tried where nothing else is understood.
+    """
+
+    def __init__(
+        self, net: Net, *, connections: int = 256, seconds: float = 6.0, probes: Sequence[ServiceProbe] = ()
+    ) -> None:
         """See the class; nothing is opened yet."""
+        self._probes = probes
         self._net = net
         self._most = max(1, min(connections, net.connections))
         self._seconds = seconds
@@ -119,7 +126,7 @@ class Drive:
             return
         starts = deque(plan(port))
         if starts:
-            self._ready.append(_Call(gate, port, starts))
+            self._ready.append(_Call(gate, port, deque((*starts, *imported(self._probes, port)))))
         else:
             self._results.append(Result(address, port, None))
 
@@ -322,11 +329,18 @@ class Drive:
         call = line.call
         if heard is not None and heard.service == "unknown":
             # A text in no known form; what follows in the plan may still understand more.
-            call.weak, heard = call.weak or heard, None
+            call.weak, heard = _join(call.weak, heard), None
         if heard is not None or not call.starts or not line.connected:
             self._results.append(Result(call.gate.address, call.port, heard or call.weak))
         else:
             self._ready.append(call)
+
+
+def _join(before: Heard | None, heard: Heard) -> Heard:
+    """Keep all that was said in no known form, for fingerprints to look at."""
+    if before is None:
+        return heard
+    return Heard(before.service, {**heard.facts, **before.facts}, (*before.answers, *heard.answers))
 
 
 def lenient_context() -> ssl.SSLContext:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from probes.kit.services import mysql, ssh
-from probes.kit.services.talk import Heard, Receive, Talk, line_end, text
+from probes.kit.services.talk import Heard, Receive, Talk, line_end, text, with_raw
 
 MAX_GREETING = 4096
 TELNET_IAC = 0xFF
@@ -15,7 +15,8 @@ _SMTP = re.compile(rb"220[ -][^\r\n]*\b(?:E?SMTP|Mail)\b", re.IGNORECASE)
 def talk(_host: str, _port: int, seconds: float = 3.0) -> Talk:
     """Wait for a greeting; None when the other side keeps silent, so that the caller can speak first instead."""
     raw = yield Receive(_settled, MAX_GREETING, seconds)
-    return read(raw) if raw else None
+    heard = read(raw) if raw else None
+    return with_raw(heard, "NULL", raw) if heard else None
 
 
 def read(raw: bytes) -> Heard | None:

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Mapping
 
-from probes.kit.services.talk import MAX_ANSWER, Heard, Receive, Send, Talk, text
+from probes.kit.services.talk import MAX_ANSWER, Heard, Receive, Send, Talk, text, with_raw
 
 AGENT = "Mozilla/5.0 (compatible; edusec)"
 _STATUS = re.compile(rb"HTTP/(\d\.\d) (\d{3})(?: ([^\r\n]*))?\r?\n")
@@ -22,7 +22,9 @@ _HEADERS = {
 def talk(host: str, port: int, scheme: str = "http") -> Talk:
     """Ask for the start page with GET; nothing else is requested and no redirect is followed."""
     yield Send(request(host, port, scheme))
-    return read((yield Receive(whole)), scheme)
+    raw = yield Receive(whole)
+    heard = read(raw, scheme)
+    return with_raw(heard, "GetRequest", raw) if heard else None
 
 
 def request(host: str, port: int, scheme: str = "http", path: str = "/") -> bytes:

@@ -28,6 +28,11 @@ class ServiceIdentity:
     evidence: tuple[str, ...] = ()
 
 
+def clean(evidence: str) -> str:
+    """Make what matched fit to be shown: at most 128 printable characters."""
+    return "".join(char for char in evidence[:128] if char.isprintable())
+
+
 def of(heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]]) -> ServiceIdentity:
     """Join the facts of a conversation with the best fingerprint of each of its answers.
 
@@ -38,7 +43,7 @@ def of(heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]]) -> Servi
     for key, answer in heard.answers:
         match = identify(fingerprints.get(key, ()), answer)
         if match is not None:
-            found.append((match.certainty, dict(match.says), f"{key}: {match.evidence[:128]}"))
+            found.append((match.certainty, dict(match.says), f"{key}: {clean(match.evidence)}"))
     found.sort(key=lambda item: -item[0])
     if not found:
         return ServiceIdentity(heard.service, confidence=0.0 if heard.service == "unknown" else PROTOCOL_ONLY)

@@ -1,8 +1,13 @@
 """Which conversations are worth having at a port, most likely first; each has a connection of its own."""
 
+from collections.abc import Sequence
+
 from probes.kit.connection import PRINTER_PORTS
+from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.services import greeting, http, memcached, mongodb, mqtt, mssql, postgresql, rdp, redis, rtsp, smb, tls
-from probes.kit.services.talk import Start, Talk
+from probes.kit.services.talk import MAX_RAW, Heard, Receive, Send, Start, Talk, at_least, with_raw
+from wire.ports import contains
+from wire.types import Transport
 
 SPEAK_FIRST = frozenset({21, 22, 23, 25, 110, 119, 143, 220, 587, 873, 2121, 2222, 2525, 3306, 3307, 5900, 5901, 33060})
 TLS_FIRST = frozenset({261, 443, 465, 563, 636, 853, 990, 992, 993, 994, 995, 4443, 5986, 8443, 8883, 9443, 10250})
@@ -23,6 +28,7 @@ OWN: dict[int, Start] = {
 HTTP_FIRST = frozenset(
     {80, 81, 88, 591, 2375, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
 )
+MOST_IMPORTED = 3
 SHORT_WAIT = 0.4
 """Seconds to wait for a greeting where the client usually speaks first."""
 
@@ -39,6 +45,26 @@ def plan(port: int) -> tuple[Start, ...]:
     if port in HTTP_FIRST:
         return (http.talk, tls.talk, greeting.talk)
     return (*first, listen_then_ask, tls.talk)
+
+
+def imported(probes: Sequence[ServiceProbe], port: int) -> tuple[Start, ...]:
+    """Give conversations from an imported nmap file for a port that nothing else understood: the likeliest few."""
+    fitting = [
+        probe
+        for probe in probes
+        if probe.transport is Transport.TCP and probe.payload and (contains(probe.ports, port) or probe.rarity <= 1)
+    ]
+    fitting.sort(key=lambda probe: (not contains(probe.ports, port), probe.rarity))
+    return tuple(_asking(probe) for probe in fitting[:MOST_IMPORTED])
+
+
+def _asking(probe: ServiceProbe) -> Start:
+    def talk(_host: str, _port: int) -> Talk:
+        yield Send(probe.payload)
+        raw = yield Receive(at_least(1), MAX_RAW)
+        return with_raw(Heard("unknown"), probe.name, raw) if raw else None
+
+    return talk
 
 
 def listen_then_ask(host: str, port: int) -> Talk:

@@ -7,11 +7,12 @@ conversation can be tried with any bytes a hostile server may think of.
 """
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAX_ANSWER = 64 << 10
 """Most bytes that one Receive waits for, whatever the other side announces."""
 MAX_FACT = 256
+MAX_RAW = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,11 @@ def text(raw: bytes, limit: int = MAX_FACT) -> str:
     else:
         decoded = clipped.decode("latin-1")
     return "".join(char for char in decoded if char.isprintable())[:limit].strip()
+
+
+def with_raw(heard: Heard, probe: str, raw: bytes) -> Heard:
+    """Add the raw answer for the fingerprints of an imported nmap file, as Latin-1; it is matched and never shown."""
+    return replace(heard, answers=(*heard.answers, (f"nmap.{probe}", raw[:MAX_RAW].decode("latin-1"))))
 
 
 def line_end(raw: bytes) -> bool:

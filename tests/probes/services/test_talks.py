@@ -168,7 +168,8 @@ SEEDS = st.sampled_from(
 def test_no_answer_breaks_or_prolongs_a_conversation(name: str, answers: list[bytes]) -> None:
     heard = converse(TALKS[name]("198.51.100.1", 1), answers)
     if heard is not None:
-        for value in (*heard.facts.values(), *(answer for _, answer in heard.answers)):
+        shown = (answer for key, answer in heard.answers if not key.startswith("nmap."))
+        for value in (*heard.facts.values(), *shown):
             assert len(value) <= MAX_FACT + 64
             assert value.isprintable()
 
