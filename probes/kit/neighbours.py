@@ -1,6 +1,7 @@
 """What this machine knows of its surroundings without sending: links, addresses, routes, neighbours, resolvers."""
 
 import ipaddress
+import os
 import socket
 import struct
 import sys
@@ -27,7 +28,8 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_DADFAILED, _IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x08, 0x20, 0x40
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
 _RT_TABLE_MAIN, _RTN_UNICAST, _RTN_LOCAL = 254, 1, 2
-_NDA_DST, _NDA_LLADDR = 1, 2
+_NDA_DST, _NDA_LLADDR, _NDA_CACHEINFO = 1, 2, 3
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_RUNNING = 0x1, 0x8, 0x10, 0x40
 _OPER_UNKNOWN, _OPER_UP = 0, 6
 _MAX_RESOLV_CONF = 1 << 16
@@ -95,12 +97,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """One line of the neighbour table; `mac` is empty while it is not resolved."""
+    """One line of the neighbour table; `mac` is empty while it is not resolved.
+
+    `confirmed` is how many seconds ago the neighbour last proved to be there; None when the kernel does not say.
+    """
 
     address: Address
     mac: str
     interface: str
     state: State
+    confirmed: float | None = None
 
 
 def links() -> dict[int, Link]:
@@ -206,7 +212,9 @@ def _neighbour(answer: Answer, names: Mapping[int, str]) -> Iterator[Neighbour]:
     address = _address(answer.attributes.get(_NDA_DST, b""))
     if address is not None:
         mac = _mac(answer.attributes.get(_NDA_LLADDR, b""))
-        yield Neighbour(address, mac, names.get(index, ""), _STATES.get(state, State.NONE))
+        ages = answer.attributes.get(_NDA_CACHEINFO, b"")
+        confirmed = struct.unpack_from("=I", ages)[0] / _CLOCK_TICKS if len(ages) >= 4 else None
+        yield Neighbour(address, mac, names.get(index, ""), _STATES.get(state, State.NONE), confirmed)
 
 
 def _routes(attributes: Mapping[int, bytes], names: Mapping[int, str]) -> Iterator[Route]:

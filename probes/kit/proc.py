@@ -1,10 +1,17 @@
 """Numbers of the kernel's own accounting, read from /proc (proc(5)); all readers raise OSError when it is not there."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from pathlib import Path
 
-_MAX_FILE = 1 << 20
+from probes.kit.scope import Address, unmapped
+from wire.types import Transport
+
+_MAX_FILE = 8 << 20
+_PIECE = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,47 @@ def traffic(proc: Path = Path("/proc/thread-self")) -> tuple[int, int]:
     return received, sent
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket of this machine that waits for others: TCP in LISTEN, UDP bound but not connected."""
+
+    transport: Transport
+    address: Address
+    port: int
+
+
+def listeners(proc: Path = Path("/proc/thread-self")) -> tuple[Listener, ...]:
+    """List the sockets that wait for others, each once, in order; needs no privileges."""
+    found = set()
+    for transport, state in ((Transport.TCP, "0A"), (Transport.UDP, "07")):
+        for suffix in ("", "6"):
+            try:
+                rows = list(_lines(proc / "net" / f"{transport}{suffix}"))[1:]
+            except FileNotFoundError:  # a kernel without IPv6
+                continue
+            for row in rows:
+                columns = row.split()
+                if len(columns) > 3 and columns[3] == state:
+                    address, _, port = columns[1].rpartition(":")
+                    found.add(Listener(transport, _address(address), int(port, 16)))
+    return tuple(sorted(found, key=lambda item: (item.transport, item.address.version, int(item.address), item.port)))
+
+
+def local_ports(proc: Path = Path("/proc")) -> range:
+    """Give the ports that this machine takes for its own outgoing traffic."""
+    low, high = next(_lines(proc / "sys/net/ipv4/ip_local_port_range")).split()
+    return range(int(low), int(high) + 1)
+
+
+def _address(text: str) -> Address:
+    """Read an address as /proc writes it: 32-bit words in the byte order of this machine, in hexadecimal."""
+    words = [int(text[place : place + 8], 16).to_bytes(4, sys.byteorder) for place in range(0, len(text), 8)]
+    raw = b"".join(words)
+    return unmapped(IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw))
+
+
 def _lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        text = file.read(_MAX_FILE)
+    # In small pieces: for /proc the kernel sets memory aside for as much as is asked for.
+    with path.open("rb", buffering=0) as file:
+        text = b"".join(islice(iter(lambda: file.read(_PIECE), b""), _MAX_FILE // _PIECE))
     yield from text.decode("ascii", "replace").splitlines()

@@ -34,6 +34,7 @@ REASONS: Mapping[str, Text] = {
     "no_responder": Text("没有可用的带宽响应端", "no responder to measure bandwidth against"),
     "responder_refused": Text("响应端拒绝测试", "the responder refused the test"),
     "responder_failed": Text("无法与响应端完成测试", "the test with the responder failed"),
+    "no_accounting": Text("无法读取系统统计", "the system's accounting cannot be read"),
     "no_neighbours": Text("无法读取邻居表", "the neighbour table cannot be read"),
     "only_local_addresses": Text(
         "只有唯一本地地址（ULA），没有全球 IPv6 地址", "only unique local addresses, no global one"
