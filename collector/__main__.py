@@ -18,14 +18,16 @@ def main(arguments: list[str] | None = None) -> int:
     init.add_argument("--lang", choices=("zh", "en"), default="zh")
     run = commands.add_parser("run", help="serve until SIGTERM or SIGINT")
     run.add_argument("--check", action="store_true", help="only read the configuration and say what is wrong with it")
-    for command in (init, run):
+    person = commands.add_parser("person", help="add a person and write their operator profile (not while it runs)")
+    person.add_argument("--name", required=True)
+    person.add_argument("--role", required=True, choices=("viewer", "operator", "admin"))
+    person.add_argument("--unit", help="code of the unit at the top of what the person sees; without it: all")
+    person.add_argument("--profile", type=Path, required=True, metavar="FILE", help="file to write; it holds the token")
+    for command in (init, run, person):
         command.add_argument("--data", type=Path, required=True, metavar="DIR")
     given = parser.parse_args(arguments)
     try:
-        if given.command == "init":
-            _init(given)
-        else:
-            _run(given)
+        {"init": _init, "run": _run, "person": _person}[given.command](given)
     except EdusecError as problem:
         print(problem, file=sys.stderr)
         return 2
@@ -51,6 +53,13 @@ def _run(given: argparse.Namespace) -> None:
     from collector import server
 
     server.run(loaded)
+
+
+def _person(given: argparse.Namespace) -> None:
+    from collector import setup
+
+    setup.add_person(given.data, given.name, given.role, given.unit, given.profile)
+    print(given.profile)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,20 @@ from uvicorn.server import ServerState
 
 from collector.config import Limits
 from collector.journal import Once
+from wire.codec import encode
+from wire.types import Refusal
 
-TLS_GOODBYE_SECONDS = 3.0
+TLS_GOODBYE_SECONDS = 30.0
+"""For what is still to be written when a connection is closed; a peer that says no goodbye costs as much."""
+END_SECONDS = 1.0
+"""The same for connections that carry nothing when the whole collector ends."""
 LINGER_SECONDS = 5.0
 """For how long the rest of a request is read away after its answer, so that closing does not destroy the answer."""
 MAX_REQUEST_BYTES = 24 << 20
 """Bytes of one request on the wire, framing and trailers included; well above the largest import."""
+
+MAX_PIPELINED = 32
+"""Requests that wait on one connection; uvicorn would take in as many as a client can send."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -90,6 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, asyncio.get_running_loop())
         self._limits, self._lost = limits, lost
         self._timer: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._in_head = True
         self._in_message = False
         self._head_bytes = 0
@@ -101,6 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._no_stall()
         super().connection_lost(exc)
         self._lost()
 
@@ -116,7 +126,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
         super().data_received(data)
         if self._in_head and self._head_bytes > self._limits.header_bytes and not self.transport.is_closing():
-            self._refuse_head()
+            words = f"the head of a request may have {self._limits.header_bytes} bytes"
+            self._refuse("431 Request Header Fields Too Large", Refusal("too_large", words))
 
     def on_message_begin(self) -> None:
         self._in_message = True
@@ -128,6 +139,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._disarm()
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._limits.header_bytes:
+            raise ValueError("the head came in one piece and is too large")  # uvicorn answers 400 and hangs up
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests in one go")
         self._in_head = False
         self._head_bytes = self._message_bytes = 0
         super().on_headers_complete()
@@ -143,6 +158,24 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_message and not self._in_head:  # answered early: the request is still arriving
             self._arm(LINGER_SECONDS)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._no_stall()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._idle():
+            self.loop.call_later(END_SECONDS, self.transport.abort)
+
+    def _no_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     def _idle(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn declares
@@ -161,10 +194,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = None
         self.transport.abort()
 
-    def _refuse_head(self) -> None:
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-        )
+    def send_400_response(self, msg: str) -> None:
+        self._refuse("400 Bad Request", Refusal("bad_request", msg))
+
+    def _refuse(self, status: str, refusal: Refusal) -> None:
+        body = encode(refusal)
+        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
         self.transport.close()
 
 

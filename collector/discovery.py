@@ -49,6 +49,8 @@ def targets(agents: Iterable[ScrapeTarget], own: Endpoint, role: Role | None = N
 
 def _place(url: str) -> tuple[str, str, str] | None:
     """Take a URL apart that an agent sent: a stranger's words must not become other labels, users or queries."""
+    if not url.isascii() or not url.isprintable():  # urlsplit would drop line ends without a word
+        return None
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -12,7 +12,7 @@ from traceback import format_exception_only, format_tb
 WINDOW_SECONDS = 300.0
 MAX_PROBLEMS = 4096
 """Problems remembered at once; beyond it the one that was quiet longest is forgotten."""
-MAX_VALUE = 500
+MAX_VALUE = 1500
 
 _log = logging.getLogger("edusec.collector")
 

@@ -98,9 +98,11 @@ class Metrics(Collector):
                 "edusec_collector_ingest_duration_seconds", "From the arrival of a report to its commit."
             )
         stats = self._core.stats
-        yield _by("edusec_collector_sections", "Sections of reports by what became of them.", "result", stats.sections)
+        # Copies in one step each: the writer's thread goes on counting.
+        sections = dict.fromkeys(SECTIONS, 0) | dict(stats.sections)
+        yield _by("edusec_collector_sections", "Sections of reports by what became of them.", "result", sections)
         groups = Histogram(GROUP_BUCKETS)
-        for size, times in stats.groups.items():
+        for size, times in dict(stats.groups).items():
             groups.add(size, times)
         yield groups.family("edusec_collector_group_size", "Reports that were committed together.")
         info = GaugeMetricFamily("edusec_build_info", "The release that runs, always 1.", labels=["version"])
@@ -137,7 +139,7 @@ def software_version() -> str:
         return "0"
 
 
-def _by(name: str, help_text: str, label: str, values: "Counter[str] | dict[str, int]") -> CounterMetricFamily:
+def _by(name: str, help_text: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
     family = CounterMetricFamily(name, help_text, labels=[label])
     for value, count in sorted(values.items()):
         family.add_metric([value], count)

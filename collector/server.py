@@ -63,8 +63,9 @@ def run(config: Config) -> None:
             failures=Failures(config.limits.failures_per_minute),
         )
         stack.callback(application.close)
+        server = Server(config, application, context, responder)
         stack.enter_context(_announced(config, port, sockets))
-        Server(config, application, context, responder).run(sockets=sockets)
+        server.run(sockets=sockets)
 
 
 class Server(uvicorn.Server):
@@ -169,6 +170,8 @@ def _announced(config: Config, port: int, sockets: Sequence[socket.socket]) -> I
     heard = ", ".join(str(Endpoint(*door.getsockname()[:2])) for door in sockets)
     path = config.data / ADDRESSES_NAME
     tls.write_public(path, f"{url}\n".encode())
+    if config.listen[0].port == 0:
+        setup.point_operator(config, url)
     print(f"edusec collector: {url} ({heard})", flush=True)
     journal.info("listening", url=url, sockets=heard)
     try:

@@ -90,6 +90,32 @@ def base_url(config: Config, port: int | None = None) -> str:
     return f"https://{f'[{host}]' if ':' in host else host}:{config.listen[0].port if port is None else port}"
 
 
+def add_person(data: Path, name: str, role: str, unit: str | None, profile: Path) -> None:
+    """Add a person and write their operator profile; the collector must not run meanwhile.
+
+    Without a unit the person sees the whole tree. Raises DataFault, DataInUse, BadInput, Conflict, NotFound.
+    """
+    if profile.exists():
+        raise DataFault(f"{profile}: exists already; name a new file")
+    config = load(data.absolute())
+    with DataLock(config.data):
+        core = open_core(config.store, config.settings, config.rule_packs)
+        try:
+            token = people.add_person(core, name, people.Role(role), unit)
+        finally:
+            core.close()
+    _write_profile(config, profile, token)
+
+
+def point_operator(config: Config, url: str) -> None:
+    """Write the URL into the operator profile: with port 0 it is another one at each start."""
+    path = config.data / OPERATOR_NAME
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = [f'url = "{url}"' if line.startswith("url = ") else line for line in lines]
+        tls.write_private(path, ("\n".join(lines) + "\n").encode())
+
+
 def summary(made: Made) -> Text:
     """Say what there is now and what to do next."""
     data, url = made.config.data, base_url(made.config)
@@ -183,10 +209,17 @@ def _first_person(config: Config, operator: Path) -> bool:
         token = _add_admin(core)
     finally:
         core.close()
-    url = base_url(config)
-    content = f'# Operator profile of edusec; keep it secret.\nurl = "{url}"\nca = "{config.ca}"\ntoken = "{token}"\n'
-    tls.write_private(operator, content.encode())
+    _write_profile(config, operator, token)
     return True
+
+
+def _write_profile(config: Config, path: Path, token: str) -> None:
+    content = f"""# Operator profile of edusec; keep it secret.
+url = "{base_url(config)}"
+ca = "{config.ca}"
+token = "{token}"
+"""
+    tls.write_private(path, content.encode())
 
 
 def _add_admin(core: Core) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import Future
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
@@ -11,18 +12,21 @@ from litestar.params import Parameter
 from collector import ingest
 from collector.api import answers
 from collector.api.auth import Throttled, agent_only, failed, person
-from collector.api.bodies import read_message, read_report
-from collector.api.context import RETRY_SECONDS, context_of
+from collector.api.bodies import json_only, read_message, read_packed_report
+from collector.api.context import RETRY_SECONDS, Context, context_of
 from collector.errors import Busy, Forbidden, Unauthorised
 from collector.registry import agents
 from collector.registry.agents import AgentIdentity
 from collector.registry.people import Person, Role
-from wire.codec import encode
-from wire.types import Answer, EnrolmentRequest
+from wire.codec import decode, decompress, encode
+from wire.types import Answer, EnrolmentRequest, Report
 
 AgentRequest = Request[AgentIdentity, Any, Any]
 PersonRequest = Request[Person, Any, Any]
 TOKEN_PREFIX = "edt1"  # noqa: S105 (public part of every enrolment token)
+
+SMALL_BYTES = 2 << 10
+"""Compressed reports up to this size, such as those where nothing changed, are not worth a thread."""
 
 AgentId = Annotated[str, Parameter(description="Id of an agent, as the list of agents gives it.", max_length=64)]
 
@@ -51,11 +55,12 @@ async def enrol(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def report(request: AgentRequest) -> Response[bytes]:
     """Take a report; the answer is sent after the commit."""
     context, agent = context_of(request), request.user
-    message = await read_report(request, context)
+    packed = await read_packed_report(request, context)
     started = time.perf_counter()
-    if message.agent != agent.id:
-        raise Forbidden("the report names another agent than the credential's")
-    future = ingest.submit(context.core, agent, message, context.clock())
+    if len(packed) <= SMALL_BYTES:
+        future = _submit(context, agent, packed)
+    else:
+        future = await context.agents.run(_submit, context, agent, packed)
     try:
         async with asyncio.timeout(context.limits.answer_seconds):
             # Shielded: whoever gives up waiting must not cancel what the writer is about to commit.
@@ -68,7 +73,7 @@ async def report(request: AgentRequest) -> Response[bytes]:
 
 @post(
     "/api/v1/enrolment-tokens",
-    guards=[person(Role.OPERATOR)],
+    guards=[person(Role.OPERATOR), json_only],
     operation_id="createEnrolmentToken",
     tags=["enrolment"],
 )
@@ -105,6 +110,13 @@ async def revoke(request: PersonRequest, agent_id: AgentId) -> None:
 
 
 ROUTES = [read_ca, enrol, report, create_token, list_agents, revoke]
+
+
+def _submit(context: Context, agent: AgentIdentity, packed: bytes) -> "Future[Answer]":
+    message = decode(Report, decompress(packed))
+    if message.agent != agent.id:
+        raise Forbidden("the report names another agent than the credential's")
+    return ingest.submit(context.core, agent, message, context.clock())
 
 
 def _large(answer: Answer) -> bool:

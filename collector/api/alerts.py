@@ -9,6 +9,7 @@ from collector import judge, views
 from collector.alerts import queries
 from collector.api import answers
 from collector.api.auth import person
+from collector.api.bodies import json_only
 from collector.api.context import context_of
 from collector.api.registry import UnitCode
 from collector.registry.people import Person, Role
@@ -23,12 +24,12 @@ State = Literal["pending", "firing", "acknowledged", "resolved", "all"]
 async def list_alerts(
     request: PersonRequest,
     under: UnitCode = None,
-    state: Annotated[State | None, Parameter(description="Without it: those that stand.")] = None,
+    wanted: Annotated[State | None, Parameter(query="state", description="Without it: those that stand.")] = None,
     rule: Annotated[str | None, Parameter(max_length=128, description="Only alerts of this rule.")] = None,
 ) -> answers.Alerts:
     """List alerts."""
     context = context_of(request)
-    found = await context.people.run(queries.list_alerts, context.core, request.user, under, state, rule)
+    found = await context.people.run(queries.list_alerts, context.core, request.user, under, wanted, rule)
     return answers.Alerts(items=found)
 
 
@@ -42,7 +43,7 @@ async def show_alert(request: PersonRequest, alert_id: AlertId) -> views.Alert:
 @post(
     "/api/v1/alerts/{alert_id:str}/ack",
     status_code=200,
-    guards=[person(Role.OPERATOR)],
+    guards=[person(Role.OPERATOR), json_only],
     operation_id="acknowledgeAlert",
     tags=["alerts"],
 )
@@ -55,7 +56,7 @@ async def acknowledge(request: PersonRequest, alert_id: AlertId, data: answers.N
 @post(
     "/api/v1/alerts/{alert_id:str}/resolve",
     status_code=200,
-    guards=[person(Role.OPERATOR)],
+    guards=[person(Role.OPERATOR), json_only],
     operation_id="resolveAlert",
     tags=["alerts"],
 )

@@ -4,19 +4,20 @@ import asyncio
 from typing import Any, TypeVar
 
 from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
 
 from collector.api.context import RETRY_SECONDS, Context
 from collector.errors import Busy, CollectorError
-from wire.codec import decode, decompress
+from wire.codec import decode
 from wire.errors import TooLarge
-from wire.types import MAX_REPORT_BYTES, Report
+from wire.types import MAX_REPORT_BYTES
 
 T = TypeVar("T")
+Connection = ASGIConnection[Any, Any, Any, Any]
 
 MAX_IMPORT_BYTES = 8 << 20
 MAX_MESSAGE_BYTES = 64 << 10
-SMALL_BYTES = 16 << 10
-"""Compressed reports up to this size are read in the event loop; larger ones in a thread."""
 
 
 class WrongType(CollectorError):
@@ -60,29 +61,27 @@ async def read_body(request: Request[Any, Any, Any], context: Context, limit: in
         raise TooSlow(f"the request did not arrive within {context.limits.body_seconds:.0f} s") from None
 
 
-def require_type(request: Request[Any, Any, Any], allowed: tuple[str, ...]) -> None:
+def require_type(request: Connection, allowed: tuple[str, ...]) -> None:
     """Hold the content type against those allowed, parameters aside; raises WrongType."""
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if found not in allowed:
         raise WrongType(f"content-type {found[:64]!r} is not taken here; send {' or '.join(allowed)}")
 
 
-async def read_report(request: Request[Any, Any, Any], context: Context) -> Report:
-    """Read a compressed report; raises what `read_body` and the codec raise."""
+async def json_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard of the addresses whose small JSON body Litestar reads: nothing else is taken for JSON."""
+    require_type(connection, ("application/json",))
+
+
+async def read_packed_report(request: Request[Any, Any, Any], context: Context) -> bytes:
+    """Read a report as it travels, compressed; raises WrongType and what `read_body` raises."""
     require_type(request, ("application/json",))
     if request.headers.get("content-encoding", "").strip().lower() != "gzip":
         raise WrongType("a report is compressed; send Content-Encoding: gzip")
-    packed = await read_body(request, context, MAX_REPORT_BYTES)
-    if len(packed) <= SMALL_BYTES:
-        return _unpack(packed)
-    return await context.agents.run(_unpack, packed)
+    return await read_body(request, context, MAX_REPORT_BYTES)
 
 
 async def read_message(request: Request[Any, Any, Any], context: Context, kind: type[T]) -> T:
     """Read a small message of the wire's own form."""
     require_type(request, ("application/json",))
     return decode(kind, await read_body(request, context, MAX_MESSAGE_BYTES), MAX_MESSAGE_BYTES)
-
-
-def _unpack(packed: bytes) -> Report:
-    return decode(Report, decompress(packed))

@@ -34,7 +34,7 @@ _REASONS = {
     "500": "A fault of the collector; its log says more.",
     "503": "Cannot take more work now; Retry-After says when to try again. Nothing was changed.",
 }
-_CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert", "revokeAgent", "createEnrolmentToken")
+_CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert")
 _WIRE_ANSWERS = {"report": "Answer", "enrol": "Enrolment"}
 _TAGS = ("reports", "enrolment", "agents", "units", "whitelist", "inventory", "alerts", "prometheus")
 _FILES = ("importUnits", "importWhitelist")
@@ -46,6 +46,7 @@ def document() -> dict[str, Any]:
         title="edusec collector",
         version=software_version(),
         description="Campus network security monitor: agents report, people read and decide, Prometheus scrapes.",
+        path="/unused",  # Litestar wants to serve its own document somewhere
         use_handler_docstrings=True,
         tags=[Tag(name=name) for name in _TAGS],
         components=Components(
@@ -104,13 +105,15 @@ def _describe(path: str, operation: dict[str, Any], name: str, scheme: str) -> N
     body = _body(name)
     if body is not None:
         operation["requestBody"] = body
-        statuses |= {"400", "408", "415"}
+        statuses.add("408")
     if "requestBody" in operation:
-        statuses |= {"400", "413"}
+        statuses |= {"400", "413", "415"}
     if name in _FILES:
         statuses.add("422")
+    operation["summary"] = operation.pop("description")
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}
     for answer in answers.values():
+        answer["description"] = "It was done."
         if name in _WIRE_ANSWERS:
             answer["content"] = _json(_WIRE_ANSWERS[name])
     _special_answers(name, answers)

@@ -15,6 +15,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
+PIECE_BYTES = 64 << 10
+
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -39,6 +41,7 @@ class Gate:
             return
         awaits_go_ahead = any(name == b"expect" for name, _ in scope["headers"])
         started = heard = False
+        timeout = asyncio.timeout(self._seconds)
 
         async def hear() -> Message:
             nonlocal heard
@@ -49,21 +52,27 @@ class Gate:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                timeout.reschedule(None)  # from here on the connection watches that the answer is read
                 message["headers"] = [*message["headers"], *_HEADERS]
                 if awaits_go_ahead and not heard:
                     # The client will not send the body it announced: what comes next must not be taken for it.
                     message["headers"].append((b"connection", b"close"))
+            body = message.get("body", b"")
+            # In pieces, so that a large answer waits for who reads it here and not in a buffer.
+            for start in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
+                await send({"type": message["type"], "body": body[start : start + PIECE_BYTES], "more_body": True})
+                message["body"] = body[start + PIECE_BYTES :]
             await send(message)
 
         if scope["method"] == "HEAD":  # the server leaves the body out
             scope = {**scope, "method": "GET"}
         try:
-            async with asyncio.timeout(self._seconds):
+            async with timeout:
                 await self._app(scope, hear, answer)
         except TimeoutError:
             self._context.once.warning("request_timed_out", "server", path=scope["path"])
             if not started:
-                await _refuse(answer)
+                await _refuse(send)
 
 
 async def _refuse(send: Send) -> None:
@@ -73,6 +82,7 @@ async def _refuse(send: Send) -> None:
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(round(RETRY_SECONDS)).encode()),
         (b"connection", b"close"),
+        *_HEADERS,
     ]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -35,6 +35,8 @@ _BY_TYPE: tuple[tuple[type[EdusecError], int, str], ...] = (
     (WireError, 400, "bad_request"),
 )
 _HTTP_CODES = {401: "unauthorised", 403: "forbidden", 404: "not_found", 413: "too_large", 429: "busy", 503: "busy"}
+# Parameters whose names mean something else in Python or in Litestar.
+_PARAMETERS = {"wanted": "state", "form": "format"}
 
 # A person's own slips are shown to the person; these concern whoever runs the collector.
 _ALWAYS_LOGGED = {401, 403, 408, 429, 503}
@@ -68,7 +70,11 @@ def _http(request: Request[Any, Any, Any], problem: HTTPException) -> Response[b
     extra = getattr(problem, "extra", None)
     if isinstance(extra, list) and extra:
         # Litestar names each parameter that it could not read.
-        faults = [f"{item.get('key', '?')}: {item.get('message', '')}" for item in extra if isinstance(item, dict)]
+        faults = [
+            f"{_PARAMETERS.get(item.get('key', ''), item.get('key', 'body'))}: {item.get('message', '')}"
+            for item in extra
+            if isinstance(item, dict)
+        ]
         message = "; ".join(faults) or message
     elif status == 404:
         message = "nothing is here; /schema/openapi.json lists what there is"

@@ -32,7 +32,7 @@ Filename = Annotated[
     ),
 ]
 _FORMS = {
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 # What a browser form or a JSON client would send by mistake; any other type is read by the file's name.

@@ -33,7 +33,8 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Give the collector's own metrics in the format that the scraper accepts."""
     context = context_of(request)
     content, kind = await context.people.run(context.metrics.exposition, request.headers.get("accept", ""))
-    return Response(content, media_type=kind)
+    # Litestar puts the charset behind every text type itself.
+    return Response(content, media_type=kind.replace("; charset=utf-8", "") if kind.startswith("text/") else kind)
 
 
 @get("/healthz", operation_id="health", tags=["prometheus"])
