@@ -37,7 +37,7 @@ HOLD_SECONDS = 15.0
 """A new agent waits so long for its first policy, so that its first runs already know the whitelist."""
 FIRST_REPORT_SECONDS = 10.0
 FLUSH_SECONDS = 5.0
-ONCE_SECONDS = 60.0
+ONCE_SECONDS = 10.0
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 

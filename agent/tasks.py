@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from agent.config import DEFAULT_TASKS, Config, TaskConfig
@@ -12,6 +13,7 @@ from agent.policy import Kept
 from probes.kit.errors import ScopeError
 from probes.kit.scope import Scope
 from probes.kit.scope_file import load_scope
+from wire.codec import encode
 from wire.types import Policy, Responder, ScopeEntry
 
 RESPONDER_PROBE = "bandwidth"
@@ -73,25 +75,29 @@ class ScopeKeeper:
 
 def job_of(task: TaskConfig, config: Config, kept: Kept, scope: Scope) -> Job:
     """Make the job of a run; may look up the collector's name, so not in the supervisor's thread."""
-    entries = scope.entries
-    if task.probe == RESPONDER_PROBE and kept.head.responder is not None:
-        entries = (*entries, *_of_responder(kept.head.responder))
-    return Job(
+    job = Job(
         name=task.name,
         probe=task.probe,
         seconds=timeout(task),
         options=task.options,
-        scope=entries,
+        scope=scope.entries,
         policy=kept.whole(),
         limits=config.limits,
     )
+    if task.probe == RESPONDER_PROBE and kept.head.responder is not None:
+        return _towards(job, kept.head, kept.head.responder)
+    return job
 
 
-def _of_responder(responder: Responder) -> list[ScopeEntry]:
+def _towards(job: Job, policy: Policy, responder: Responder) -> Job:
+    """Let a job reach the responder, by address: a resolver may be out of scope, and a name may lead elsewhere."""
+    family = {"4": socket.AF_INET, "6": socket.AF_INET6}.get(str(job.options.get("family")), socket.AF_UNSPEC)
     try:
-        found = socket.getaddrinfo(responder.host, responder.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(responder.host, responder.port, family, socket.SOCK_STREAM)
     except OSError:
-        return []  # the probe will say that it cannot be resolved
-    addresses = sorted({str(item[4][0]).partition("%")[0] for item in found})
+        return job  # the probe will say that it cannot be resolved
+    address = str(found[0][4][0])
     why = "bandwidth responder of this agent's own collector"
-    return [ScopeEntry(address, "collector", why, None, str(responder.port)) for address in addresses]
+    entry = ScopeEntry(address, "collector", why, None, str(responder.port))
+    there = replace(policy, responder=replace(responder, host=address))
+    return replace(job, scope=(*job.scope, entry), policy=encode(there))

@@ -296,7 +296,8 @@ def test_a_line_that_hangs_is_given_up(folder: Path, enrolled: Identity) -> None
             assert not thread.is_alive()
 
 
-def test_a_trickling_answer_is_given_up(agent: Agent, collector: FakeCollector) -> None:
+def test_an_answer_that_does_not_come_is_given_up(agent: Agent, collector: FakeCollector) -> None:
+    release = threading.Event()
 
     def slow(_: Report) -> Reply | None:
         release.wait(20)

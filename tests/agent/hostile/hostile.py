@@ -37,6 +37,11 @@ def _calm(options: Options, context: Context) -> Iterator[Yield]:
     yield Progress(2, 2, "done")
 
 
+def _numbered(options: Options, context: Context) -> Iterator[Yield]:
+    """One observation that no other run ever makes again."""
+    yield _seen(number=f"{time.time_ns()}-{os.getpid()}")
+
+
 def _patient(options: Options, context: Context) -> Iterator[Yield]:
     count = 0
     while time.monotonic() < context.deadline:
