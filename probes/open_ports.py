@@ -3,16 +3,20 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
-from probes.kit.contract import Context, Probe, Progress, Yield
+from probes.kit.contract import CannotRun, Context, Probe, Progress, Yield
+from probes.kit.fingerprint.model import FingerprintFileError
+from probes.kit.fingerprint.store import load
 from probes.kit.neighbours import links, not_hosts, own_addresses, route_to
 from probes.kit.options import option
 from probes.kit.outcomes import Settled
 from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
 from probes.kit.reasons import because
 from probes.kit.scope import Address
+from probes.kit.services import enrich
 from probes.kit.sweep import CODE_OF, PENDING, Block, Sweep
 from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
@@ -83,10 +87,40 @@ class Options:
         minimum=1,
         maximum=60000,
     )
+    identify: bool = option(
+        True,
+        zh="识别开放端口上的服务与产品（不尝试任何口令，打印机端口除外）",
+        en="ask open ports which service and product they are (no password is tried, printers are left alone)",
+    )
+    fingerprints: tuple[str, ...] = option(
+        (),
+        zh="另外使用的指纹文件（edusec data import 生成）",
+        en="further fingerprint files, made by edusec data import",
+    )
 
 
 def run(options: Options, context: Context) -> Iterator[Yield]:
-    """Scan block by block; give open services, one line per host that answered, and what was covered and what not."""
+    """Scan; give open services, one line per host that answered, and what was covered and what not."""
+    if not options.identify:
+        yield from _scan(options, context)
+        return
+    try:
+        imported = load(Path(name) for name in options.fingerprints)
+    except FingerprintFileError as error:
+        raise CannotRun(str(error)) from None
+    kept_back = enrich.SHARE * max(0.0, context.deadline - time.monotonic())
+    scan = _scan(options, replace(context, deadline=context.deadline - kept_back))
+    yield from enrich.identified(
+        scan,
+        context.net,
+        context.deadline - 0.5,
+        fingerprints=imported.fingerprints,
+        probes=imported.probes,
+    )
+
+
+def _scan(options: Options, context: Context) -> Iterator[Yield]:
+    """Scan block by block."""
     net = context.net
     spans = parse_targets(options.targets)
     named = {str(span.address(span.low)).partition("%")[0] for span in spans if len(span) == 1}
