@@ -55,8 +55,8 @@ class Core:
         self._stock = Stock()
 
     def healthy(self) -> bool:
-        """Tell whether the store takes writes."""
-        return self.store.healthy()
+        """Tell whether the store takes writes and the schedule is alive."""
+        return self.schedule.alive() and self.store.healthy()
 
     def counts(self) -> Counts:
         """Give the stock of the store, for metrics; at most a few seconds old."""

@@ -183,9 +183,9 @@ class _Intake:
     def touch(self) -> None:
         """Have the schedule judge the agent and its unit; called after the commit."""
         schedule = self._core.schedule
-        schedule.touched_agents.add(self._agent.id)
+        schedule.touched_agents.append(self._agent.id)
         if self._keeper is not None and self._keeper.touched.assets:
-            schedule.touched_units.add(self._agent.unit)
+            schedule.touched_units.append(self._agent.unit)
 
     def _keep(self) -> Keeper:
         if self._keeper is None:

@@ -73,20 +73,29 @@ class Bench:
         self.life.apply(county, subject, judge(self.rules.of[subject.kind], subject))
 
     def touched(self, county: str, touched: Touched) -> None:
-        """Judge what a report changed; the open ports of a changed asset too, for they are compared by family."""
+        """Judge what a report changed, and what is judged by it: the same port of the other address family."""
         services = set(touched.services)
+        for asset in touched.answers:
+            services |= self._ids(
+                "SELECT id FROM service WHERE county = ? AND asset = ? AND state = 'open'", county, asset
+            )
+        for service in touched.services:
+            services |= self._ids(
+                "SELECT other.id FROM service one JOIN service other ON other.county = one.county "
+                "AND other.asset = one.asset AND other.transport = one.transport AND other.port = one.port "
+                "WHERE one.county = ? AND one.id = ?",
+                county,
+                service,
+            )
         for asset in touched.assets:
             self.judge(SubjectKind.ASSET, county, asset)
-            services |= {
-                row[0]
-                for row in self.turn.rows(
-                    "SELECT id FROM service WHERE county = ? AND asset = ? AND state = 'open'", (county, asset)
-                )
-            }
         for service in services:
             self.judge(SubjectKind.SERVICE, county, service)
         for site in touched.sites:
             self.judge(SubjectKind.SITE, county, site)
+
+    def _ids(self, sql: str, county: str, subject: str) -> set[str]:
+        return {row[0] for row in self.turn.rows(sql, (county, subject))}
 
     def finish(self) -> None:
         """Write the summary alerts."""

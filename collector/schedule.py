@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING
@@ -53,18 +54,23 @@ class Schedule:
         self._day: date | None = None
         self._stale_until = 0.0
         self._swept = 0.0
-        self.touched_agents: set[str] = set()
-        self.touched_units: set[str] = set()
+        # The writer's thread appends while this one takes.
+        self.touched_agents: deque[str] = deque()
+        self.touched_units: deque[str] = deque()
 
     def start(self) -> None:
         """Begin; every agent and unit is judged once."""
-        self.touched_agents |= set(self._core.directory.agents)
-        self.touched_units |= set(self._core.directory.units)
+        self.touched_agents.extend(self._core.directory.agents)
+        self.touched_units.extend(self._core.directory.units)
         self._thread.start()
 
     def wake(self) -> None:
         """Do not wait for the next round."""
         self._wake.set()
+
+    def alive(self) -> bool:
+        """Tell whether the thread is at work, or was never asked to be."""
+        return self._thread.ident is None or self._thread.is_alive()
 
     def stop(self) -> None:
         """End after the round at hand."""
@@ -161,7 +167,7 @@ class Schedule:
     def _agents(self, now: float) -> None:
         """Judge agents that said something, and those that missed another report interval."""
         core = self._core
-        asked, self.touched_agents = self.touched_agents, set()
+        asked = _taken(self.touched_agents)
         for ident, state in list(core.sections.agents().items()):
             missed = min(int((now - state.received) / core.settings.report_interval), MOST_INTERVALS)
             if missed > 0 and self._missed.get(ident) != missed:
@@ -171,7 +177,7 @@ class Schedule:
         self._judge(((SubjectKind.AGENT, record.identity.county, ident) for ident, record in found), now)
 
     def _units(self, now: float) -> None:
-        asked, self.touched_units = self.touched_units, set()
+        asked = _taken(self.touched_units)
         if self._core.rules.of[SubjectKind.UNIT]:
             units = self._core.directory.units
             self._judge(((SubjectKind.UNIT, units[code].county, code) for code in sorted(asked)), now)
@@ -260,3 +266,7 @@ class Schedule:
                     turn.run(sql, values)
 
             core.store.write(work)
+
+
+def _taken(waiting: "deque[str]") -> set[str]:
+    return {waiting.popleft() for _ in range(len(waiting))}

@@ -78,28 +78,32 @@ class Life:
     def apply(self, county: str, subject: Subject, judgements: Sequence[Judgement]) -> None:
         """Take in all verdicts about one subject."""
         known = self._known(county, subject.kind.value, subject.id)
+        aside = self._set_aside(county, subject.unit, subject.kind.value, subject.id)
         for judgement in judgements:
-            if judgement.rule.drift and self._of_baseline(county, subject, judgement):
-                continue
-            finding = _finding(judgement)
-            current = known.get(judgement.rule.id)
-            if judgement.verdict is Verdict.MATCH:
-                self._match(county, finding, current)
-            elif judgement.verdict is Verdict.NO_MATCH and current is not None:
+            rule, verdict = judgement.rule, judgement.verdict
+            current = known.get(rule.id)
+            baseline = rule.drift and subject.facts.get("baseline") is True
+            if rule.id in aside and (verdict is Verdict.NO_MATCH or not baseline):
+                self._take_back(county, subject.unit, subject.kind.value, subject.id, rule.id)
+            if baseline and verdict is Verdict.MATCH:
+                if rule.id not in aside:
+                    self._put_aside(county, judgement)
+            elif verdict is Verdict.MATCH:
+                self._match(county, _finding(judgement), current)
+            elif verdict is Verdict.NO_MATCH and current is not None:
                 self._no_match(county, current)
             elif current is not None and current.due is not None and current.due <= self.now:
                 self._look_again(county, current)
 
     def forget(self, county: str, kind: str, subject: str) -> None:
-        """Resolve everything about a subject that is gone: merged, revoked, or of a rule that is no longer loaded."""
+        """Resolve everything about a subject that is gone: merged into another, or revoked."""
         for current in self._known(county, kind, subject).values():
             self._no_match(county, current)
         for unit, rule in self.turn.rows(
             "SELECT unit, rule FROM baseline_match WHERE county = ? AND kind = ? AND subject = ?",
             (county, kind, subject),
         ):
-            self._drop_match(county, unit, rule, kind, subject)
-            self._summaries.add((county, unit, rule))
+            self._take_back(county, unit, kind, subject, rule)
 
     def finish(self) -> None:
         """Bring the summary alerts of the baseline up to date."""
@@ -195,34 +199,34 @@ class Life:
             (state, *now, self.now, state, state, county, current.id),
         )
 
-    def _of_baseline(self, county: str, subject: Subject, judgement: Judgement) -> bool:
-        """Put what a drift rule says of the baseline aside; False when the subject is no part of it."""
-        rule, verdict = judgement.rule.id, judgement.verdict
-        key = (county, subject.unit, rule, subject.kind.value, subject.id)
-        if subject.facts.get("baseline") is not True or verdict is Verdict.NO_MATCH:
-            if self._drop_match(*key):
-                self._summaries.add((county, subject.unit, rule))
-            return False
-        if verdict is Verdict.MATCH and self.turn.run(
-            "INSERT INTO baseline_match (county, unit, rule, kind, subject, label, severity, colour, clause, "
-            "first_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (
-                *key,
-                subject.label,
-                judgement.rule.severity.name.lower(),
-                judgement.colour.value,
-                judgement.citation,
-                self.now,
-            ),
-        ):
-            self._summaries.add((county, subject.unit, rule))
-        return True
+    def _set_aside(self, county: str, unit: str, kind: str, subject: str) -> set[str]:
+        """Give the drift rules that match this part of the baseline: one alert stands for all such parts."""
+        return {
+            row[0]
+            for row in self.turn.rows(
+                "SELECT rule FROM baseline_match WHERE county = ? AND unit = ? AND kind = ? AND subject = ?",
+                (county, unit, kind, subject),
+            )
+        }
 
-    def _drop_match(self, county: str, unit: str, rule: str, kind: str, subject: str) -> int:
-        return self.turn.run(
-            "DELETE FROM baseline_match WHERE county = ? AND unit = ? AND rule = ? AND kind = ? AND subject = ?",
-            (county, unit, rule, kind, subject),
+    def _put_aside(self, county: str, judgement: Judgement) -> None:
+        subject, rule = judgement.subject, judgement.rule
+        self.turn.run(
+            "INSERT INTO baseline_match (county, unit, kind, subject, rule, label, severity, colour, clause, "
+            "first_seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                county, subject.unit, subject.kind.value, subject.id, rule.id, subject.label,
+                rule.severity.name.lower(), judgement.colour.value, judgement.citation, self.now,
+            ),
+        )  # fmt: skip
+        self._summaries.add((county, subject.unit, rule.id))
+
+    def _take_back(self, county: str, unit: str, kind: str, subject: str, rule: str) -> None:
+        self.turn.run(
+            "DELETE FROM baseline_match WHERE county = ? AND unit = ? AND kind = ? AND subject = ? AND rule = ?",
+            (county, unit, kind, subject, rule),
         )
+        self._summaries.add((county, unit, rule))
 
     def summarise(self, county: str, unit: str, rule: str) -> None:
         """Bring the one alert up to date that stands for all that a drift rule finds of a unit's baseline."""

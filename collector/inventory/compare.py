@@ -28,6 +28,9 @@ class Known(NamedTuple):
     confirmed: float
 
 
+KnownRow = tuple[str, str, str, str, int, float, float]
+
+
 class Lost(NamedTuple):
     """A sighting that this run does not confirm, and what becomes of it."""
 
@@ -46,33 +49,39 @@ class Difference:
     due: int | None = None
 
 
-def compare(known: Sequence[Known], picture: Picture, area: Area, run: int, absent_after: int) -> Difference:
+def compare(known: Sequence[KnownRow], picture: Picture, area: Area, run: int, absent_after: int) -> Difference:
     """Find what is new, what changed, and what this covering run (number `run`) did not see."""
     seen = picture.seen
     found = Difference()
     pending: list[int] = []
-    keys = set[str]()
-    for old in known:
-        keys.add(old[0])
-        new = seen.get(old[0])
+    confirmed = 0
+    for row in known:
+        key, _, state, detail, missed_from, _, _ = row
+        new = seen.get(key)
         if new is None:
-            state, missed_from = _missing(old, place(old.key), picture, area, run, absent_after)
-            if missed_from and state != GONE.get(old.key[0]):
-                pending.append(missed_from)
-            if (state, missed_from) != (old.state, old.missed_from):
-                found.lost.append(Lost(old, state, missed_from))
-        elif new[0] != old[2] or new[1] != old[3] or old[4]:
-            found.altered.append((old, new))
-    found.fresh = {key: seen[key] for key in seen.keys() - keys}
+            old = Known(*row)
+            now, first_missed = _missing(old, place(key), picture, area, run, absent_after)
+            if first_missed and now != GONE.get(key[0]):
+                pending.append(first_missed)
+            if (now, first_missed) != (state, missed_from):
+                found.lost.append(Lost(old, now, first_missed))
+            continue
+        confirmed += 1
+        if new[0] != state or new[1] != detail or missed_from:
+            found.altered.append((Known(*row), new))
+    if confirmed < len(seen):
+        keys = {row[0] for row in known}
+        found.fresh = {key: new for key, new in seen.items() if key not in keys}
     found.due = min(pending) + absent_after - 1 if pending else None
     return found
 
 
-def settle(known: Iterable[Known], run: int, absent_after: int) -> Difference:
+def settle(known: Iterable[KnownRow], run: int, absent_after: int) -> Difference:
     """Do the same for a run that said nothing new: what it missed before it missed once more."""
     found = Difference()
     pending: list[int] = []
-    for old in known:
+    for row in known:
+        old = Known(*row)
         gone = GONE.get(old.key[0])
         if not old.missed_from or gone is None or old.state == gone:
             continue

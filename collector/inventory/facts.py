@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from collector.clock import day
 from collector.inventory.addresses import address, network
-from collector.inventory.picture import HOST, place, refused, values_of
+from collector.inventory.picture import HOST, holds, place, values_of
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
 from collector.inventory.subjects import PORT_STATES
@@ -223,7 +223,7 @@ class Facts:
                     continue
                 for state in ("closed", "filtered"):
                     ports = values_of(detail).get(state)
-                    if isinstance(ports, str) and refused({"": ports}, "", port):
+                    if isinstance(ports, str) and holds(ports, port):
                         states[found.version] = state
         return states
 

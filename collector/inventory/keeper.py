@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from collector.clock import new_id
 from collector.inventory import subjects
 from collector.inventory.addresses import address
-from collector.inventory.compare import Difference, Known, Lost, compare, settle
+from collector.inventory.compare import Difference, KnownRow, Lost, compare, settle
 from collector.inventory.coverage import Area, area, from_text, remember, skipped_text, to_text
 from collector.inventory.identity import Identities, companions
 from collector.inventory.picture import FACT, HOST, SERVICE, SITE, Picture, draw, place, values_of
@@ -33,9 +33,10 @@ _UPDATE_SIGHTING = (
 
 @dataclass(slots=True)
 class Touched:
-    """What a report changed, by id: these are to be judged."""
+    """What a report changed, by id: these are to be judged; `answers` are assets that answer other ports otherwise."""
 
     assets: set[str] = field(default_factory=set)
+    answers: set[str] = field(default_factory=set)
     services: set[str] = field(default_factory=set)
     sites: set[str] = field(default_factory=set)
     agent: bool = False
@@ -71,13 +72,12 @@ class Keeper:
         self._merge_all(state, frozenset())
         return found.due
 
-    def _known(self, state: SectionState) -> list[Known]:
-        rows = self.turn.rows(
+    def _known(self, state: SectionState) -> list[KnownRow]:
+        return self.turn.rows(
             "SELECT key, subject, state, detail, missed_from, first_seen, confirmed FROM sighting "
             "WHERE county = ? AND section = ?",
             (state.county, state.id),
         )
-        return [Known(*row) for row in rows]
 
     def _remember(self, state: SectionState, body: Body) -> tuple[Coverage, ...] | None:
         """Store the coverage; gives what was ever covered before this run, None at the first one."""
@@ -118,14 +118,14 @@ class Keeper:
             ident = subject.of(key)
             self.turn.run(
                 _INSERT_SIGHTING,
-                (state.county, state.id, key, ident, seen.state, seen.detail, state.finished, state.finished),
+                (state.county, state.id, key, ident, *seen, state.finished, state.finished),
             )
         for old, seen in found.altered:
             ident = owners.get(old.key) or self._subject_now(state, old.key)
-            self.turn.run(
-                _UPDATE_SIGHTING, (ident, seen.state, seen.detail, state.finished, state.county, state.id, old.key)
-            )
+            self.turn.run(_UPDATE_SIGHTING, (ident, *seen, state.finished, state.county, state.id, old.key))
             self.touch(old.key, ident)
+            if old.key[0] == HOST and seen[1] != old.detail:
+                self.touched.answers.add(ident)
             if ident != old.subject:
                 self.touch(old.key, old.subject)
         self.touched.assets |= identities.moved
@@ -140,7 +140,7 @@ class Keeper:
         return str(subject)
 
     def _identify(self, identities: Identities, picture: Picture, hosts: Iterable[str]) -> dict[str, str]:
-        details = {key: values_of(seen.detail) for key, seen in picture.seen.items() if key.startswith(HOST)}
+        details = {key: values_of(detail) for key, (_, detail) in picture.seen.items() if key.startswith(HOST)}
         macs = {place(key).name: normal_mac(str(values.get("mac") or "")) for key, values in details.items()}
         grouped = companions({name: mac for name, mac in macs.items() if mac}, self.mac_addresses)
         found = {}
@@ -226,7 +226,8 @@ class _Subjects:
             ident = self.owners[key]
         elif what.kind == SERVICE:
             owner = self.identities.of_address(what.name) or self.identities.resolve(what.name, "", ())
-            self.keeper.touched.assets.add(owner)
+            if owner in self.identities.made:
+                self.keeper.touched.assets.add(owner)
             found = address(what.name)
             ident = self.identities.service(
                 owner,

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from collector.inventory.addresses import address
 from wire.ports import contains, parse_ports
 from wire.types import Observation, Outcome, TargetKind, Transport, Value
@@ -13,25 +15,14 @@ HOST, SERVICE, SITE, FACT = "h", "s", "w", "f"
 """First letter of a key: host, service, site (web), and what is said of the agent itself or of a network."""
 
 ALIVE = frozenset({Outcome.SEEN, Outcome.OPEN, Outcome.CLOSED, Outcome.PASS, Outcome.WARN, Outcome.MEASURED})
-PORT_STATES: Mapping[Outcome, str] = {
-    Outcome.OPEN: "open",
-    Outcome.SEEN: "open",
-    Outcome.CLOSED: "closed",
-    Outcome.FILTERED: "filtered",
-    Outcome.TIMEOUT: "filtered",
-    Outcome.OPEN_FILTERED: "open_filtered",
-}
 STRENGTH = {"open": 4, "present": 4, "open_filtered": 3, "closed": 2, "filtered": 1}
 ANYWHERE = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 (what a listening socket shows, not where we listen)
 
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+_write = msgspec.json.Encoder(order="sorted").encode
 
 
-class Seen(NamedTuple):
-    """One thing that was seen: its state, and the observation's values as text (empty when there are none)."""
-
-    state: str
-    detail: str
+Seen = tuple[str, str]
+"""One thing that was seen: its state, and the observation's values as text (empty when there are none)."""
 
 
 class Place(NamedTuple):
@@ -45,47 +36,65 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Picture:
-    """All that was seen, by key; `closed` and `filtered` are the port sets that hosts answered or dropped."""
+    """All that was seen, by key; `closed` holds, by host, the port sets that it refused."""
 
     seen: dict[str, Seen] = field(default_factory=dict)
-    closed: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, list[str]] = field(default_factory=dict)
 
 
 def draw(observations: Iterable[Observation]) -> Picture:
-    """Key every observation; of two about the same thing the one that shows more wins, and their values are joined."""
+    """Key every observation; of two about the same thing the one that shows more wins, and their values are joined.
+
+    A port that gave no answer was not seen: what that means for one that was known is for the coverage to say.
+    """
     picture = Picture()
-    seen, hosts = picture.seen, set[str]()
+    seen, closed = picture.seen, picture.closed
+    alive, doubtful = set[str](), list[str]()
     for observation in observations:
         target, outcome = observation.target, observation.outcome
-        if target.kind is TargetKind.SERVICE:
-            state = PORT_STATES.get(outcome, "unknown")
-            key = service_key(target.name, target.transport or Transport.TCP, target.port or 0)
-            if state in ("open", "closed"):
-                hosts.add(target.name)
-        elif target.kind is TargetKind.HOST:
+        kind, name = target.kind, target.name
+        if kind is TargetKind.SERVICE:
+            if outcome is Outcome.OPEN or outcome is Outcome.SEEN:
+                state = "open"
+                alive.add(name)
+            elif outcome is Outcome.CLOSED:
+                closed.setdefault(name, []).append(str(target.port or 0))
+                alive.add(name)
+                continue
+            elif outcome is Outcome.OPEN_FILTERED:
+                state = "open_filtered"
+                doubtful.append(name)
+            else:
+                continue
+            transport = "udp" if target.transport is Transport.UDP else "tcp"
+            key = f"{SERVICE}|{name}|{transport}|{target.port or 0}"
+        elif kind is TargetKind.HOST:
             ports = observation.values.get("closed")
             if isinstance(ports, str) and ports:
-                picture.closed[target.name] = ports
+                closed.setdefault(name, []).append(ports)
             if outcome not in ALIVE:
                 continue
-            key, state = f"{HOST}|{target.name}", "present"
-        elif target.kind is TargetKind.SITE:
-            key, state = f"{SITE}|{target.name}", outcome.value
-        elif target.kind is TargetKind.UNKNOWN:
+            key, state = f"{HOST}|{name}", "present"
+        elif kind is TargetKind.SITE:
+            key, state = f"{SITE}|{name}", outcome.value
+        elif kind is TargetKind.UNKNOWN:
             continue
         else:
-            key, state = f"{FACT}|{target.kind}|{target.name}|{observation.method}", outcome.value
+            key, state = f"{FACT}|{kind.value}|{name}|{observation.method}", outcome.value
         values = observation.values
-        found = Seen(state, _write(values) if values else "")
+        found = (state, _write(dict(values)).decode() if values else "")
         seen[key] = found if key not in seen else _join(seen[key], found)
-    for name in hosts:
-        seen.setdefault(f"{HOST}|{name}", Seen("present", ""))
+    for name in alive:
+        seen.setdefault(f"{HOST}|{name}", ("present", ""))
+    if doubtful:  # silence of a host that never answers shows no service
+        _drop_doubtful(seen)
     return picture
 
 
-def service_key(name: str, transport: Transport, port: int) -> str:
-    """Key a service."""
-    return f"{SERVICE}|{name}|{transport}|{port}"
+def _drop_doubtful(seen: dict[str, Seen]) -> None:
+    for key in [key for key, (state, _) in seen.items() if state == "open_filtered" and key[0] == SERVICE]:
+        if f"{HOST}|{place(key).name}" not in seen:
+            del seen[key]
 
 
 def place(key: str) -> Place:
@@ -111,11 +120,13 @@ def values_of(detail: str) -> Mapping[str, Value]:
     return found
 
 
-def refused(closed: Mapping[str, str], name: str, port: int) -> bool:
+def refused(closed: Mapping[str, Iterable[str]], name: str, port: int) -> bool:
     """Tell whether a host answered that this port is closed."""
-    ports = closed.get(name)
-    if not ports:
-        return False
+    return any(holds(ports, port) for ports in closed.get(name, ()))
+
+
+def holds(ports: str, port: int) -> bool:
+    """Tell whether a port set from the network holds a port; one that cannot be read holds none."""
     try:
         return contains(parse_ports(ports), port)
     except ValueError:
@@ -124,9 +135,9 @@ def refused(closed: Mapping[str, str], name: str, port: int) -> bool:
 
 def _join(first: Seen, second: Seen) -> Seen:
     stronger, weaker = (first, second) if _strength(first) >= _strength(second) else (second, first)
-    joined = {**values_of(weaker.detail), **values_of(stronger.detail)}
-    return Seen(stronger.state, _write(joined) if joined else "")
+    joined = {**values_of(weaker[1]), **values_of(stronger[1])}
+    return stronger[0], _write(joined).decode() if joined else ""
 
 
 def _strength(found: Seen) -> int:
-    return STRENGTH.get(found.state, 0)
+    return STRENGTH.get(found[0], 0)

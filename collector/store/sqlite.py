@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
@@ -22,6 +22,7 @@ from sqlalchemy.exc import DatabaseError as SqlAlchemyDatabaseError
 from collector.errors import Busy, StoreError
 from collector.store.contract import Row, Turn, Watcher
 from collector.store.migrate import migrate
+from collector.store.planner import teach
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -66,13 +67,8 @@ class SqliteStore:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else reads it
             migrate(self._engine, path)
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            try:
-                for pragma in PRAGMAS:
-                    self._connection.execute(pragma)
-            except sqlite3.DatabaseError:
-                self._connection.close()
-                raise
+            self._engine.dispose()  # connections read the planner's statistics when they are opened
+            self._connection = _writer(path)
         except (OSError, sqlite3.DatabaseError, SqlAlchemyDatabaseError) as error:
             self._let_go()
             reason = getattr(error, "orig", None) or error
@@ -262,6 +258,19 @@ def _touch(turn: Turn) -> None:
 
 def _disk_trouble(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DISK_TROUBLE
+
+
+def _writer(path: Path) -> sqlite3.Connection:
+    with closing(sqlite3.connect(path)) as first, first:
+        teach(first)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
 
 
 def _lock(path: Path) -> int:

@@ -94,9 +94,9 @@ class Desk:
 
 
 @contextmanager
-def desk(folder: Path, settings: Settings = Settings(), clock: Clock | None = None, **options: Any) -> Iterator[Desk]:
+def desk(folder: Path, settings: Settings | None = None, clock: Clock | None = None, **options: Any) -> Iterator[Desk]:
     """A collector that is closed at the end."""
-    made = Desk(folder / "collector.db", settings, clock or Clock(), **options)
+    made = Desk(folder / "collector.db", settings or Settings(), clock or Clock(), **options)
     try:
         yield made
     finally:

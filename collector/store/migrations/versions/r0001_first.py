@@ -88,7 +88,7 @@ BY_COUNTY = (
         family INTEGER NOT NULL, transport TEXT NOT NULL, port INTEGER NOT NULL, state TEXT NOT NULL,
         standing TEXT NOT NULL, product TEXT, baseline BOOLEAN NOT NULL,
         first_seen DOUBLE PRECISION NOT NULL, confirmed DOUBLE PRECISION NOT NULL, changed DOUBLE PRECISION NOT NULL,
-        section BIGINT NOT NULL, PRIMARY KEY (county, id), UNIQUE (county, asset, address, transport, port)
+        section BIGINT NOT NULL, PRIMARY KEY (county, id), UNIQUE (county, asset, transport, port, address)
     ) {packed}""",
     "CREATE INDEX service_unit ON service (county, unit, id)",
     "CREATE INDEX service_section ON service (county, section)",
@@ -126,7 +126,7 @@ BY_COUNTY = (
     """CREATE TABLE baseline_match (
         county TEXT NOT NULL, unit TEXT NOT NULL, rule TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
         label TEXT NOT NULL, severity TEXT NOT NULL, colour TEXT NOT NULL, clause TEXT NOT NULL,
-        first_seen DOUBLE PRECISION NOT NULL, PRIMARY KEY (county, unit, rule, kind, subject)
+        first_seen DOUBLE PRECISION NOT NULL, PRIMARY KEY (county, unit, kind, subject, rule)
     ) {packed}""",
     """CREATE TABLE dirty_unit (
         county TEXT NOT NULL, unit TEXT NOT NULL, stamp TEXT NOT NULL, PRIMARY KEY (county, unit)
