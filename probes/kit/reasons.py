@@ -28,7 +28,6 @@ REASONS: Mapping[str, Text] = {
     "not_installed": Text("缺少可选组件", "an optional part is not installed"),
     "too_large": Text("范围过大", "too large"),
     "no_ipv6": Text("探测点自身没有可用的 IPv6", "the vantage point has no working IPv6 itself"),
-    "no_targets": Text("没有配置目标", "no targets are configured"),
     "no_resolver": Text("没有可用的 DNS 解析器", "no usable DNS resolver"),
     "not_resolved": Text("域名无法解析", "the name could not be resolved"),
     "no_responder": Text("没有可用的带宽响应端", "no responder to measure bandwidth against"),
