@@ -1,26 +1,20 @@
 """Fixtures of the agent's tests."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import probes
 from agent.enrol import enrol
 from agent.identity import Identity
+from tests.support.extra_probes import with_test_probes
 from tests.support.fake_collector import Authority, FakeCollector, make_authority, running
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
 def hostile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let processes started by this test find the probe `hostile` next to the real ones."""
-    folder = tmp_path_factory.mktemp("probes")
-    shutil.copytree(Path(probes.__file__).parent, folder / "probes", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(HERE / "hostile" / "hostile.py", folder / "probes")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    """Let processes started by this test find the probes `hostile` and `counting` next to the real ones."""
+    monkeypatch.setenv("PYTHONPATH", str(with_test_probes(tmp_path_factory.mktemp("probes"))))
 
 
 @pytest.fixture(scope="session")
