@@ -137,6 +137,10 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+IDENTITY = ("service", "product", "version", "vendor", "cpe", "device", "system", "confidence")
+"""What identification says of a service; null where it said nothing. All else it heard is in `details`."""
+
+
 def _service(item: Observation, whitelist: Sequence[WhitelistEntry], today: date) -> Line:
     target = item.target
     transport = target.transport or Transport.TCP
@@ -152,7 +156,8 @@ def _service(item: Observation, whitelist: Sequence[WhitelistEntry], today: date
         "state": item.outcome.value,
         "standing": match.standing.value,
         "expires": match.entry.expires.isoformat() if match.entry and match.entry.expires else None,
-        "product": item.values.get("product"),
+        **{name: item.values.get(name) for name in IDENTITY},
+        "details": {name: value for name, value in item.values.items() if name not in IDENTITY},
         "method": item.method,
         "time": iso(item.time),
         "duration": item.duration,

@@ -46,7 +46,7 @@ def _services(opened: Sequence[Line], names: dict[str, str]) -> None:
             t("状态", "STATE"),
             t("通常用途", "USUALLY"),
             t("白名单", "WHITELIST"),
-            t("产品", "PRODUCT"),
+            t("产品与版本", "SERVICE"),
         ],
         [
             (
@@ -55,12 +55,19 @@ def _services(opened: Sequence[Line], names: dict[str, str]) -> None:
                 word(line["state"]),
                 _usual(line["port"], line["transport"]),
                 word(line["standing"]),
-                line["product"] or "",
+                _identity(line),
             )
             for line in opened
         ],
         style=lambda _column, text: colours.get(text, ""),
     )
+
+
+def _identity(line: Line) -> str:
+    """Name a service in few words: product and version, else the protocol, and the device behind it."""
+    name = " ".join(filter(None, (line["product"], line["version"]))) or line["service"] or ""
+    title = line["details"].get("http.title") or ""
+    return " · ".join(part for part in (name, line["device"], str(title)[:40]) if part)
 
 
 def _findings(findings: Sequence[Line]) -> None:

@@ -57,7 +57,15 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "state": str,
         "standing": str,
         "expires": str,
+        "service": str,
         "product": str,
+        "version": str,
+        "vendor": str,
+        "cpe": str,
+        "device": str,
+        "system": str,
+        "confidence": float,
+        "details": str,
         "method": str,
         "time": str,
         "duration": float,
@@ -75,7 +83,7 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "remedy": str,
     },
 }
-_NESTED = {"targets", "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy"}
+_NESTED = {"targets", "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy", "details"}
 
 
 def save(file: Path, lines: Sequence[Line]) -> None:
