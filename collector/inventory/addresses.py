@@ -1,5 +1,6 @@
 """Addresses as agents write them, read the same way everywhere, and each only once while it keeps coming."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -30,6 +31,18 @@ def network(text: str) -> Network | None:
     if isinstance(found, IPv6Network) and found.prefixlen >= MAPPED_BITS and found.network_address.ipv4_mapped:
         return IPv4Network((found.network_address.ipv4_mapped, found.prefixlen - MAPPED_BITS))
     return found
+
+
+def current_addresses(hosts: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Choose from (name, state, missed from) of sightings the addresses that hold now, or else those that held last.
+
+    IPv4 first, in the order of numbers; names that are no address are left out.
+    """
+    known = list(hosts)
+    seen = [name for name, state, missed in known if state == "present" and not missed]
+    latest = seen or [name for name, state, _ in known if state == "present"] or [name for name, _, _ in known]
+    found = {place for name in latest if (place := address(name)) is not None}
+    return tuple(str(place) for place in sorted(found, key=lambda place: (place.version, int(place))))
 
 
 def is_local_mac(mac: str) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, case, select, tuple_
 from collector import views
 from collector.clock import moment
 from collector.errors import BadInput, NotFound
-from collector.inventory.addresses import address
+from collector.inventory.addresses import current_addresses
 from collector.inventory.picture import HOST, place
 from collector.inventory.search import conditions
 from collector.inventory.stock import told, vouching
@@ -139,7 +139,7 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
     counties = {row.county for row in known.values()}
     of_asset: dict[str, list[Row[Any]]] = {}
     macs: dict[str, list[str]] = {}
-    hosts: dict[str, list[tuple[str, str]]] = {}
+    hosts: dict[str, list[tuple[str, str, int]]] = {}
     for part in _batches(known):
         for found in connection.execute(
             select(service, told(service, "state", now).label("told"))
@@ -158,12 +158,12 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
             .order_by(evidence.c.kind.desc(), evidence.c.value)
         ):
             macs.setdefault(ident, []).append(value)
-        for ident, key, state in connection.execute(
-            select(sighting.c.subject, sighting.c.key, sighting.c.state).where(
+        for ident, key, state, missed in connection.execute(
+            select(sighting.c.subject, sighting.c.key, sighting.c.state, sighting.c.missed_from).where(
                 sighting.c.county.in_(counties), sighting.c.subject.in_(part), sighting.c.key.startswith(f"{HOST}|")
             )
         ):
-            hosts.setdefault(ident, []).append((place(key).name, state))
+            hosts.setdefault(ident, []).append((place(key).name, state, missed))
     subjects = [*known, *(found.id for services in of_asset.values() for found in services)]
     confirmed = last_confirmed(connection, subjects, counties)
     return [
@@ -171,7 +171,7 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
             "id": ident,
             "unit": row.unit,
             "unit_name": row.unit_name,
-            "addresses": _addresses(hosts.get(ident, ())),
+            "addresses": current_addresses(hosts.get(ident, ())),
             "macs": tuple(macs.get(ident, ())),
             "name": row.name,
             "presence": row.told,
@@ -197,13 +197,6 @@ def _service(found: Row[Any], confirmed: dict[str, float]) -> views.Service:
         last_confirmed=moment(confirmed.get(found.id, found.confirmed)),
         changed=moment(found.changed),
     )
-
-
-def _addresses(hosts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Give the addresses that are seen now, or else all that were; IPv4 first, in the order of numbers."""
-    present = [name for name, state in hosts if state == "present"] or [name for name, _ in hosts]
-    known = {found for name in present if (found := address(name)) is not None}
-    return tuple(str(found) for found in sorted(known, key=lambda found: (found.version, int(found))))
 
 
 def _batches(idents: Iterable[str]) -> Iterable[list[str]]:

@@ -9,7 +9,7 @@ from datetime import date
 from urllib.parse import urlsplit
 
 from collector.clock import day
-from collector.inventory.addresses import address, network
+from collector.inventory.addresses import address, current_addresses, network
 from collector.inventory.picture import HOST, holds, place, values_of
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
@@ -221,25 +221,26 @@ class Facts:
                 found = address(place(key).name)
                 if found is None or found.version in states or not self._heard(section):
                     continue
-                for state in ("closed", "filtered"):
-                    ports = values_of(detail).get(state)
-                    if isinstance(ports, str) and holds(ports, port):
+                said = values_of(detail)
+                for state in ("filtered", "closed"):  # the more certain one last
+                    if holds(str(said.get(state, "")), port):
                         states[found.version] = state
         return states
 
     def _hosts(self, county: str, asset: str) -> tuple[tuple[str, ...], int | None]:
-        present, others, missed = list[str](), list[str](), 0
+        found: list[tuple[str, str, int]] = []
+        missed = 0
         for key, state, missed_from, section in self.statements.rows(
             "SELECT key, state, missed_from, section FROM sighting WHERE county = ? AND subject = ?", (county, asset)
         ):
             what = place(key)
             if what.kind != HOST:
                 continue
-            (present if state == "present" else others).append(_plain(what.name))
+            found.append((what.name, state, missed_from))
             known = self.sections.by_id(section)
             if missed_from and known is not None:
                 missed = max(missed, known.runs - missed_from + 1)
-        return tuple(dict.fromkeys(present or others)), missed
+        return current_addresses(found), missed
 
     def _said(self, county: str, unit: str, agent: str) -> dict[str, FactValue]:
         """Give what the agent says of its own machine: IPv6 from its picture, load from its latest sample."""
@@ -308,8 +309,3 @@ def _word(values: Mapping[str, Value], name: str) -> str | None:
 def _is_global_v6(text: str) -> bool:
     found = address(text)
     return found is not None and GLOBAL_V6 is not None and found in GLOBAL_V6
-
-
-def _plain(name: str) -> str:
-    found = address(name)
-    return name if found is None else str(found)

@@ -204,13 +204,14 @@ class SqliteStore:
         self._connection.execute("RELEASE work")
 
     def _abandon(self, jobs: list["_Job"], error: BaseException) -> None:
-        self._sound = False
+        first, self._sound = self._sound, False
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         for watcher in self._watchers:
             watcher.abandoned()
         if _disk_trouble(error):
-            log.error("cannot write to %s: %s", self._path, error)
+            if first:
+                log.error("cannot write to %s: %s; reports are refused as busy until it can", self._path, error)
             error = Busy(f"the database cannot be written ({error})", self._retry_after)
         else:
             log.error("a group of %d was rolled back", len(jobs), exc_info=error)

@@ -26,20 +26,20 @@ from wire.types import (
 PORTS = "1-1024"
 
 
-def host(name: str, *, closed: Iterable[int] = (), outcome: Outcome = Outcome.SEEN, **values: Value) -> Observation:
+def host(name: str, /, *, closed: Iterable[int] = (), outcome: Outcome = Outcome.SEEN, **values: Value) -> Observation:
     """A host that answered."""
     shut = format_ports(closed)
     said = {**values, **({"closed": shut} if shut else {})}
     return Observation("open_ports", "connect", Target(TargetKind.HOST, name), outcome, 0.0, said)
 
 
-def service(name: str, port: int, outcome: Outcome = Outcome.OPEN, **values: Value) -> Observation:
+def service(name: str, port: int, outcome: Outcome = Outcome.OPEN, /, **values: Value) -> Observation:
     """A TCP port."""
     target = Target(TargetKind.SERVICE, name, port, Transport.TCP)
     return Observation("open_ports", "connect", target, outcome, 0.0, values)
 
 
-def site(name: str, outcome: Outcome = Outcome.PASS, **values: Value) -> Observation:
+def site(name: str, outcome: Outcome = Outcome.PASS, /, **values: Value) -> Observation:
     """A web site."""
     return Observation("ipv6_reachability", "http", Target(TargetKind.SITE, name), outcome, 0.0, values)
 
