@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # 6 MB that a port scan does without
 
 PRINTER_PORTS = frozenset({515, *range(9100, 9108)})
 """LPD and raw printing: whatever is written there comes out on paper."""
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER of zero seconds (socket(7))."""
 
 
 class Connection:
@@ -91,7 +92,7 @@ class Connection:
     def reset(self) -> None:
         """Close at once with a reset, which leaves no state behind on either side."""
         with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.close()
 
     def close(self) -> None:

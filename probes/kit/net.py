@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from probes.kit.connection import Connection, Datagrams, wait_connected
+from probes.kit.connection import RESET_ON_CLOSE, Connection, Datagrams, wait_connected
 from probes.kit.errors import OutOfScope, Quiet, Refused
 from probes.kit.outcomes import OUTCOMES, Settled, of_local_errno, of_remote_errno
 from probes.kit.pacing import Pace, QuietHours
@@ -169,10 +169,30 @@ class Net:
         self.refusals += 1
         return refusal
 
-    def connect(self, address: str | Address, port: int, timeout: float) -> Attempt:
+    def share(self, parts: int) -> tuple["Net", ...]:
+        """Give Nets for so many threads, each with its part of the caps; their counts are added by `absorb`."""
+        return tuple(
+            Net(
+                self.scope,
+                pace=Pace(self.pace.rate / parts),
+                per_host=max(1, self.per_host // parts),
+                connections=max(1, self.connections // parts),
+                quiet=self.quiet,
+                clock=self._clock,
+            )
+            for _ in range(parts)
+        )
+
+    def absorb(self, part: "Net") -> None:
+        """Take over what a part (see `share`) counted; call it once, when its thread has ended."""
+        self.refusals += part.refusals
+        self.sent += part.sent
+
+    def connect(self, address: str | Address, port: int, timeout: float, *, mss: int | None = None) -> Attempt:
         """Connect to one port of one address, with no other family or address tried; waits for the pace.
 
-        `timeout` in seconds is for the handshake. Raises Refused.
+        `timeout` in seconds is for the handshake, `mss` the largest segment that the other side may send (RFC 9293
+        section 3.7.1). Raises Refused.
         """
         gate = self.gate(address, port)
         if self._open[gate.address] >= self.per_host:
@@ -186,6 +206,8 @@ class Net:
             return _failed(of_local_errno(error.errno or 0), error.errno or 0, started)
         done = False
         try:
+            if mss is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
             number = sock.connect_ex(gate.sockaddr(port))
             settled = Settled.OPEN if number == 0 else of_local_errno(number)
             if number == errno.EINPROGRESS:
@@ -196,6 +218,7 @@ class Net:
             # A port of this machine that nobody listens on can connect to itself (simultaneous open, RFC 9293 3.5).
             if settled is Settled.OPEN and sock.getsockname() == sock.getpeername():
                 settled, number = Settled.CLOSED, errno.ECONNREFUSED
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             if settled is not Settled.OPEN:
                 return _failed(settled, number, started)
             seconds = time.monotonic() - started

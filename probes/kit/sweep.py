@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from probes.kit.connection import RESET_ON_CLOSE
 from probes.kit.errors import Refused
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY, Settled, of_local_errno, of_remote_errno
@@ -28,7 +29,6 @@ _OPEN, _CLOSED, _PROHIBITED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED], CO
 _TIMEOUT, _UNREACHABLE = CODE_OF[Settled.TIMEOUT], CODE_OF[Settled.UNREACHABLE]
 _CODE_OF_ERRNO = {number: CODE_OF[of_remote_errno(number)] for number in errno.errorcode}
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _TCPI_RTT = 68
 _AF_INET, _AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -306,7 +306,7 @@ class Sweep:
                 self._settle(block, index, code)
 
     def _opened(self, sock: socket.SocketType, lane: _Lane, block: Block, index: int) -> int:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         if sock.getsockname()[0] == lane.address:
             # Towards this machine two of our own handshakes can meet (simultaneous open, RFC 9293 section 3.5) where
             # nobody listens, so it is looked at once more when no other handshake is under way there.
