@@ -28,7 +28,8 @@ _PORT_TRIES = 64
 _NOT_ALLOWED = (
     "the SYN engine needs CAP_NET_RAW: run as root, grant it to the agent's service, or use the connect engine"
 )
-_TOLD = bytes(State.SILENT if state == State.GIVEN_UP else state for state in range(256))
+_TOLD = bytes(State.SILENT if state in (State.GIVEN_UP, State.DOUBTED) else state for state in range(256))
+_DOUBTFUL = (State.SILENT, State.DOUBTED)
 
 
 def work(job: Job, outlet: Outlet) -> None:
@@ -153,7 +154,7 @@ def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet:
                 host.name,
                 pack_states(bytes(map(column.__getitem__, ascending)).translate(_TOLD)),
                 seconds=None if trip == LONGEST_TRIP else trip,
-                certain=State.SILENT not in column,
+                certain=not any(state in column for state in _DOUBTFUL),
             )
     for name in plan.order:
         line = told.get(name) or HostStates(name, pack_states(bytes([plan.settled[name]]) * len(plan.ports)))

@@ -1,6 +1,7 @@
 """One lane: all hosts reached through one interface with one family, their frames, and what is known of them."""
 
 import errno
+import math
 import re
 import socket
 import time
@@ -23,8 +24,12 @@ LONGEST_TRIP = 60.0
 
 _SHORTEST_TRIP = 1e-6
 _QDISC_BYPASS = 20
+_SILENT = frozenset({0, int(State.GIVEN_UP), int(State.DOUBTED)})
 _TO_ASK = re.compile(rb"\0+")
 _GIVE_UP = bytes([State.GIVEN_UP, *range(1, 256)])
+_DOUBT = bytes([State.DOUBTED, *range(1, 256)])
+_MISSING_TO_DOUBT = 0.1
+_SURE, _FEW = 0.01, 256
 _FULL = frozenset({errno.ENOBUFS, errno.EAGAIN})
 _LOCAL = {
     errno.EPERM: State.DENIED,
@@ -102,6 +107,8 @@ class Lane:
         self.trips = array("f", [LONGEST_TRIP]) * len(hosts)  # the shortest of each host
         self.recovered = array("L", [0]) * len(hosts)  # pairs of each host whose first answer came in this round
 
+        self._missed = array("L", [0]) * len(hosts)  # questions that went unanswered and were answered later
+        self._quiet = array("L", [0]) * len(hosts)  # rounds in a row without anything new
         self._width = width = len(hosts)
         self._burst = burst
         rows = max(1, burst // width)
@@ -179,14 +186,31 @@ class Lane:
             if answer is not None:
                 self._take(*answer, arrived)
 
-    def give_up(self) -> None:
-        """Ask no more where silence is believed: at hosts that this round got nothing new from."""
-        if not any(self.recovered):
+    def judge(self) -> float:
+        """Believe the silence of hosts that brought nothing new often enough; gives the worst loss of the others.
+
+        A loss is the share of a host's answers that came in this round and not when they were asked for first.
+        """
+        if not any(self._missed):
             self.states[:] = self.states.translate(_GIVE_UP)
-            return
-        for number, new in enumerate(self.recovered):
-            if not new:
-                self.settle(number, self.states[number :: self._width].translate(_GIVE_UP))
+            return 0.0
+        worst = 0.0
+        for host, new in enumerate(self.recovered):
+            column = self.states[host :: self._width]
+            if 0 not in column:
+                continue
+            answered = column.count(OPEN) + column.count(CLOSED)
+            missed = self._missed[host]
+            odds = missed / (missed + answered) if missed else 0.0
+            if new:
+                self._quiet[host] = 0
+                worst = max(worst, new / answered)
+                continue
+            self._quiet[host] += 1
+            if self._quiet[host] >= quiet_rounds(odds, column.count(0)):
+                doubted = answered * odds ** (self._round + 1) > _MISSING_TO_DOUBT
+                self.settle(host, column.translate(_DOUBT if doubted else _GIVE_UP))
+        return worst
 
     def settle(self, host: int, column: bytes | bytearray) -> None:
         """Set the states of one host, in the order of the lane's ports."""
@@ -233,8 +257,9 @@ class Lane:
             return
         self.states[index] = state
         if self._round:
-            if state <= CLOSED and before in (State.SILENT, State.GIVEN_UP) and asked_in == self._round % SOURCE_PORTS:
+            if state <= CLOSED and before in _SILENT and asked_in == self._round % SOURCE_PORTS:
                 self.recovered[host] += 1
+                self._missed[host] += self._round
             if asked_in or self._round >= SOURCE_PORTS:  # only the first round keeps its times
                 if state == OPEN:
                     self.opened.append((host, port, None))
@@ -259,3 +284,13 @@ class Lane:
         trip = (arrived - sent - inside * self._took[slot]) / 1e9
         # The clock may have been set meanwhile; and within a burst the time of sending is an estimate.
         return trip if sent and _SHORTEST_TRIP < trip < LONGEST_TRIP else None
+
+
+def quiet_rounds(odds: float, silent: int) -> int:
+    """Give after how many rounds without anything new silence is believed, when packets get lost at these odds.
+
+    Asking a few pairs often costs little, asking thousands often does.
+    """
+    if odds <= _SURE:
+        return 1
+    return min(math.ceil(math.log(_SURE) / math.log(odds)), 12 if silent <= _FEW else 4)

@@ -1,6 +1,8 @@
 """From targets to lanes: what is in scope, how each address is reached, and what is never sent at all."""
 
+import fcntl
 import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,6 +16,7 @@ from probes.kit.scope import Address, Ranges, Scope, unmapped
 from wire.errors import EdusecError
 from wire.ports import contains, expand, parse_ports
 
+_GET_HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
 _ETHERNET = 1  # ARPHRD_ETHER
 
 
@@ -126,6 +129,7 @@ def _zone(address: IPv4Address | IPv6Address) -> int:
 
 
 def _is_ethernet(interface: int) -> bool:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0) as sock:
-        sock.bind((socket.if_indextoname(interface), 0))
-        return bool(sock.getsockname()[3] == _ETHERNET)
+    request = struct.pack("16s24x", socket.if_indextoname(interface).encode())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        answer = fcntl.ioctl(sock, _GET_HARDWARE_ADDRESS, request)
+    return bool(struct.unpack_from("=H", answer, 16)[0] == _ETHERNET)

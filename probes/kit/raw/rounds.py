@@ -9,16 +9,15 @@ from probes.kit.raw.lane import LONGEST_TRIP, Lane, Piece
 from probes.kit.raw.messages import Done, Job, Opened, Progress, Said
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import BURST_SECONDS, Throttle
-from probes.kit.raw.states import State
 
-_MOST_ROUNDS = 24
+_MOST_ROUNDS = 40
 _MOST_OVERFLOWS = 3
 """Rounds that are repeated because answers found the receive ring full; somebody may be flooding it."""
 _LOSS_THAT_SLOWS = 0.02
 _SECOND_LOOK = 0.25
 _FAST_ENOUGH = 20_000.0
 """A second look goes at a quarter of the rate of the first one, but no slower than this at one host for that reason."""
-_LEAST_HOST_RATE = 20.0
+_LEAST_HOST_RATE = 50.0
 _SETTLING, _UNKNOWN_TRIP = 0.02, 0.25
 _TRIPS_BETWEEN, _TRIPS_AT_END = 2, 4
 _LEAST_PATIENCE = 0.2
@@ -132,14 +131,7 @@ class Rounds:
         if self._overflow:
             self._overflows += 1
             return
-        worst = 0.0
-        for lane in self._lanes:
-            for host, new in enumerate(lane.recovered):
-                if new:
-                    column = lane.column(host)
-                    worst = max(worst, new / (column.count(State.OPEN) + column.count(State.CLOSED)))
-            lane.give_up()
-        if worst > _LOSS_THAT_SLOWS:
+        if max([lane.judge() for lane in self._lanes]) > _LOSS_THAT_SLOWS:
             self._host_rate = max(_LEAST_HOST_RATE, min(self._host_rate, rate) / 2)
 
     def _settling(self) -> float:

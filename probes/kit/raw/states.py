@@ -21,7 +21,8 @@ class State(IntEnum):
     HOST_UNREACHABLE = 6
     NET_UNREACHABLE = 7
     HOPS_EXCEEDED = 8
-    GIVEN_UP = 9  # silent, and asked often enough; reported as SILENT
+    GIVEN_UP = 9  # silent, and asked often enough; told as SILENT
+    DOUBTED = 10  # silent, and asked often, but so much got lost that it proves little; told as SILENT too
     NO_NEIGHBOUR = 16
     NO_ROUTE = 17
     OUT_OF_SCOPE = 18

@@ -11,7 +11,7 @@ _libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 _SET_DEATH_SIGNAL, _NO_NEW_PRIVILEGES, _AMBIENT = 1, 38, 47
-_AMBIENT_RAISE, _AMBIENT_CLEAR_ALL = 2, 4
+_AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER, _AMBIENT_CLEAR_ALL = 1, 2, 3, 4
 _NET_RAW = 13
 _CAPABILITY_VERSION = 0x20080522
 
@@ -86,7 +86,7 @@ def holds_net_raw() -> bool:
 def ambient_net_raw() -> Iterator[None]:
     """Let processes that this thread starts meanwhile have CAP_NET_RAW, if it holds that; root's have it anyway."""
     before = _capabilities()
-    if not before[0].permitted & 1 << _NET_RAW:
+    if not before[0].permitted & 1 << _NET_RAW or _prctl(_AMBIENT, _AMBIENT_IS_SET, _NET_RAW):
         yield
         return
     during = _capabilities()
@@ -96,7 +96,8 @@ def ambient_net_raw() -> Iterator[None]:
     try:
         yield
     finally:
-        _set_capabilities(before)  # what is no longer inheritable is no longer ambient (capabilities(7))
+        _prctl(_AMBIENT, _AMBIENT_LOWER, _NET_RAW)
+        _set_capabilities(before)
 
 
 def _capabilities() -> "ctypes.Array[_Capabilities]":
@@ -111,9 +112,11 @@ def _set_capabilities(sets: "ctypes.Array[_Capabilities]") -> None:
         raise _failure("capset")
 
 
-def _prctl(option: int, value: int, more: int = 0) -> None:
-    if _libc.prctl(option, value, more, 0, 0) != 0:
+def _prctl(option: int, value: int, more: int = 0) -> int:
+    answer: int = _libc.prctl(option, value, more, 0, 0)
+    if answer < 0:
         raise _failure("prctl")
+    return answer
 
 
 def _failure(call: str) -> OSError:
