@@ -25,7 +25,9 @@ def list_alerts(
     state: Annotated[
         str | None,
         typer.Option(
-            "--state", metavar="pending|firing|acknowledged|resolved", help=t("只看此状态", "Only those in this state")
+            "--state",
+            metavar="pending|firing|acknowledged|resolved|all",
+            help=t("只看此状态", "Only those in this state"),
         ),
     ] = None,
     rule: Annotated[

@@ -4,8 +4,9 @@ import sys
 
 import typer
 
+from edusec.checks.line import Line, State
 from edusec.command import Command, JsonOption
-from edusec.doctor import Line, State, examine
+from edusec.doctor import examine
 from edusec.exits import ExitCode
 from edusec.lang import t
 from edusec.render import json_line, pad, paint, safe

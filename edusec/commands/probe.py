@@ -26,8 +26,9 @@ from wire.types import Body, RunStatus, Section
 app = group(t("探测项：查看、单独运行", "Probes: list them, run one"))
 
 QuietOption = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]
-SecondsOption = Annotated[
-    float, typer.Option("--seconds", metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
+TimeLimitOption = Annotated[
+    float,
+    typer.Option("--time-limit", metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take")),
 ]
 
 
@@ -43,13 +44,13 @@ class _Probes(Group):
         probe = registry.load(cmd_name)
 
         def run(
-            seconds: SecondsOption = 300,
+            time_limit: TimeLimitOption = 300,
             scope: ScopeOption = None,
             quiet: QuietOption = False,
             as_json: JsonOption = False,
             **options: Any,
         ) -> int:
-            return _run(cmd_name, options, scope, seconds=seconds, quiet=quiet, as_json=as_json)
+            return _run(cmd_name, options, scope, time_limit=time_limit, quiet=quiet, as_json=as_json)
 
         program = typer.Typer(add_completion=False, rich_markup_mode=None)
         command = with_flags(run, describe(probe))
@@ -94,7 +95,7 @@ def _about(name: str) -> dict[str, Any]:
 
 
 def _run(
-    name: str, options: Mapping[str, Any], scope: Path | None, *, seconds: float, quiet: bool, as_json: bool
+    name: str, options: Mapping[str, Any], scope: Path | None, *, time_limit: float, quiet: bool, as_json: bool
 ) -> int:
     from agent.job import Job
     from edusec.running import run_job
@@ -102,7 +103,7 @@ def _run(
     entries = load_scope(scope or scope_file(), datetime.now(UTC).date()).entries
     chosen = given(options)
     check_options(name, chosen)
-    ran = run_job(Job(name, name, seconds, chosen, entries), quiet=quiet)
+    ran = run_job(Job(name, name, time_limit, chosen, entries), quiet=quiet)
     section = ran.section
     if as_json:
         print(json_line({"schema": "edusec.section/1", **to_plain(section)}))

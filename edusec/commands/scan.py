@@ -103,7 +103,7 @@ def scan(
     connections: Annotated[
         int | None, typer.Option(metavar="N", help=t("同时打开的连接数上限", "Connections open at a time at most"))
     ] = None,
-    seconds: Annotated[
+    time_limit: Annotated[
         float, typer.Option(metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
     ] = 3600,
     scope: ScopeOption = None,
@@ -130,7 +130,7 @@ def scan(
             whitelist,
             scope or scope_file(),
             given({"timeout": timeout, "rate": rate, "connections": connections}),
-            seconds,
+            time_limit,
             threshold,
             quiet=quiet,
         )
@@ -151,7 +151,7 @@ def _scan(
     whitelist_file: Path | None,
     scope: Path,
     options: dict[str, Value],
-    seconds: float,
+    time_limit: float,
     threshold: str,
     *,
     quiet: bool,
@@ -175,7 +175,7 @@ def _scan(
         targets, entries = resolved.targets, (*entries, *resolved.lent)
     options["targets"] = targets.prefixes
     check_options(PROBE, options)
-    job = Job("scan", PROBE, seconds, options, entries, limits=_limits(options))
+    job = Job("scan", PROBE, time_limit, options, entries, limits=_limits(options))
     ran = run_job(job, quiet=quiet)
     asked = Asked(tuple(words), targets.names, ports or "", entries, str(whitelist_file or ""))
     return _judged(ran.section, asked, whitelist, today, threshold), ran.interrupted

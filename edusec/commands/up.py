@@ -64,7 +64,7 @@ def up(
             ),
         ),
     ] = None,
-    seconds: Annotated[
+    time_limit: Annotated[
         float, typer.Option(metavar="S", min=10, max=3600, help=t("第一轮最长秒数", "Longest time for the first round"))
     ] = 120,
     quiet: Annotated[
@@ -89,7 +89,7 @@ def up(
         started = datetime.now(UTC)
         agent = children.enter_context(prepare.start_agent(place))
         say(t("等待第一轮探测", "waiting for the first round"))
-        found, complete = _first_round(place, profile, (collector, agent), started, seconds, stop)
+        found, complete = _first_round(place, profile, (collector, agent), started, time_limit, stop)
         if found is None:
             return ExitCode.INTERRUPTED if once else ExitCode.CLEAN
         print("\n".join(screen(found, place.folder)), flush=True)
@@ -106,12 +106,12 @@ def _first_round(
     profile: Profile,
     children: tuple[Child, ...],
     started: datetime,
-    seconds: float,
+    time_limit: float,
     stop: threading.Event,
 ) -> tuple[Snapshot | None, bool]:
     """Wait until every task was run and reported; gives what there is then, or None when told to stop before."""
     tasks = [task["probe"] for task in tomllib.loads(place.agent_config.read_text(encoding="utf-8")).get("task", ())]
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + time_limit
     found = None
     while not stop.is_set():
         for child in children:

@@ -156,3 +156,22 @@ def test_too_few_open_files_are_noticed() -> None:
         "detail": "256 open files (at most 256)",
         "fix": "sudo prlimit --pid $$ --nofile=1024:1024",
     }
+
+
+def _agent_config(tmp_path: Path, text: str) -> dict[str, str]:
+    (tmp_path / "agent.toml").write_text(text.format(state=tmp_path / "state"), encoding="utf-8")
+    return {"EDUSEC_HOME": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "fix"),
+    [
+        ("[agent]\nsurprise = 1\n", "agent config", "edusec agent check --config "),
+        ('[agent]\nstate = "{state}"\n', "agent", "edusec agent enroll --config "),
+    ],
+)
+def test_an_agent_that_cannot_work_fails(tmp_path: Path, text: str, check: str, fix: str) -> None:
+    done = edusec("doctor", "--json", env=_agent_config(tmp_path, text))
+    assert done.returncode == 1
+    assert _one(done, check)["state"] == "fail"
+    assert fix in _one(done, check)["fix"]

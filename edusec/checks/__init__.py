@@ -1,0 +1,1 @@
+"""What `edusec doctor` looks at, by subject."""
