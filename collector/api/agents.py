@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.enums import MediaType
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 
 from collector import ingest
 from collector.api import answers
@@ -77,7 +77,7 @@ async def report(request: AgentRequest) -> Response[bytes]:
     operation_id="createEnrolmentToken",
     tags=["enrolment"],
 )
-async def create_token(request: PersonRequest, data: answers.TokenRequest) -> answers.EnrolmentToken:
+async def create_token(request: PersonRequest, data: JSONBody[answers.TokenRequest]) -> answers.EnrolmentToken:
     """Make a one-time enrolment token for a unit."""
     context = context_of(request)
     made = await context.people.run(agents.create_token, context.core, request.user, data.unit, data.ttl_seconds)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter, QueryParameter
 
 from collector import judge, views
 from collector.alerts import queries
@@ -24,7 +24,7 @@ State = Literal["pending", "firing", "acknowledged", "resolved", "all"]
 async def list_alerts(
     request: PersonRequest,
     under: UnitCode = None,
-    wanted: Annotated[State | None, Parameter(query="state", description="Without it: those that stand.")] = None,
+    wanted: Annotated[State | None, QueryParameter(name="state", description="Without it: those that stand.")] = None,
     rule: Annotated[str | None, Parameter(max_length=128, description="Only alerts of this rule.")] = None,
 ) -> answers.Alerts:
     """List alerts."""
@@ -47,7 +47,7 @@ async def show_alert(request: PersonRequest, alert_id: AlertId) -> views.Alert:
     operation_id="acknowledgeAlert",
     tags=["alerts"],
 )
-async def acknowledge(request: PersonRequest, alert_id: AlertId, data: answers.Note) -> views.Alert:
+async def acknowledge(request: PersonRequest, alert_id: AlertId, data: JSONBody[answers.Note]) -> views.Alert:
     """Say that someone looks after an alert."""
     context = context_of(request)
     return await context.people.run(queries.acknowledge, context.core, request.user, alert_id, data.note)
@@ -60,7 +60,7 @@ async def acknowledge(request: PersonRequest, alert_id: AlertId, data: answers.N
     operation_id="resolveAlert",
     tags=["alerts"],
 )
-async def resolve(request: PersonRequest, alert_id: AlertId, data: answers.Note) -> views.Alert:
+async def resolve(request: PersonRequest, alert_id: AlertId, data: JSONBody[answers.Note]) -> views.Alert:
     """Close an alert with a reason."""
     context = context_of(request)
     return await context.people.run(queries.resolve, context.core, request.user, alert_id, data.note)

@@ -103,6 +103,10 @@ def _describe(path: str, operation: dict[str, Any], name: str, scheme: str) -> N
     if name in _CONFLICTING:
         statuses.add("409")
     body = _body(name)
+    if name == "report":
+        operation["parameters"] = [
+            {"name": "Content-Encoding", "in": "header", "required": True, "schema": {"const": "gzip"}}
+        ]
     if body is not None:
         operation["requestBody"] = body
         statuses.add("408")

@@ -16,6 +16,7 @@ from collector.inventory import assets, sites
 from collector.registry.people import Person, Role
 
 PersonRequest = Request[Person, Any, Any]
+_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
 
 
 @get("/api/v1/assets", guards=[person(Role.VIEWER)], operation_id="listAssets", tags=["inventory"])
@@ -52,14 +53,17 @@ async def list_measurements(
     request: PersonRequest,
     unit: UnitCode = None,
     probe: Annotated[str, Parameter(max_length=64, description="Only samples of this probe.")] = "",
-    since: Annotated[datetime | None, Parameter(description="Only samples from then on (ISO 8601 with Z).")] = None,
+    since: Annotated[
+        str | None, Parameter(pattern=_TIME, max_length=40, description="Only samples from then on (ISO 8601 with Z).")
+    ] = None,
     limit: Annotated[int, Parameter(ge=1, le=10_000, description="Most samples in one answer.")] = 1000,
 ) -> answers.Measurements:
     """List samples, newest first."""
     context = context_of(request)
-    if since is not None and since.tzinfo is None:
-        raise BadInput("since: must say its offset from UTC, such as 2026-01-31T08:00:00Z")
-    start = 0.0 if since is None else since.timestamp()
+    try:
+        start = 0.0 if since is None else datetime.fromisoformat(since).timestamp()
+    except (ValueError, OverflowError):
+        raise BadInput(f"since: {since} is not a time such as 2026-01-31T08:00:00Z") from None
     found = await context.people.run(
         measurements.list_measurements, context.core, request.user, unit, probe, start, limit
     )

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from collector import views
 from collector.api import answers
@@ -26,7 +26,7 @@ UnitCode = Annotated[
 Filename = Annotated[
     str,
     Parameter(
-        description="Name of the file; its ending (.csv, .tsv, .xlsx) says how it is read, and faults name it.",
+        description="Name of the file, by which its faults are named.",
         min_length=1,
         max_length=255,
     ),
@@ -79,7 +79,7 @@ async def list_whitelist(request: PersonRequest, unit: UnitCode = None) -> answe
 async def export_whitelist(
     request: PersonRequest,
     unit: UnitCode = None,
-    form: Annotated[Literal["csv", "xlsx"], Parameter(query="format", description="Which kind of file.")] = "csv",
+    form: Annotated[Literal["csv", "xlsx"], QueryParameter(name="format", description="Which kind of file.")] = "csv",
 ) -> Response[bytes]:
     """Give the whitelist as a file; importing it again changes nothing."""
     context = context_of(request)
