@@ -1,6 +1,5 @@
 """The service files start what exists, with no more rights than the design allows."""
 
-import configparser
 import re
 import shlex
 import subprocess
@@ -11,24 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import ROOT
+from tests.support.units import FOLDER, NAMES, service
 
-SYSTEMD = ROOT / "deploy" / "systemd"
 OPENWRT = ROOT / "deploy" / "openwrt" / "edusec-agent.init"
-UNITS = ["edusec-agent.service", "edusec-collector.service"]
 
 
-def _service(name: str) -> configparser.SectionProxy:
-    parser = configparser.RawConfigParser(strict=False)  # systemd lets a key stand twice
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(SYSTEMD / name, encoding="utf-8")
-    return parser["Service"]
-
-
-@pytest.fixture(params=UNITS)
+@pytest.fixture(params=NAMES)
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Give a unit whose program is one that exists here, because systemd looks whether it can be run."""
     name: str = request.param
-    text = (SYSTEMD / name).read_text(encoding="utf-8")
+    text = (FOLDER / name).read_text(encoding="utf-8")
     copy = tmp_path / name
     copy.write_text(re.sub(r"/opt/edusec/bin/\w+", sys.executable, text), encoding="utf-8")
     return copy
@@ -51,28 +42,28 @@ def test_the_units_expose_little(unit: Path, needs: Callable[..., str]) -> None:
 
 
 def test_only_the_agent_may_send_raw_packets() -> None:
-    agent, collector = (_service(name) for name in UNITS)
+    agent, collector = (service(name) for name in NAMES)
     assert agent["AmbientCapabilities"] == agent["CapabilityBoundingSet"] == "CAP_NET_RAW"
     assert collector["AmbientCapabilities"] == collector["CapabilityBoundingSet"] == ""
-    for service in (agent, collector):
-        assert service["Type"] == "notify"
-        assert int(service["WatchdogSec"]) > 0
-        assert service["NoNewPrivileges"] == "yes"
-        assert service["ProtectSystem"] == "strict"
-        assert service["MemoryMax"]
-        assert service["User"] != "root"
+    for settings in (agent, collector):
+        assert settings["Type"] == "notify"
+        assert int(settings["WatchdogSec"]) > 0
+        assert settings["NoNewPrivileges"] == "yes"
+        assert settings["ProtectSystem"] == "strict"
+        assert settings["MemoryMax"]
+        assert settings["User"] != "root"
 
 
 def test_the_users_of_the_units_are_made() -> None:
-    made = re.findall(r"^u (\S+)", (SYSTEMD / "edusec.sysusers").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert sorted(made) == sorted(_service(name)["User"] for name in UNITS)
+    made = re.findall(r"^u (\S+)", (FOLDER / "edusec.sysusers").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(made) == sorted(service(name)["User"] for name in NAMES)
 
 
 def test_state_lies_where_the_unit_may_write() -> None:
-    for name, option in zip(UNITS, ("--state", "--data"), strict=True):
-        service = _service(name)
-        words = shlex.split(service["ExecStart"])
-        assert words[words.index(option) + 1] == f"/var/lib/{service['StateDirectory']}"
+    for name, option in zip(NAMES, ("--state", "--data"), strict=True):
+        settings = service(name)
+        words = shlex.split(settings["ExecStart"])
+        assert words[words.index(option) + 1] == f"/var/lib/{settings['StateDirectory']}"
 
 
 def test_the_openwrt_script_is_valid_shell() -> None:
@@ -80,7 +71,7 @@ def test_the_openwrt_script_is_valid_shell() -> None:
 
 
 def test_both_service_managers_start_the_agent_alike() -> None:
-    unit_words = shlex.split(_service("edusec-agent.service")["ExecStart"])[1:]
+    unit_words = shlex.split(service("edusec-agent.service")["ExecStart"])[1:]
     command = re.search(r"procd_set_param command \S+ (.*)", OPENWRT.read_text(encoding="utf-8"))
     assert command
     script_words = shlex.split(command[1])
