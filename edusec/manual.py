@@ -1,12 +1,14 @@
-"""Writes every help page as Markdown, from the commands themselves: `python -P -m edusec.manual`.
+"""Writes every help page as Markdown, from the commands themselves: `python -P -m edusec.manual docs/cli.md`.
 
-docs/cli.md carries it between two marks; a test compares the two.
+The file carries them between two marks; a test compares the two. Without a file they go to standard output.
 """
 
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from typer.main import get_command
 
@@ -47,5 +49,15 @@ def _help(words: tuple[str, ...]) -> str:
     return text.getvalue().rstrip()
 
 
+def replace(document: str) -> str:
+    """Put the pages between the marks of a document."""
+    before, _, rest = document.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{pages()}\n{END}{rest.partition(END)[2]}"
+
+
 if __name__ == "__main__":
-    print(BEGIN, pages(), END, sep="\n\n")
+    if sys.argv[1:]:
+        file = Path(sys.argv[1])
+        file.write_text(replace(file.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        print(BEGIN, pages(), END, sep="\n\n")

@@ -90,6 +90,16 @@ def scan(
         typer.Option("--whitelist", metavar="FILE", help=t("白名单 CSV、TSV 或 XLSX", "A whitelist: CSV, TSV or XLSX")),
     ] = None,
     fail_on: FailOnOption = "red",
+    identify: Annotated[
+        bool,
+        typer.Option(
+            "--identify/--no-identify",
+            help=t(
+                "询问开放端口是什么服务（不尝试口令，打印机端口除外）",
+                "Ask open ports what they are (no password is tried, printers are left alone)",
+            ),
+        ),
+    ] = True,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help=t("单次连接的秒数", "Seconds for one connection"))
     ] = None,
@@ -129,7 +139,7 @@ def scan(
             ports,
             whitelist,
             scope or scope_file(),
-            given({"timeout": timeout, "rate": rate, "connections": connections}),
+            given({"identify": identify, "timeout": timeout, "rate": rate, "connections": connections}),
             time_limit,
             threshold,
             quiet=quiet,

@@ -37,7 +37,7 @@ def test_help_pages_are_those_of_the_commands() -> None:
         if ARGPARSE.match(name):
             assert set(re.findall(r"--[a-z-]+", documented[name])) == set(re.findall(r"--[a-z-]+", page))
         else:
-            assert documented[name] == page, "run: python -P -m edusec.manual, and put it into docs/cli.md"
+            assert documented[name] == page, "run: python -P -m edusec.manual docs/cli.md"
 
 
 def test_every_exit_code_is_explained() -> None:

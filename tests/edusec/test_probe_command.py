@@ -27,7 +27,16 @@ def test_every_option_of_every_probe_is_a_flag(name: str) -> None:
 def test_a_probe_runs_and_gives_the_section_that_an_agent_would_report(free_port: Callable[..., int]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-        words = ("probe", "run", "open_ports", "--targets", "127.0.0.1", "--ports", f"{port},{free_port()}")
+        words = (
+            "probe",
+            "run",
+            "open_ports",
+            "--no-identify",
+            "--targets",
+            "127.0.0.1",
+            "--ports",
+            f"{port},{free_port()}",
+        )
         done = edusec(*words, "--json")
         table = edusec(*words, "--lang", "zh")
     assert (done.returncode, done.stderr) == (0, "")

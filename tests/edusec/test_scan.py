@@ -55,7 +55,9 @@ def test_open_and_closed_ports_are_told_apart_in_every_output(
     output, kept = tmp_path / "scan.jsonl", tmp_path / "scans.db"
     env = {"EDUSEC_SCANS": str(kept)}
     ports = f"{opened},{closed}"
-    done = edusec("scan", "127.0.0.1", "--ports", ports, "--json", "-o", output, "--fail-on", "none", env=env)
+    done = edusec(
+        "scan", "127.0.0.1", "--no-identify", "--ports", ports, "--json", "-o", output, "--fail-on", "none", env=env
+    )
     assert (done.returncode, done.stderr) == (0, "")
     lines = json_lines(done)
     for line in lines:
@@ -82,9 +84,27 @@ def test_open_and_closed_ports_are_told_apart_in_every_output(
     assert "已覆盖" in table
 
 
+def test_a_service_says_what_it_is_and_nothing_it_says_acts_on_the_terminal(process: Processes) -> None:
+    hostile = "SSH-2.0-\x1b]0;owned\x07OpenSSH_9.2\u202e"
+    code = (
+        "import socket\ns = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)\n"
+        f"while True:\n    c = s.accept()[0]; c.sendall({hostile!r}.encode() + b'\\r\\n'); c.close()\n"
+    )
+    running = process([sys.executable, "-c", code], ready=r"\d+\n")
+    words = ("scan", "127.0.0.1", "--ports", running.stdout.strip(), "--fail-on", "none")
+    table, lines = edusec(*words), edusec(*words, "--json")
+    assert table.returncode == lines.returncode == 0
+    (service,) = _of(json_lines(lines), "service")
+    assert service["service"] == "ssh"
+    assert "ssh" in table.stdout
+    assert not {"\x1b", "\x07", "\u202e"} & set(table.stdout + lines.stdout)
+    for line in json_lines(lines):
+        VALID.validate(line)
+
+
 def test_both_families_of_one_name_are_compared(listener: Callable[..., int], tmp_path: Path) -> None:
     port = listener("::1")
-    done = edusec("scan", "127.0.0.1", "::1", "--ports", str(port), "--json")
+    done = edusec("scan", "127.0.0.1", "::1", "--no-identify", "--ports", str(port), "--json")
     assert [(line["address"], line["open"]) for line in _of(json_lines(done), "host")] == [("127.0.0.1", 0), ("::1", 1)]
     # Two addresses are not one host unless a name says so.
     assert "open-on-v6-closed-on-v4" not in done.stdout
@@ -107,7 +127,9 @@ def test_open_ports_are_judged_by_the_whitelist(
     file = tmp_path / "approved.csv"
     days = {"tomorrow": TODAY + timedelta(1), "yesterday": TODAY - timedelta(1)}
     file.write_text(HEAD + entry.format(port=port, **days), encoding="utf-8")
-    done = edusec("scan", "127.0.0.1", "--ports", str(port), "--whitelist", file, "--json", "--fail-on", "none")
+    done = edusec(
+        "scan", "127.0.0.1", "--no-identify", "--ports", str(port), "--whitelist", file, "--json", "--fail-on", "none"
+    )
     lines = json_lines(done)
     assert [line["standing"] for line in _of(lines, "service")] == [standing], done.stderr
     assert {line["rule"] for line in _of(lines, "finding")} == rules
@@ -127,7 +149,9 @@ def test_a_workbook_means_the_same_as_a_csv(listener: Callable[..., int], tmp_pa
     sheet.append(["类型", "对象", "端口", "责任人", "用途", "审批人", "有效期"])
     sheet.append(["端口", "127.0.0.1", str(port), "李", "网站", "王", str(TODAY + timedelta(9))])
     book.save(tmp_path / "approved.xlsx")
-    done = edusec("scan", "127.0.0.1", "--ports", str(port), "--whitelist", tmp_path / "approved.xlsx", "--json")
+    done = edusec(
+        "scan", "127.0.0.1", "--no-identify", "--ports", str(port), "--whitelist", tmp_path / "approved.xlsx", "--json"
+    )
     assert [line["standing"] for line in _of(json_lines(done), "service")] == ["listed"], done.stderr
 
 
@@ -144,7 +168,7 @@ def test_a_faulty_whitelist_stops_before_anything_is_sent(listener: Callable[...
 def test_the_exit_code_follows_the_threshold(listener: Callable[..., int], tmp_path: Path) -> None:
     file = tmp_path / "approved.csv"
     file.write_text(HEAD + "port,127.0.0.1,tcp,1,li,web,wang,\n", encoding="utf-8")
-    scan = ("scan", "127.0.0.1", "--ports", str(listener()), "--whitelist", file)
+    scan = ("scan", "127.0.0.1", "--no-identify", "--ports", str(listener()), "--whitelist", file)
     found = _of(json_lines(edusec(*scan, "--json")), "finding")
     assert {line["colour"] for line in found} == {"blue"}  # medium, less one because nobody else reaches loopback
     assert [edusec(*scan, "--fail-on", colour).returncode for colour in ("blue", "yellow", "low", "none")] == [
@@ -178,7 +202,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_sent(words: tuple[str, .
 
 def test_a_place_that_cannot_be_written_costs_only_the_record(listener: Callable[..., int]) -> None:
     for place in ("/proc/edusec/scans.db", "/dev/null/scans.db"):
-        done = edusec("scan", "127.0.0.1", "--ports", str(listener()), env={"EDUSEC_SCANS": place})
+        done = edusec("scan", "127.0.0.1", "--no-identify", "--ports", str(listener()), env={"EDUSEC_SCANS": place})
         assert done.returncode == 0
         assert place in done.stderr
         assert "open 1" in done.stdout
@@ -187,14 +211,14 @@ def test_a_place_that_cannot_be_written_costs_only_the_record(listener: Callable
 def test_a_file_that_is_no_database_is_left_alone(listener: Callable[..., int], tmp_path: Path) -> None:
     kept = tmp_path / "scans.db"
     kept.write_bytes(b"this is a letter to my aunt, not a database" * 40)
-    done = edusec("scan", "127.0.0.1", "--ports", str(listener()), env={"EDUSEC_SCANS": str(kept)})
+    done = edusec("scan", "127.0.0.1", "--no-identify", "--ports", str(listener()), env={"EDUSEC_SCANS": str(kept)})
     assert done.returncode == 0
     assert str(kept) in done.stderr
     assert kept.read_bytes().startswith(b"this is a letter")
 
 
 def _in(space: Namespace, *words: str | Path) -> Done:
-    return space.run(argv("scan", *words), check=False)
+    return space.run(argv("scan", "--no-identify", *words), check=False)
 
 
 def _add(space: Namespace, value: str) -> None:
@@ -260,7 +284,9 @@ def _slow_scan(netns: Namespaces) -> tuple[Namespace, list[str]]:
     )
     there.run(["nft", wall])
     _add(here, str(theirs.v4.ip))
-    words = argv("scan", "127.0.0.1", str(theirs.v4.ip), "--ports", "22,100-40000", "--timeout", "30", "--json")
+    words = argv(
+        "scan", "127.0.0.1", str(theirs.v4.ip), "--no-identify", "--ports", "22,100-40000", "--timeout", "30", "--json"
+    )
     return here, words
 
 
@@ -311,7 +337,7 @@ def _on_a_terminal(words: list[str], **env: str) -> tuple[int, str]:
 def test_a_terminal_gets_colours_unless_told_otherwise(listener: Callable[..., int], tmp_path: Path) -> None:
     file = tmp_path / "approved.csv"
     file.write_text(HEAD + "port,127.0.0.1,tcp,1,li,web,wang,\n", encoding="utf-8")
-    words = argv("scan", "127.0.0.1", "--ports", str(listener()), "--whitelist", file)
+    words = argv("scan", "127.0.0.1", "--no-identify", "--ports", str(listener()), "--whitelist", file)
     code, coloured = _on_a_terminal(words)
     assert code == 0
     assert "\x1b[31m" in coloured
@@ -322,7 +348,7 @@ def test_a_terminal_gets_colours_unless_told_otherwise(listener: Callable[..., i
 
 
 def test_a_terminal_gets_a_live_line_and_a_pipe_does_not(listener: Callable[..., int]) -> None:
-    words = argv("scan", "127.0.0.1", "--ports", "1-65535", "--fail-on", "none")
+    words = argv("scan", "127.0.0.1", "--no-identify", "--ports", "1-65535", "--fail-on", "none")
     code, seen = _on_a_terminal(words, NO_COLOR="1")
     assert code == 0
     assert "%" in seen
