@@ -80,11 +80,13 @@ def test_every_distribution_we_run_has_its_licence_noted() -> None:
 
 def test_debian_packages_that_tests_ask_for_are_listed() -> None:
     listed = set((ROOT / "requirements" / "debian.txt").read_text(encoding="utf-8").split("\n"))
-    asked = set()
-    for _, tree in modules("tests"):
+    asked: dict[str, str] = {}
+    for path, tree in modules("tests"):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "needs":
                 values = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "package")]
                 if isinstance(values[-1], ast.Constant):
-                    asked.add(values[-1].value)
-    assert asked - listed == set()
+                    asked[str(values[-1].value)] = str(path.relative_to(ROOT))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                asked |= dict.fromkeys(re.findall(r"apt-get install (\S+)$", node.value), str(path.relative_to(ROOT)))
+    assert {package: path for package, path in asked.items() if package not in listed} == {}
