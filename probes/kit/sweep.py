@@ -20,6 +20,7 @@ from probes.kit.errors import Refused
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY, Settled, of_local_errno, of_remote_errno
 from probes.kit.pacing import Pace
+from probes.kit.proc import local_ports
 
 CODES = ("pending", *Settled)
 """What a byte of `Block.states` means, by its number."""
@@ -122,6 +123,7 @@ class Sweep:
         self._begun: list[Block] = []
         self._finished: list[Block] = []
         self._mark = net.time_mark()
+        self._source_ports = _source_ports()
         self._resume_at = 0.0
         self._short_since = 0.0
         self.done = 0
@@ -307,7 +309,7 @@ class Sweep:
 
     def _opened(self, sock: socket.SocketType, lane: _Lane, block: Block, index: int) -> int:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        if sock.getsockname()[0] == lane.address:
+        if sock.getsockname()[0] == lane.address and block.ports[index % len(block.ports)] in self._source_ports:
             # Towards this machine two of our own handshakes can meet (simultaneous open, RFC 9293 section 3.5) where
             # nobody listens, so it is looked at once more when no other handshake is under way there.
             sock.close()
@@ -370,11 +372,16 @@ class Sweep:
         unsure, block.unsure = block.unsure, []
         for index in unsure:
             host, port = divmod(index, len(block.ports))
-            attempt = self._net.connect(block.hosts[host].address, block.ports[port], self._timeout)
+            attempt = self._net.connect(
+                block.hosts[host].address, block.ports[port], min(self._timeout, _LEAST_TIMEOUT)
+            )
             if attempt.connection is not None:
                 attempt.connection.reset()
+            if attempt.settled is Settled.CLOSED:
+                self._settle(block, index, _CLOSED)
+            else:  # also when it is silent now: where nobody listens, this machine answers at once
                 block.round_trips[index] = attempt.seconds
-            self._settle(block, index, CODE_OF[attempt.settled])
+                self._settle(block, index, _OPEN)
 
 
 def _spread(block: Block, lanes: list[_Lane]) -> Iterator[_Item]:
@@ -396,6 +403,13 @@ def _round_trip(sock: socket.SocketType) -> float:
     """Give the seconds of the handshake as the kernel measured them (tcpi_rtt of tcp_info, in microseconds)."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCPI_RTT + 4)
     return int(struct.unpack_from("=I", info, _TCPI_RTT)[0]) / 1e6
+
+
+def _source_ports() -> range:
+    try:
+        return local_ports()
+    except (OSError, ValueError):
+        return range(65536)
 
 
 def _descriptors(wanted: int) -> int:

@@ -1,6 +1,7 @@
 """The connect engine against real kernels: every way in which a handshake can end, shortage, and no ghost ports."""
 
 import random
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -183,6 +184,17 @@ def test_all_ports_of_this_machine(netns: Namespaces, process: Processes, addres
     found = space.call(sweep, net_of(per_host=1000), address, range(1, 65536))
     assert [port for port, end in found.items() if end is Settled.OPEN] == ports
     assert set(found.values()) == {Settled.OPEN, Settled.CLOSED}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_listener_that_never_accepts_is_open(netns: Namespaces, address: str) -> None:
+    """Its queue is full after the first handshake, so that a second look meets silence."""
+    space = netns()
+    port = int(space.run(["cat", "/proc/sys/net/ipv4/ip_local_port_range"]).stdout.split()[0]) + 1
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with space.call(socket.create_server, (address, port), family=family, backlog=0):
+        found = space.call(sweep, net_of(), address, [port - 1, port], timeout=0.5)
+    assert found == {port - 1: Settled.CLOSED, port: Settled.OPEN}
 
 
 def test_shortage_of_descriptors_slows_it_down_and_changes_nothing(
