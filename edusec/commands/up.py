@@ -19,7 +19,7 @@ from edusec.demo import prepare
 from edusec.demo.children import Child
 from edusec.demo.report import changes, screen
 from edusec.demo.snapshot import Snapshot, look
-from edusec.exits import ExitCode
+from edusec.exits import ExitCode, Stop
 from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
 from edusec.places import up_folder
@@ -130,7 +130,12 @@ def _watch(profile: Profile, children: tuple[Child, ...], found: Snapshot, stop:
     while not stop.wait(_WATCH_SECONDS):
         for child in children:
             child.require_alive()
-        now = look(profile)
+        try:
+            now = look(profile)
+        except Stop as refusal:
+            if refusal.code is not ExitCode.UNREACHABLE:
+                raise
+            continue  # busy, or just dying: the next turn tells
         for line in changes(found, now):
             print(f"{datetime.now().astimezone():%H:%M:%S}  {line}", flush=True)
         found = now

@@ -172,5 +172,6 @@ def _lines(database: Database, run: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def _line(kind: str, row: Mapping[str, Any]) -> Line:
-    nested = {name: json.loads(value) if name in _NESTED else value for name, value in row.items()}
+    # Rows of an older release have no value in columns that came later.
+    nested = {name: json.loads(value or "{}") if name in _NESTED else value for name, value in row.items()}
     return {"schema": SCHEMA, "type": kind, **nested}

@@ -208,6 +208,24 @@ def test_a_place_that_cannot_be_written_costs_only_the_record(listener: Callable
         assert "open 1" in done.stdout
 
 
+def test_a_file_of_an_older_release_is_brought_up_to_date(listener: Callable[..., int], tmp_path: Path) -> None:
+    kept = tmp_path / "scans.db"
+    env = {"EDUSEC_SCANS": str(kept)}
+    scan = ("scan", "127.0.0.1", "--no-identify", "--ports", str(listener()))
+    edusec(*scan, env=env)
+    with sqlite3.connect(kept) as database:
+        for column in ("details", "cpe", "confidence"):
+            database.execute(f"alter table services drop column {column}")
+    database.close()
+    done = edusec(*scan, "--json", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json_lines(edusec("scan", "--last", "--json", env=env)) == json_lines(done)
+    with sqlite3.connect(kept) as database:
+        database.execute("delete from scans where id = ?", [json_lines(done)[0]["id"]])
+    database.close()
+    assert edusec("scan", "--last", env=env).returncode == 0
+
+
 def test_a_file_that_is_no_database_is_left_alone(listener: Callable[..., int], tmp_path: Path) -> None:
     kept = tmp_path / "scans.db"
     kept.write_bytes(b"this is a letter to my aunt, not a database" * 40)
