@@ -36,12 +36,13 @@ def network(text: str) -> Network | None:
 def current_addresses(hosts: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
     """Choose from (name, state, missed from) of sightings the addresses that hold now, or else those that held last.
 
-    IPv4 first, in the order of numbers; names that are no address are left out.
+    IPv4 first, in the order of numbers; names that are no address, and "any address", are left out.
     """
     known = list(hosts)
     seen = [name for name, state, missed in known if state == "present" and not missed]
     latest = seen or [name for name, state, _ in known if state == "present"] or [name for name, _, _ in known]
     found = {place for name in latest if (place := address(name)) is not None}
+    found = {place for place in found if not place.is_unspecified}
     return tuple(str(place) for place in sorted(found, key=lambda place: (place.version, int(place))))
 
 

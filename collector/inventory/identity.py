@@ -51,6 +51,9 @@ class Identities:
             if mac and not is_local_mac(mac):
                 self._take_mac(mac, found)
             if not own_machine(name):
+                holder = self.of_address(name)
+                if holder not in (None, found) and self._is_seen_at(str(holder), name):
+                    self._merge(str(holder), found)
                 self._hold(name, found)
             return found
         if not mac:
@@ -91,6 +94,16 @@ class Identities:
         if mac and not is_local_mac(mac) and (owner := self._find(MAC, mac)):
             return owner
         return None if own_machine(name) else self.of_address(name)
+
+    def _is_seen_at(self, asset: str, name: str) -> bool:
+        """Tell whether someone else sees a device at an address just now; another agent's machine is never meant."""
+        return AGENT not in self._kinds(asset) and any(
+            place(key).kind == HOST and _plain(place(key).name) == _plain(name)
+            for (key,) in self.turn.rows(
+                "SELECT key FROM sighting WHERE county = ? AND subject = ? AND state = 'present' AND missed_from = 0",
+                (self.county, asset),
+            )
+        )
 
     def _take_mac(self, mac: str, asset: str) -> None:
         owner = self._find(MAC, mac)

@@ -147,8 +147,7 @@ class Keeper:
         for key in hosts:
             name = place(key).name
             mac = macs[name] if macs[name] in grouped else ""
-            own = details[key].get("own") is True
-            found[key] = identities.resolve(name, mac, grouped.get(mac, ()), own=own)
+            found[key] = identities.resolve(name, mac, grouped.get(mac, ()), own=name in picture.own)
         # An earlier one of them may have been merged into a later one.
         return {key: identities.of_address(place(key).name) or ident for key, ident in found.items()}
 

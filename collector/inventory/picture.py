@@ -36,10 +36,14 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Picture:
-    """All that was seen, by key; `closed` holds, by host, the port sets that it refused."""
+    """All that was seen, by key; `closed` holds, by host, the port sets that it refused.
+
+    `own` are addresses of the agent's machine: a port that was merely SEEN comes from its own table of sockets.
+    """
 
     seen: dict[str, Seen] = field(default_factory=dict)
     closed: dict[str, list[str]] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
 
 
 def draw(observations: Iterable[Observation]) -> Picture:
@@ -54,9 +58,13 @@ def draw(observations: Iterable[Observation]) -> Picture:
         target, outcome = observation.target, observation.outcome
         kind, name = target.kind, target.name
         if kind is TargetKind.SERVICE:
-            if outcome is Outcome.OPEN or outcome is Outcome.SEEN:
+            if outcome is Outcome.OPEN:
                 state = "open"
                 alive.add(name)
+            elif outcome is Outcome.SEEN:
+                state = "open"
+                alive.add(name)
+                picture.own.add(name)
             elif outcome is Outcome.CLOSED:
                 closed.setdefault(name, []).append(str(target.port or 0))
                 alive.add(name)

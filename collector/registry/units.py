@@ -141,7 +141,7 @@ def _read(record: Record, problems: Problems) -> _Wanted | None:
         faults.append(("kind", Text(f"编码表示 {implied},不是 {kind}", f"the code says {implied}, not {kind}")))
     division = values.get("division_code", "") or (code if len(code) != SCHOOL else "")
     parent = values.get("parent", "")
-    if division:
+    if values.get("division_code"):
         faults += [("division_code", text) for text in faults_of_division(division)]
     for field, text in faults:
         problems.add(line, field, text)

@@ -40,8 +40,8 @@ FOREVER = {"", "长期", "永久", "never", "-"}
 WIDEST = {4: 8, 6: 16}
 MAX_NAME = 256
 MAX_DOMAIN = 253
-FORMULA = "=+-@\t\r'"
-"""A cell that starts with one of these is run as a formula by spreadsheets; the last one is our own mark."""
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "'")
+"""Spreadsheets run a cell that starts with one of these as a formula; the last one is the mark that keeps them off."""
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _DATE = re.compile("([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?|([0-9]{4})([0-9]{2})([0-9]{2})")

@@ -6,7 +6,7 @@ from collector.inventory.assets import show_asset
 from collector.settings import Settings
 from tests.support.collectors import FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, Clock, Desk, desk
 from tests.support.reports import covers, host, service, state
-from wire.types import Observation
+from wire.types import Observation, Outcome
 
 MAC_A, MAC_B = "00:16:3e:00:00:0a", "00:16:3e:00:00:0b"
 RANDOM_A, RANDOM_B = "02:00:00:00:00:0a", "7e:00:00:00:00:0b"
@@ -173,6 +173,31 @@ def test_loopback_is_the_machine_of_its_own_agent(desk: Desk) -> None:
     first, second = desk.assets()
     assert first.addresses == second.addresses == ("127.0.0.1", "::1")
     assert {found.port for found in first.services} ^ {found.port for found in second.services} == {22, 80}
+
+
+def test_ports_that_an_agent_sees_on_itself_belong_to_its_machine(desk: Desk) -> None:
+    one, other = desk.agent(name="one"), desk.agent(name="other")
+    seen(desk, one, host("10.0.0.1", mac=MAC_A))
+    seen(desk, other, host("127.0.0.1"), service("127.0.0.1", 22), task="ports")
+    machine = desk.asset("ip:127.0.0.1")
+    seen(
+        desk,
+        other,
+        service("10.0.0.1", 53, Outcome.SEEN),
+        service("0.0.0.0", 22, Outcome.SEEN),
+        service("::", 22, Outcome.SEEN),
+    )
+    # What another agent saw from outside turns out to be this machine.
+    (found,) = desk.assets()
+    assert found.addresses == ("10.0.0.1", "127.0.0.1")
+    assert found.macs == (MAC_A,)
+    assert {(service.address, service.port) for service in found.services} == {
+        ("127.0.0.1", 22),
+        ("10.0.0.1", 53),
+        ("0.0.0.0", 22),
+        ("::", 22),
+    }
+    assert machine.first_seen >= found.first_seen
 
 
 def test_evidence_says_why_it_is_one_device(desk: Desk) -> None:
