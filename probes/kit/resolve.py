@@ -178,7 +178,7 @@ def _read(question: dns.message.Message, response: dns.message.Message, seconds:
         return Answer(_STATUS[code], seconds=seconds)
     asked = question.question[0]
     name, chain = asked.name, [_plain(asked.name)]
-    for _ in range(MAX_CHAIN):
+    for _ in range(MAX_CHAIN + 1):
         found = response.get_rrset(response.answer, name, asked.rdclass, asked.rdtype)
         if found is not None:
             if asked.rdtype not in (dns.rdatatype.A, dns.rdatatype.AAAA):
