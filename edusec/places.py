@@ -29,6 +29,16 @@ def scans_file() -> Path:
     return _chosen("EDUSEC_SCANS") or data_folder() / "scans.db"
 
 
+def fingerprint_folder() -> Path:
+    """Give the folder of imported fingerprints (EDUSEC_FINGERPRINTS wins)."""
+    return _chosen("EDUSEC_FINGERPRINTS") or data_folder() / "fingerprints"
+
+
+def fingerprint_files() -> tuple[Path, ...]:
+    """Give the imported fingerprint files, in the order of their names."""
+    return tuple(sorted(fingerprint_folder().glob("*.jsonl")))
+
+
 def up_folder() -> Path:
     """Give the folder of `edusec up` (EDUSEC_HOME wins)."""
     return _chosen("EDUSEC_HOME") or data_folder() / "up"

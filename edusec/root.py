@@ -23,6 +23,7 @@ COMMANDS = {
     "alert": Text("告警：查看、确认、办结", "alerts: read, acknowledge, resolve"),
     "rules": Text("规则：查看、检查、测试", "rules: list, check, test"),
     "probe": Text("探测项：查看、单独运行", "probes: list them, run one"),
+    "data": Text("指纹数据：导入、查看", "fingerprint data: import, list"),
     "doctor": Text("自检：每个问题都给出修复命令", "self-check: every problem comes with the command that mends it"),
 }
 _EPILOG = Text(

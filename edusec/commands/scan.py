@@ -16,7 +16,7 @@ from edusec.files import write_atomically
 from edusec.flags import check_options, given
 from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
-from edusec.places import scans_file, scope_file
+from edusec.places import fingerprint_files, scans_file, scope_file
 from edusec.render import json_line
 from edusec.running import run_job
 from edusec.scan import lines
@@ -184,6 +184,8 @@ def _scan(
         resolved = resolve(targets, allowed, today)
         targets, entries = resolved.targets, (*entries, *resolved.lent)
     options["targets"] = targets.prefixes
+    if options.get("identify", True):
+        options["fingerprints"] = tuple(str(file.resolve()) for file in fingerprint_files())
     check_options(PROBE, options)
     job = Job("scan", PROBE, time_limit, options, entries, limits=_limits(options))
     ran = run_job(job, quiet=quiet)

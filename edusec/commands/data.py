@@ -1,0 +1,136 @@
+"""`edusec data`: fingerprints of an operator's own, used by every scan after they were imported."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edusec.command import Command, JsonOption, group
+from edusec.exits import ExitCode
+from edusec.lang import t
+from edusec.listing import Column, show
+from edusec.places import fingerprint_files, fingerprint_folder
+from edusec.render import safe
+from probes.kit.fingerprint.model import Fault, Fingerprint, FingerprintFileError
+from probes.kit.fingerprint.nmap import read_nmap
+from probes.kit.fingerprint.own import built_in, read_own
+from probes.kit.fingerprint.recog import read_recog
+from probes.kit.fingerprint.store import Imported, load, save
+
+app = group(
+    t(
+        "指纹数据：导入 Recog（XML）、nmap-service-probes 或自己的 TOML 文件，之后的扫描自动使用。",
+        "Fingerprint data: import Recog (XML), nmap-service-probes or TOML files of your own; later scans use them.",
+    )
+)
+NMAP = "nmap-service-probes"
+SHOWN_FAULTS = 20
+
+
+@app.command("import", cls=Command, help=t("导入一个文件或目录", "Import a file or a folder"))
+def import_data(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help=t(
+                "Recog 的 XML 文件或目录、nmap-service-probes 文件、自己的 TOML 文件",
+                "A Recog XML file or folder, an nmap-service-probes file, or a TOML file of your own",
+            ),
+        ),
+    ],
+) -> int:
+    """Read, try every example, and keep; what cannot be used is named, and the rest is kept."""
+    name, imported, faults = _read(source)
+    for fault in faults[:SHOWN_FAULTS]:
+        print(safe(str(fault)), file=sys.stderr)
+    if len(faults) > SHOWN_FAULTS:
+        more = len(faults) - SHOWN_FAULTS
+        print(t(f"……另有 {more} 处", f"... and {more} more"), file=sys.stderr)
+    if not imported.fingerprints:
+        raise FingerprintFileError(t(f"{source}：没有可用的指纹", f"{source}: no usable fingerprint"))
+    target = fingerprint_folder() / f"{name}.jsonl"
+    save(target, imported)
+    count, left_out = len(imported.fingerprints), len(faults)
+    print(
+        t(
+            f"已导入 {count} 条指纹，{left_out} 条未采用；保存在 {target}",
+            f"imported {count} fingerprints, left out {left_out}; kept in {target}",
+        )
+    )
+    return ExitCode.PARTIAL if faults else ExitCode.CLEAN
+
+
+@app.command("list", cls=Command, help=t("列出内置和已导入的指纹", "List the shipped and the imported fingerprints"))
+def list_data(as_json: JsonOption = False) -> None:
+    """Count fingerprints by source."""
+    rows = [_row("edusec", "", built_in(), 0)]
+    for file in fingerprint_files():
+        imported = load([file])
+        rows.append(_row(file.stem, str(file), imported.fingerprints, len(imported.probes)))
+    show(
+        rows,
+        "edusec.fingerprint-data/1",
+        (
+            Column(t("来源", "SOURCE"), lambda row: row["source"]),
+            Column(t("指纹", "FINGERPRINTS"), lambda row: str(row["fingerprints"])),
+            Column(t("探测载荷", "PAYLOADS"), lambda row: str(row["payloads"])),
+            Column(t("种类", "KINDS"), lambda row: str(row["kinds"])),
+            Column(t("文件", "FILE"), lambda row: row["file"] or t("内置", "shipped")),
+        ),
+        as_json=as_json,
+    )
+
+
+@app.command("remove", cls=Command, help=t("删除已导入的指纹", "Remove imported fingerprints"))
+def remove(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=t("data list 中的来源", "A source of `data list`"))],
+) -> None:
+    """Remove what was imported from one source."""
+    for file in fingerprint_files():
+        if file.stem == source:
+            file.unlink()
+            print(t(f"已删除 {file}", f"removed {file}"))
+            return
+    raise FingerprintFileError(t(f"没有导入过 {source}", f"{source} was not imported; see edusec data list"))
+
+
+def _read(source: Path) -> tuple[str, Imported, tuple[Fault, ...]]:
+    if source.is_dir() or source.suffix == ".xml":
+        read = read_recog(source)
+        faults = [*read.faults]
+        good = [fingerprint for fingerprint in read.fingerprints if _holds(fingerprint, faults)]
+        return "recog", Imported(tuple(good)), tuple(faults)
+    if source.suffix == ".toml":
+        try:
+            own = read_own(source.read_text("utf-8"), source.name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise FingerprintFileError(f"{source}: {error}") from None
+        return source.stem, Imported(own.fingerprints), own.faults
+    probes = read_nmap(source)
+    fingerprints = tuple(fingerprint for probe in probes.probes for fingerprint in probe.fingerprints)
+    return NMAP, Imported(fingerprints, probes.probes), probes.faults
+
+
+def _holds(fingerprint: Fingerprint, faults: list[Fault]) -> bool:
+    """Tell whether every example matches; one that does not is a fault of its file."""
+    pattern = fingerprint.compiled()
+    wrong = [example for example in fingerprint.examples if pattern.search(example.text) is None]
+    if wrong:
+        faults.append(
+            Fault(fingerprint.source, fingerprint.title, f"does not match its example {wrong[0].text[:60]!r}")
+        )
+    return not wrong
+
+
+def _row(source: str, file: str, fingerprints: tuple[Fingerprint, ...], payloads: int) -> Mapping[str, Any]:
+    kinds = len({fingerprint.key for fingerprint in fingerprints})
+    return {
+        "source": source,
+        "fingerprints": len(fingerprints),
+        "payloads": payloads,
+        "kinds": kinds,
+        "file": file,
+    }

@@ -1,0 +1,59 @@
+"""`edusec data`: what an operator imports is kept, listed, used by a scan, and removed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.edusec.run_cli import edusec
+from tests.support.processes import Processes
+
+SERVER = """key = "http_header.server"
+[[fingerprint]]
+title = "School box"
+pattern = '^SimpleHTTP/([0-9.]+)'
+certainty = 0.99
+says = { "service.product" = "School box", "service.version" = "{1}", "hw.device" = "printer" }
+examples = [{ text = "SimpleHTTP/0.6", says = { "service.version" = "0.6" } }]
+"""
+RECOG = (
+    '<fingerprints matches="ssh.banner"><fingerprint pattern="^A$"><description>A</description><example>A</example>'
+    '</fingerprint><fingerprint pattern="^B("><description>B</description></fingerprint></fingerprints>'
+)
+
+
+def test_own_fingerprints_are_used_by_the_next_scan(
+    tmp_path: Path, process: Processes, free_port: Callable[..., int]
+) -> None:
+    own = tmp_path / "school.toml"
+    own.write_text(SERVER)
+    done = edusec("data", "import", own)
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [json.loads(line) for line in edusec("data", "list", "--json").stdout.splitlines()]
+    assert [(row["source"], row["fingerprints"]) for row in listed[1:]] == [("school", 1)]
+    port = free_port()
+    process(["python3", "-m", "http.server", str(port), "--bind", "127.0.0.1", "-d", tmp_path], ready=port)
+    lines = edusec("scan", "127.0.0.1", "--ports", str(port), "--json", "--quiet").stdout.splitlines()
+    service = next(line for line in map(json.loads, lines) if line["type"] == "service")
+    assert (service["product"], service["version"], service["device"]) == ("School box", "0.6", "printer")
+    assert service["confidence"] == 0.99
+    assert edusec("data", "remove", "school").returncode == 0
+    assert len(edusec("data", "list", "--json").stdout.splitlines()) == 1
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "ssh.xml").write_text(RECOG)
+    done = edusec("data", "import", tmp_path)
+    assert done.returncode == 3
+    assert "ssh.xml: fingerprint 2 (B): " in done.stderr
+    assert "1" in done.stdout
+
+
+def test_a_file_of_another_kind_changes_nothing(tmp_path: Path) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("hello\n")
+    done = edusec("data", "import", other)
+    assert done.returncode == 2
+    assert "notes.txt" in done.stderr
+    missing = edusec("data", "import", tmp_path / "nowhere")
+    assert missing.returncode == 2
+    assert len(edusec("data", "list", "--json").stdout.splitlines()) == 1
