@@ -1,10 +1,11 @@
 """Makes the folder of `edusec up`: a collector on loopback, the sample units and whitelist, one enrolled agent."""
 
 import contextlib
+import itertools
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address
@@ -109,7 +110,9 @@ def make_collector(place: Place, listen: str | None) -> Profile:
         profile = load_profile(place.operator)
         _require_same(profile, listen)
         return profile
-    init(place.collector, _endpoints(listen), ("127.0.0.1", "localhost", "::1"), lang=current())
+    begun = (place.collector / "collector.toml").exists()  # by a run that was cut short: its addresses stay
+    endpoints = [] if begun else _endpoints(listen)
+    init(place.collector, endpoints, () if begun else ("127.0.0.1", "localhost", "::1"), lang=current())
     profile = load_profile(place.collector / "operator.toml")
     write_atomically(place.operator, (place.collector / "operator.toml").read_bytes())
     place.operator.chmod(0o600)
@@ -174,13 +177,15 @@ def start_agent(place: Place) -> Child:
 def _endpoints(listen: str | None) -> list[str]:
     if listen is not None:
         return [listen]
-    port = USUAL_PORT if _pair_is_free(USUAL_PORT) else next(filter(_pair_is_free, iter(_free_port, None)))
     hosts = ["127.0.0.1", "::1"] if _can_bind("::1", 0) else ["127.0.0.1"]
+    ports = itertools.chain([USUAL_PORT], iter(_free_port, None))
+    port = next(port for port in ports if _is_free(hosts, port))
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts]
 
 
-def _pair_is_free(port: int) -> bool:
-    return all(_can_bind("127.0.0.1", number) for number in (port, port + 1))
+def _is_free(hosts: Sequence[str], port: int) -> bool:
+    """Tell whether the port, and the one above it for the bandwidth responder, are free on every host."""
+    return all(_can_bind(host, number) for host in hosts for number in (port, port + 1))
 
 
 def _can_bind(host: str, port: int) -> bool:
