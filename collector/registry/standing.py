@@ -46,7 +46,7 @@ EMPTY = Fragment()
 
 def fragment(entries: Iterable[WhitelistEntry]) -> Fragment:
     """Sort the entries of one unit."""
-    kept = tuple(entries)
+    kept = tuple(sorted(entries, key=lambda entry: entry.id))
     made = Fragment(
         kept,
         hashlib.sha256(b"\n".join(encode(entry) for entry in kept)).hexdigest(),
