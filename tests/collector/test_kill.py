@@ -11,7 +11,7 @@ import pytest
 from collector.measurements import list_measurements
 from tests.collector.feeder import SPOOL, address
 from tests.support.collectors import Clock, desk
-from tests.support.processes import Processes, wait_until
+from tests.support.processes import Processes
 
 ROUNDS = 6
 FEEDER = Path(__file__).parent / "feeder.py"
