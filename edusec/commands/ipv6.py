@@ -1,0 +1,275 @@
+"""`edusec ipv6`: how ready sites are for IPv6, check by check, with what was seen and what mends it."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.job import Job
+from edusec.command import Command, JsonOption, ScopeOption, group
+from edusec.exits import ExitCode, Stop
+from edusec.files import read_input, write_atomically
+from edusec.flags import check_options, given, with_flags
+from edusec.lang import current, t
+from edusec.places import scope_file
+from edusec.render import json_line, paint, safe, table
+from edusec.running import run_job
+from probes.kit import registry
+from probes.kit.ipv6.catalogue import CATALOGUE, why
+from probes.kit.ipv6.ladder import NAMES, Rung, climb, forecast
+from probes.kit.ipv6.model import VERDICTS, Verdict
+from probes.kit.options import describe
+from probes.kit.reasons import explain
+from probes.kit.scope_file import load_scope
+from probes.kit.web import urls_of
+from wire.text import Text
+from wire.types import Observation, RunStatus, Section, TargetKind, Value
+
+app = group(t("IPv6 就绪度：逐项检查网站和域名", "IPv6 readiness: sites and zones, check by check"))
+
+SCHEMA = "edusec.ipv6/1"
+SITE, ZONE = "site_ipv6", "zone_ipv6"
+AT_A_TIME = 1000
+"""Targets of one probe run; more are checked in several."""
+_WORDS: Mapping[Verdict, Text] = {
+    Verdict.PASS: Text("通过", "pass"),
+    Verdict.WARN: Text("警告", "warn"),
+    Verdict.FAIL: Text("未通过", "fail"),
+    Verdict.UNKNOWN: Text("未知", "unknown"),
+    Verdict.INFO: Text("信息", "info"),
+    Verdict.BLOCKED: Text("被拒绝", "blocked"),
+}
+_STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red", Verdict.BLOCKED: "blue"}
+Line = dict[str, Any]
+
+
+@app.callback()
+def ipv6() -> None:
+    """Keep `check` a subcommand although it is the only one."""
+
+
+def check(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DOMAIN|URL", show_default=False, help=t("域名或网址", "Domains or URLs")),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help=t("每行一个域名或网址的文件，# 为注释", "A file with a domain or URL a line; # begins a comment"),
+        ),
+    ] = None,
+    zone: Annotated[bool, typer.Option("--zone/--no-zone", help=t("是否检查域名区", "Check the zones too"))] = True,
+    root_hints: Annotated[
+        list[str] | None,
+        typer.Option("--root-hint", metavar="ADDRESS", help=t("根服务器的 IPv6 地址", "IPv6 address of a root server")),
+    ] = None,
+    as_json: JsonOption = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
+        ),
+    ] = None,
+    scope: ScopeOption = None,
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take")),
+    ] = 3600,
+    quiet: Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))] = False,
+    **options: Any,
+) -> int:
+    """Check sites and, unless told otherwise, their zones."""
+    wanted = _targets(targets or [], file)
+    chosen = given(options)
+    if "self_targets" not in chosen and (text := os.environ.get("EDUSEC_SELF_TARGETS")):
+        chosen["self_targets"] = tuple(text.split(","))
+    shared = {name: value for name, value in chosen.items() if name in _names(ZONE)}
+    jobs = [(SITE, chosen)]
+    if zone:
+        jobs.append((ZONE, {**shared, **({"root_hints": tuple(root_hints)} if root_hints else {})}))
+    for name, values in jobs:
+        check_options(name, {**values, "targets": wanted[:AT_A_TIME]})
+    entries = load_scope(scope or scope_file(), datetime.now(UTC).date()).entries
+    sections: list[Section] = []
+    interrupted = False
+    for start in range(0, len(wanted), AT_A_TIME):
+        for name, values in jobs:
+            if interrupted:
+                break
+            full: dict[str, Value] = {**values, "targets": wanted[start : start + AT_A_TIME]}
+            ran = run_job(Job(name, name, seconds, full, entries), quiet=quiet)
+            sections.append(ran.section)
+            interrupted = ran.interrupted
+    found = _lines(sections, wanted)
+    if output is not None:
+        write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
+    if as_json:
+        for line in found:
+            print(json_line(line))
+    else:
+        _show(found)
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    if any(line.get("verdict") == Verdict.FAIL for line in found):
+        return ExitCode.FINDINGS
+    whole = all(section.status is RunStatus.DONE for section in sections)
+    return ExitCode.CLEAN if whole and not any(line["type"] == "skipped" for line in found) else ExitCode.PARTIAL
+
+
+def _names(probe: str) -> frozenset[str]:
+    return frozenset(item.name for item in describe(registry.load(probe)))
+
+
+def _targets(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    """Read and check every target before anything is sent; a fault names its file and line."""
+    found = [("", word) for word in words]
+    if file is not None:
+        try:
+            text = read_input(file).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise Stop(t(f"{file}：不是 UTF-8 文本", f"{file}: is not UTF-8 text, {error}")) from None
+        for number, line in enumerate(text.splitlines(), start=1):
+            word = line.partition("#")[0].strip()
+            if word:
+                found.append((f"{file}:{number}: ", word))
+    for place, word in found:
+        try:
+            urls_of(word)
+        except ValueError as error:
+            raise Stop(f"{place}{error}") from None
+    if not found:
+        raise Stop(
+            t(
+                "缺少目标，例如：edusec ipv6 check www.example.edu.cn",
+                "no target; try: edusec ipv6 check www.example.edu.cn",
+            )
+        )
+    return tuple(dict.fromkeys(word for _, word in found))
+
+
+def _lines(sections: Iterable[Section], targets: Sequence[str]) -> list[Line]:
+    """Give a line for each check, then one for each site's level, in the order in which the sites were named."""
+    checks: dict[str, dict[str, Line]] = {target: {} for target in targets}
+    found: list[Line] = []
+    for section in sections:
+        if section.body is None or section.status in (RunStatus.CANNOT_RUN, RunStatus.CRASHED):
+            found.append({"schema": SCHEMA, "type": "skipped", "target": section.probe, "reason": section.reason})
+            continue
+        for item in section.body.observations:
+            if item.method == "NET-SELF" and not any(line.get("id") == "NET-SELF" for line in found):
+                found.append(_check_line(item))
+            elif item.target.kind is TargetKind.SITE and item.method in CATALOGUE:
+                checks.setdefault(item.target.name, {})[item.method] = _check_line(item)
+        found.extend(
+            {"schema": SCHEMA, "type": "skipped", "target": part.what, "reason": part.reason}
+            for part in section.body.skipped
+        )
+    for target, by_id in checks.items():
+        ordered = sorted(by_id.values(), key=lambda line: list(CATALOGUE).index(line["id"]))
+        found.extend(ordered)
+        if ordered:
+            found.append(_level_line(target, {line["id"]: Verdict(line["verdict"]) for line in ordered}))
+    return found
+
+
+def _check_line(item: Observation) -> Line:
+    verdict = VERDICTS.get(item.outcome, Verdict.UNKNOWN)
+    code = str(item.values.get("code") or "")
+    reason = str(item.values.get("reason") or "")
+    evidence = item.values.get("evidence")
+    lines = [str(line) for line in evidence] if isinstance(evidence, tuple) else []
+    entry = CATALOGUE[item.method]
+    rest = {name: value for name, value in item.values.items() if name not in ("code", "evidence", "reason")}
+    return {
+        "schema": SCHEMA,
+        "type": "check",
+        "target": item.target.name,
+        "id": item.method,
+        "verdict": verdict.value,
+        "title": entry.title._asdict(),
+        "code": code,
+        "evidence": [*lines, *([reason] if reason else [])],
+        "fix": why(code)._asdict() if code and verdict is not Verdict.PASS else None,
+        "source": entry.source,
+        "values": rest,
+        "time": datetime.fromtimestamp(item.time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+
+
+def _level_line(target: str, verdicts: Mapping[str, Verdict]) -> Line:
+    level = climb(verdicts)
+    return {
+        "schema": SCHEMA,
+        "type": "level",
+        "target": target,
+        "confirmed": level.confirmed.value,
+        "possible": level.possible.value,
+        "confirmed_name": NAMES[level.confirmed]._asdict(),
+        "possible_name": NAMES[level.possible]._asdict(),
+        "forecast_estimate": [verdict.value for verdict in forecast(verdicts)],
+    }
+
+
+def _show(found: Sequence[Line]) -> None:
+    rows = []
+    for line in found:
+        if line["type"] != "check":
+            continue
+        verdict = Verdict(line["verdict"])
+        told = "; ".join(explain(text, current()) for text in line["evidence"][:3])
+        fix = line["fix"][current()] if line["fix"] else ""
+        rows.append([line["target"], line["id"], _WORDS[verdict](current()), line["title"][current()], told, fix])
+    if rows:
+        heads = [t("对象", "TARGET"), t("检查项", "CHECK"), t("结论", "VERDICT"), t("内容", "WHAT"),
+                 t("证据", "EVIDENCE"), t("处理", "FIX")]  # fmt: skip
+        styles = {word(current()): _STYLES.get(verdict, "") for verdict, word in _WORDS.items()}
+        table(heads, rows, style=lambda column, text: styles.get(text, "") if column == 2 else "")
+    for line in found:
+        if line["type"] == "level":
+            _show_level(line)
+        elif line["type"] == "skipped":
+            what = f"{line['target']}: {explain(line['reason'], current())}"
+            print(paint(t("未检查", "not checked"), "yellow", sys.stdout), safe(what))
+
+
+def _show_level(line: Line) -> None:
+    low, high = line["confirmed_name"][current()], line["possible_name"][current()]
+    top = Rung.SINGLE_STACK.value
+    if line["confirmed"] == line["possible"]:
+        told = f"{line['confirmed']}/{top} {low}"
+    else:
+        told = t(
+            f"已确认 {line['confirmed']}/{top} {low}，可能达到 {line['possible']}/{top} {high}",
+            f"confirmed {line['confirmed']}/{top} {low}, possibly {line['possible']}/{top} {high}",
+        )
+    print(t("等级", "level"), safe(line["target"]), told)
+
+
+app.command(
+    "check",
+    cls=Command,
+    help=t(
+        "检查网站（及其域名区）的 IPv6 就绪度，每项给出结论、证据和处理办法。只在授权范围内发送数据包；"
+        "本机 IPv6 须先由三个自检目标证明（--self-targets 或环境变量 EDUSEC_SELF_TARGETS），否则一切为“未知”。",
+        "Check how ready sites and their zones are for IPv6: verdict, evidence and fix, check by check. Sends within "
+        "the authorised scope only. This machine's own IPv6 must be proven by three targets first (--self-targets or "
+        "the variable EDUSEC_SELF_TARGETS), or everything is unknown.",
+    ),
+    epilog=t(
+        "示例：\n"
+        "  edusec ipv6 check www.example.edu.cn --self-targets 2001:db8::1 --self-targets 2001:db8:1::1 "
+        "--self-targets 2001:db8:2::1\n"
+        "  edusec ipv6 check --file sites.txt --json | jq -c 'select(.verdict == \"fail\")'",
+        "Examples:\n"
+        "  edusec ipv6 check www.example.edu.cn --self-targets 2001:db8::1 --self-targets 2001:db8:1::1 "
+        "--self-targets 2001:db8:2::1\n"
+        "  edusec ipv6 check --file sites.txt --json | jq -c 'select(.verdict == \"fail\")'",
+    ),
+)(with_flags(check, (item for item in describe(registry.load(SITE)) if item.name != "targets")))

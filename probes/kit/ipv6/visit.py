@@ -1,0 +1,96 @@
+"""Fetching over one family for one site: politely, within its time, and with the proof of a PMTU black hole."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urljoin
+
+from probes.kit.errors import Refused
+from probes.kit.ipv6.fetch import Journey, Page, Wish, fetch, follow
+from probes.kit.ipv6.model import Settings
+from probes.kit.ipv6.names import Names
+from probes.kit.net import Net
+from probes.kit.scope import Address
+from probes.kit.web import Stage, Url, parse_url
+from wire.types import Outcome
+
+_PROOFS = 2
+"""Stalls that are looked into; a server that hangs costs four times its timeout at most."""
+
+
+class Visitor:
+    """All fetches of one site. `proof` is the page that came only with smaller segments; they stay small then."""
+
+    def __init__(self, net: Net, names: Names, settings: Settings, wish: Wish, deadline: float) -> None:
+        """`deadline` is on time.monotonic(): nothing is begun that could end after it."""
+        self._net, self._settings, self._wish = net, settings, wish
+        self._deadline, self._next, self._proofs = deadline, 0.0, 0
+        self.names = names
+        self.dead: frozenset[Address] = frozenset()
+        self.proof: Page | None = None
+        self.largest = 0
+        self.fetches = 0
+
+    def in_time(self) -> bool:
+        """Tell whether there is time for one more fetch."""
+        return time.monotonic() + 2 * self._wish.timeout < self._deadline
+
+    def connect(self, address: Address, port: int) -> Outcome:
+        """Try one port and close again; DENIED when the scope does not allow it."""
+        try:
+            attempt = self._net.connect(address, port, self._wish.timeout)
+        except Refused:
+            return Outcome.DENIED
+        if attempt.connection is not None:
+            attempt.connection.reset()
+        return attempt.outcome
+
+    def journey(self, url: Url, family: int, *, body: int | None = None) -> Journey:
+        """Fetch a URL and all its redirects within one family."""
+        wish = self._wish if body is None else replace(self._wish, body=body)
+        return follow(
+            lambda where, address, cookies: self.page(where, address, replace(wish, cookies=cookies)),
+            url,
+            lambda host: self.names.locate(host, family, self.dead),
+            _redirect,
+        )
+
+    def page(self, url: Url, address: Address, wish: Wish | None = None) -> Page:
+        """Fetch one page from one address; what the scope refuses is a page that was denied."""
+        wish = wish or self._wish
+        if address.version == 4:
+            return self._fetch(url, address, wish)
+        small = replace(wish, mss=self._settings.mss)
+        if self.proof is not None:
+            return self._fetch(url, address, small)
+        page = self._fetch(url, address, wish)
+        if page.stalled and self._proofs < _PROOFS and self.in_time():
+            self._proofs += 1
+            retry = self._fetch(url, address, small)
+            # A server that is slow at times must not look like a path that drops: it has to stall again, large.
+            if retry.stage is Stage.DONE and self._fetch(url, address, wish).stalled:
+                self.proof = retry
+            if retry.stage is Stage.DONE:
+                return retry
+        self.largest = max(self.largest, page.received)
+        return page
+
+    def _fetch(self, url: Url, address: Address, wish: Wish) -> Page:
+        wait = self._next - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        self._next = max(self._next, time.monotonic()) + 1 / self._settings.page_rate
+        self.fetches += 1
+        try:
+            return fetch(self._net, url, address, wish)
+        except Refused as refusal:
+            return Page(url, address, Stage.TCP, Outcome.DENIED, problem=str(refusal.skipped.reason)[:200])
+
+
+def _redirect(location: str, here: Url) -> Url:
+    return parse_url(urljoin(f"{here.scheme}://{here.authority}{here.path}", location.replace(" ", "%20")))
+
+
+def pick(urls: Sequence[Url], open_ports: frozenset[int]) -> Url:
+    """Choose among the URLs that a target stands for: the first whose port is open, else the first."""
+    return next((url for url in urls if url.port in open_ports), urls[0])

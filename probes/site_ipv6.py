@@ -1,0 +1,150 @@
+"""The site checks of the IPv6 catalogue: each site over each family apart, and only from a vantage point with IPv6."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from probes.kit.contract import Context, Probe, Progress, Yield
+from probes.kit.errors import CannotRun, Refused
+from probes.kit.ipv6 import judge_site
+from probes.kit.ipv6.crew import work
+from probes.kit.ipv6.fetch import Wish, warm_up
+from probes.kit.ipv6.ladder import climb
+from probes.kit.ipv6.model import OUTCOMES, Check, Settings, Verdict, unknown
+from probes.kit.ipv6.names import Names, find_dns64
+from probes.kit.ipv6.site import SiteLook
+from probes.kit.ipv6.visit import Visitor
+from probes.kit.neighbours import resolvers
+from probes.kit.net import Net
+from probes.kit.options import option
+from probes.kit.reasons import because
+from probes.kit.resolve import DNS_PORT
+from probes.kit.scope import Address
+from probes.kit.vantage import check_self, parse_endpoints
+from probes.kit.web import urls_of
+from wire.ports import expand, parse_ports
+from wire.text import Text
+from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
+
+NAME = "site_ipv6"
+MAX_TARGETS = 2000
+
+
+def _parse_targets(texts: Sequence[str]) -> None:
+    for text in texts:
+        urls_of(text)
+
+
+def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
+    return tuple(ip_address(text) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Options(Settings):
+    """Which sites, from where the proof of this machine's own IPv6 comes, and every threshold."""
+
+    targets: tuple[str, ...] = option(
+        (),
+        zh="检查的域名或网址（另加采集端下发的目标）",
+        en="domains or URLs, beside those that the collector hands down",
+        check=_parse_targets,
+    )
+    self_targets: tuple[str, ...] = option(
+        (),
+        zh="证明本机 IPv6 可用的外部目标，至少三个互不相关的地址，如 [2001:db8::1]:443",
+        en="at least three unrelated outside addresses that prove this machine's IPv6, such as [2001:db8::1]:443",
+        check=parse_endpoints,
+    )
+    resolvers: tuple[str, ...] = option(
+        (),
+        zh="DNS 解析器地址；默认取自系统",
+        en="addresses of DNS resolvers; those of the system by default",
+        check=_parse_resolvers,
+    )
+    ports: str = option("80,443", zh="两族对照的端口", en="ports compared between the families", check=parse_ports)
+    ca_file: str = option(
+        "", zh="额外信任的 CA 证书（PEM 文件）", en="a PEM file of certificate authorities to trust as well"
+    )
+    workers: int = option(16, zh="同时检查的网站数", en="sites looked at at a time", minimum=1, maximum=64)
+    timeout: float = option(
+        5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
+    )
+    site_seconds: float = option(
+        300.0, zh="单个网站的最长时间", en="longest time for one site", unit="s", minimum=1, maximum=3600
+    )
+
+
+def run(options: Options, context: Context) -> Iterator[Yield]:
+    """Prove this machine's IPv6, then look at each site; without that proof every verdict is unknown."""
+    try:
+        warm_up(options.ca_file)
+    except ValueError as error:
+        raise CannotRun(because("bad_options", f"{NAME}: ca_file: {error}")) from None
+    servers = _parse_resolvers(options.resolvers) or resolvers()
+    targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
+    gate = check_self(context.net, parse_endpoints(options.self_targets), timeout=options.timeout)
+    told: dict[str, Value] = {**gate.values, **({"reason": gate.reason} if gate.reason else {})}
+    yield Observation(NAME, gate.id, Target(TargetKind.AGENT, "self"), gate.outcome, time.time(), told, gate.duration)
+    yield from gate.skipped
+    if gate.outcome is not Outcome.PASS:
+        for target in targets:
+            yield from _say(target, without_ipv6(gate.reason))
+        return
+    ports = expand(parse_ports(options.ports))
+    yield Progress(0, len(targets))
+    found = work(
+        context.net, targets, options.workers, lambda net: _looker(net, servers, options, ports, context.deadline)
+    )
+    for number, (target, result) in enumerate(found, start=1):
+        yield from (result,) if isinstance(result, Skipped) else _say(target, result)
+        yield Progress(number, len(targets), target)
+
+
+def without_ipv6(reason: str) -> tuple[Check, ...]:
+    """Give every check of a site from a vantage point whose own IPv6 is not proven."""
+    return tuple(unknown(name, "no_ipv6", reason) for name in judge_site.V6_CHECKS)
+
+
+_Result = tuple[str, tuple[Check, ...] | Skipped]
+
+
+def _looker(
+    net: Net, servers: Sequence[Address], options: Options, ports: Sequence[int], deadline: float
+) -> Callable[[str], _Result]:
+    names = Names(net, servers, timeout=options.timeout, port=DNS_PORT)
+    names.synthesised = find_dns64(names)
+    wish = Wish(options.timeout, options.body, ca_file=options.ca_file)
+
+    def look(target: str) -> _Result:
+        if time.monotonic() + 4 * options.timeout > deadline:
+            return target, Skipped(target, because("deadline"))
+        end = min(deadline, time.monotonic() + options.site_seconds)
+        visitor = Visitor(net, names, options, wish, end)
+        try:
+            return target, SiteLook(visitor, options, ports).look(target)
+        except Refused as refusal:
+            return target, Skipped(target, refusal.skipped.reason)
+        except ValueError as error:
+            return target, Skipped(target, because("not_http", str(error)))
+
+    return look
+
+
+def _say(target: str, checks: Sequence[Check]) -> Iterator[Observation]:
+    """Turn verdicts into observations, and the level that they make together."""
+    site = Target(TargetKind.SITE, target)
+    now = time.time()
+    for check in checks:
+        yield Observation(NAME, check.id, site, OUTCOMES[check.verdict], now, check.plain(), check.seconds)
+    level = climb({check.id: check.verdict for check in checks})
+    values: dict[str, Value] = {"confirmed": level.confirmed.value, "possible": level.possible.value}
+    yield Observation(NAME, "LEVEL", site, OUTCOMES[Verdict.INFO], now, values)
+
+
+PROBE = Probe(
+    Text("网站的 IPv6 就绪度：检查目录中的网站项", "IPv6 readiness of sites: the site checks of the catalogue"),
+    SectionKind.STATE,
+    Options,
+    run,
+)

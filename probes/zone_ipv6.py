@@ -1,0 +1,132 @@
+"""The zone checks of the IPv6 catalogue: the name servers of each site's zone, over each family apart."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+from probes.kit.contract import Context, Probe, Progress, Yield
+from probes.kit.errors import Refused
+from probes.kit.ipv6 import judge_zone
+from probes.kit.ipv6.chain import ROOTS
+from probes.kit.ipv6.crew import work
+from probes.kit.ipv6.model import OUTCOMES, Check, unknown
+from probes.kit.ipv6.names import Names, find_dns64
+from probes.kit.ipv6.zone import ZoneLook
+from probes.kit.neighbours import resolvers
+from probes.kit.net import Net
+from probes.kit.options import option
+from probes.kit.reasons import because
+from probes.kit.resolve import DNS_PORT
+from probes.kit.scope import Address
+from probes.kit.vantage import check_self, parse_endpoints
+from probes.kit.web import urls_of
+from wire.text import Text
+from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
+
+NAME = "zone_ipv6"
+MAX_TARGETS = 2000
+
+
+def _parse_targets(texts: Sequence[str]) -> None:
+    for text in texts:
+        urls_of(text)
+
+
+def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
+    return tuple(ip_address(text) for text in texts)
+
+
+def _parse_roots(texts: Sequence[str]) -> tuple[IPv6Address, ...]:
+    return tuple(IPv6Address(text) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Whose zones, from where the proof of this machine's own IPv6 comes, and where the root is."""
+
+    targets: tuple[str, ...] = option(
+        (),
+        zh="检查的域名或网址（另加采集端下发的目标）",
+        en="domains or URLs, beside those that the collector hands down",
+        check=_parse_targets,
+    )
+    self_targets: tuple[str, ...] = option(
+        (),
+        zh="证明本机 IPv6 可用的外部目标，至少三个互不相关的地址，如 [2001:db8::1]:443",
+        en="at least three unrelated outside addresses that prove this machine's IPv6, such as [2001:db8::1]:443",
+        check=parse_endpoints,
+    )
+    resolvers: tuple[str, ...] = option(
+        (),
+        zh="DNS 解析器地址；默认取自系统",
+        en="addresses of DNS resolvers; those of the system by default",
+        check=_parse_resolvers,
+    )
+    root_hints: tuple[str, ...] = option(
+        ROOTS, zh="根服务器的 IPv6 地址", en="IPv6 addresses of root servers", check=_parse_roots
+    )
+    workers: int = option(8, zh="同时检查的区数", en="zones looked at at a time", minimum=1, maximum=64)
+    timeout: float = option(
+        5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
+    )
+
+
+def run(options: Options, context: Context) -> Iterator[Yield]:
+    """Prove this machine's IPv6, then look at each zone; without that proof every verdict is unknown."""
+    servers = _parse_resolvers(options.resolvers) or resolvers()
+    targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
+    gate = check_self(context.net, parse_endpoints(options.self_targets), timeout=options.timeout)
+    told: dict[str, Value] = {**gate.values, **({"reason": gate.reason} if gate.reason else {})}
+    yield Observation(NAME, gate.id, Target(TargetKind.AGENT, "self"), gate.outcome, time.time(), told, gate.duration)
+    yield from gate.skipped
+    if gate.outcome is not Outcome.PASS:
+        blind = tuple(unknown(name, "no_ipv6", gate.reason) for name in judge_zone.ZONE_CHECKS)
+        for target in targets:
+            yield from _say(target, "", blind)
+        return
+    yield Progress(0, len(targets))
+    found = work(context.net, targets, options.workers, lambda net: _looker(net, servers, options, context.deadline))
+    for number, (target, zone, result) in enumerate(found, start=1):
+        yield from (result,) if isinstance(result, Skipped) else _say(target, zone, result)
+        yield Progress(number, len(targets), target)
+
+
+_Result = tuple[str, str, tuple[Check, ...] | Skipped]
+
+
+def _looker(net: Net, servers: Sequence[Address], options: Options, deadline: float) -> Callable[[str], _Result]:
+    names = Names(net, servers, timeout=options.timeout, port=DNS_PORT)
+    names.synthesised = find_dns64(names)
+    zones = ZoneLook(net, names, servers, _parse_roots(options.root_hints), timeout=options.timeout, port=DNS_PORT)
+
+    def look(target: str) -> _Result:
+        if time.monotonic() + 4 * options.timeout > deadline:
+            return target, "", Skipped(target, because("deadline"))
+        try:
+            url = urls_of(target)[0]
+            if url.address is not None:
+                return target, "", Skipped(target, because("not_http", "an address has no zone"))
+            return target, *zones.look(url.host)
+        except Refused as refusal:
+            return target, "", Skipped(target, refusal.skipped.reason)
+        except ValueError as error:
+            return target, "", Skipped(target, because("not_http", str(error)))
+
+    return look
+
+
+def _say(target: str, zone: str, checks: Sequence[Check]) -> Iterator[Observation]:
+    site = Target(TargetKind.SITE, target)
+    now = time.time()
+    for check in checks:
+        values = {**check.plain(), "zone": zone}
+        yield Observation(NAME, check.id, site, OUTCOMES[check.verdict], now, values, check.seconds)
+
+
+PROBE = Probe(
+    Text("域名区的 IPv6 就绪度：检查目录中的 DNS 项", "IPv6 readiness of zones: the DNS checks of the catalogue"),
+    SectionKind.STATE,
+    Options,
+    run,
+)

@@ -1,0 +1,460 @@
+"""The pure layer: ladder, ratios, settling, texts, markup, addresses, and every judgement of a site."""
+
+from ipaddress import IPv6Address, ip_address
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probes.kit.ipv6 import judge_site as judge
+from probes.kit.ipv6.addresses import dns64_prefixes, fault_of
+from probes.kit.ipv6.catalogue import CATALOGUE, WHY
+from probes.kit.ipv6.fetch import Journey, Page
+from probes.kit.ipv6.judge_site import HostUse, LinkSeen, Seen, Times
+from probes.kit.ipv6.ladder import REQUIRED, Level, Ratio, Rung, Standing, climb, forecast, settle, together
+from probes.kit.ipv6.markup import MAX_LINKS, Kind, is_literal, pieces, references
+from probes.kit.ipv6.model import VERDICTS, Check, Settings, Verdict
+from probes.kit.ipv6.text import MAX_TEXT, beyond_itself, decode, distance, visible
+from probes.kit.resolve import Answer, Status
+from probes.kit.web import Stage, parse_url
+from wire.types import Outcome
+
+VERDICT = st.sampled_from(Verdict)
+NAMES = [name for required in REQUIRED.values() for name in required]
+SETTINGS = Settings()
+SIX, FOUR = ip_address("3000:db8::80"), ip_address("198.18.0.80")
+
+
+def page(status: int | None = 200, *, family: int = 6, scheme: str = "https", **more: object) -> Page:
+    """A page that came, or did not."""
+    plain: dict[str, object] = {"stage": Stage.DONE, "complete": True, **more}
+    url = parse_url(f"{scheme}://www.school.test/")
+    return Page(url, SIX if family == 6 else FOUR, outcome=Outcome.OPEN, status=status, **plain)  # type: ignore[arg-type]
+
+
+# The ladder.
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VERDICT))
+def test_unknown_never_lowers_what_is_possible_and_never_raises_what_is_confirmed(found: dict[str, Verdict]) -> None:
+    level = climb(found)
+    assert level.confirmed <= level.possible
+    for name in NAMES:
+        blind = climb({**found, name: Verdict.UNKNOWN})
+        assert blind.possible >= level.possible
+        assert blind.confirmed <= level.confirmed
+        assert climb({**found, name: Verdict.FAIL}).possible <= level.possible
+        assert climb({**found, name: Verdict.PASS}).confirmed >= level.confirmed
+
+
+@given(st.permutations(NAMES), st.integers(0, len(NAMES)))
+def test_a_level_is_the_highest_rung_with_every_rung_below_it_passed(order: list[str], passed: int) -> None:
+    good = set(order[:passed])
+    level = climb({name: Verdict.PASS if name in good else Verdict.FAIL for name in NAMES})
+    expected = Rung.NONE
+    for rung, required in REQUIRED.items():
+        if not set(required) <= good:
+            break
+        expected = rung
+    assert level == Level(expected, expected)
+
+
+def test_nothing_known_is_anything_possible() -> None:
+    assert climb({}) == Level(Rung.NONE, Rung.SINGLE_STACK)
+    assert climb({"WEB-AAAA": Verdict.FAIL}) == Level(Rung.NONE, Rung.NONE)
+
+
+def test_blocked_is_unknown_for_the_ladder() -> None:
+    found = dict.fromkeys(NAMES, Verdict.PASS)
+    assert climb(found) == Level(Rung.SINGLE_STACK, Rung.SINGLE_STACK)
+    assert climb({**found, "WEB-HTTP": Verdict.BLOCKED}) == Level(Rung.PUBLISHED, Rung.SINGLE_STACK)
+
+
+def test_the_forecast_has_the_seven_indicators() -> None:
+    found = {**dict.fromkeys(NAMES, Verdict.PASS), "DNS-CHAIN": Verdict.FAIL, "WEB-L3": Verdict.UNKNOWN}
+    assert forecast(found) == (Verdict.PASS,) * 3 + (Verdict.FAIL, Verdict.PASS, Verdict.PASS, Verdict.UNKNOWN)
+    assert together([]) is Verdict.UNKNOWN
+    assert together([Verdict.WARN, Verdict.PASS]) is Verdict.WARN
+
+
+# Ratios.
+
+COUNTS = st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
+
+
+@given(COUNTS, st.floats(0, 1))
+def test_a_target_is_met_only_when_the_worst_case_meets_it(counts: tuple[int, int, int], target: float) -> None:
+    passed, failed, open_ = counts
+    ratio = Ratio(passed, passed + failed + open_, open_)
+    assert 0 <= ratio.confirmed <= ratio.possible <= 1
+    worst, best = Ratio(passed, ratio.total), Ratio(passed + open_, ratio.total)
+    if not ratio.total:
+        assert ratio.meets(target) is None
+    elif ratio.meets(target):
+        assert worst.meets(target)
+    elif ratio.meets(target) is False:
+        assert best.meets(target) is False
+    else:
+        assert open_
+        assert worst.meets(target) is False
+        assert best.meets(target) is True
+
+
+@given(COUNTS)
+def test_a_verdict_stands_only_if_the_unknown_cannot_change_it(counts: tuple[int, int, int]) -> None:
+    passed, failed, open_ = counts
+    ratio = Ratio(passed, passed + failed + open_, open_)
+    verdict = ratio.judge(0.9, 0.8)
+    if verdict is not Verdict.UNKNOWN:
+        for more in range(open_ + 1):
+            assert Ratio(passed + more, ratio.total).judge(0.9, 0.8) is verdict
+
+
+def test_a_ratio_reads_as_counts_and_a_range() -> None:
+    ratio = Ratio(82, 100, 6)
+    assert ratio.text.en == "82 of 100 (6 unknown)"
+    assert ratio.text.zh == "82/100（6 个未知）"
+    assert ratio.range == "82-88%"
+    assert Ratio(899, 1000).range == "89%"  # never rounded up to the target
+    assert Ratio(0, 0).range == "-"
+    with pytest.raises(ValueError, match="3 passed"):
+        Ratio(3, 2)
+
+
+# States.
+
+
+@given(st.lists(VERDICT, max_size=30))
+def test_a_state_changes_only_after_three_equal_results(results: list[Verdict]) -> None:
+    standing = Standing()
+    for number, result in enumerate(results, start=1):
+        before, standing = standing, settle(standing, result)
+        last = results[max(0, number - 3) : number]
+        expected = result if len(last) == 3 and len(set(last)) == 1 else before.state
+        assert standing.state is expected
+
+
+# Texts.
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_a_distance_is_one(one: str, other: str) -> None:
+    assert distance(one, one) == 0
+    assert distance(one, other) == distance(other, one)
+    assert 0 <= distance(one, other) <= 100
+
+
+@given(
+    st.text(alphabet="学校网站首页新闻", min_size=100, max_size=150),
+    st.lists(st.uuids(), min_size=3, max_size=3, unique=True),
+)
+def test_what_changes_at_each_fetch_does_not_count(text: str, nonces: list[UUID]) -> None:
+    pages = [f"{text} token {nonce}" for nonce in nonces]
+    assert beyond_itself(pages[0], pages[1], pages[2]) <= 10
+    assert beyond_itself(pages[0], pages[1], "an altogether different page") > 30
+
+
+@given(st.binary(max_size=3000), st.text(max_size=60))
+def test_any_bytes_are_read(body: bytes, kind: str) -> None:
+    text = decode(body, kind)
+    found = references(text, "https://www.school.test/a/b")
+    assert len(visible(text)) <= MAX_TEXT
+    assert all(url.startswith(("http://", "https://")) for url in (*found.links, *found.active, *found.passive))
+
+
+@given(
+    st.lists(st.sampled_from(["<a href='", '"', "'", ">", "<script>", "</script>", "<!--", "<", "&#x110000;", "x "]))
+)
+def test_any_markup_is_read(parts: list[str]) -> None:
+    assert list(pieces("".join(parts))) is not None
+    references("".join(parts), "https://www.school.test/")
+
+
+CHINESE = "银川市第一中学欢迎您 ①"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (CHINESE.encode(), ""),
+        (CHINESE.encode("gb18030"), ""),
+        (CHINESE.encode("gb18030"), "text/html; charset=GBK"),
+        (CHINESE.encode("gb18030"), "text/html; charset=utf-8"),  # a lying header
+        (CHINESE.encode(), "text/html; charset=gb2312"),
+        (b'<meta http-equiv="Content-Type" content="text/html; charset=gb2312">' + CHINESE.encode("gbk"), ""),
+        (b"\xef\xbb\xbf" + CHINESE.encode(), "text/html; charset=gbk"),
+        (CHINESE.encode("utf-16"), ""),
+        (CHINESE.encode() + b"\n" + CHINESE.encode("gb18030"), ""),  # both in one page
+        (CHINESE.encode()[:-1] + b"", "text/html; charset=utf-8"),  # cut in the last character
+        (CHINESE.encode(), "text/html; charset=no-such-thing"),
+        (CHINESE.encode(), "text/html; charset=zip"),
+    ],
+)
+def test_charsets_as_they_come(body: bytes, kind: str) -> None:
+    assert "银川市第一中学欢迎您" in decode(body, kind)
+
+
+def test_what_a_reader_does_not_see_is_no_text() -> None:
+    hidden = "<title>T</title><script>var a='<b>no</b>'</script><style>p{}</style><!-- no --><noscript>no</noscript>"
+    assert visible(f"<p>Ａ&amp;B{hidden}\n <b>C</b></p> 1 < 2") == "a&b c 1 < 2"
+
+
+def test_a_page_without_ends_takes_linear_time() -> None:
+    # Each of these made parsers go back to the start again and again.
+    for part in ("<!--", "<a ", '<a "', "<script>", "</script", "<![CDATA[", "<a b='"):
+        assert list(pieces(part * 100_000)) is not None
+    many = "".join(f"<a href='/{number}'>x</a>" for number in range(3 * MAX_LINKS))
+    assert len(references(many, "https://a.test/").links) == MAX_LINKS
+
+
+# Markup.
+
+PAGE = """<html><head><TITLE> The &amp; school </TITLE><base href="/sub/">
+<link rel="stylesheet" href="//cdn.test/a.css"><script src='https://js.test/x.js'></script>
+<style>@import url("http://css.test/b.css");</style></head>
+<body><a href="one.html#top">1</a><A HREF=two.html>2</A><a href="javascript:void(0)">no</a><a href="mailto:a@b">no</a>
+<img src="http://198.18.1.2/logo.png" srcset="s.png 1x, l.png 2x"><a href="http://[bad">no</a>
+<script>var api = "http:\\/\\/198.18.9.9\\/api"; var version = "1.2.3.4";</script></body></html>"""
+
+
+def test_references_are_absolute_and_sorted_by_what_they_are_for() -> None:
+    found = references(PAGE, "https://www.school.test/index.html")
+    assert found.title == "The & school"
+    assert found.links == ("https://www.school.test/sub/one.html", "https://www.school.test/sub/two.html")
+    assert found.active == ("https://cdn.test/a.css", "https://js.test/x.js", "http://css.test/b.css")
+    assert "https://www.school.test/sub/l.png" in found.passive
+    assert found.literals == ("http://198.18.1.2/logo.png", r"http:\/\/198.18.9.9 (script)")
+
+
+def test_a_version_number_is_no_address() -> None:
+    assert references("<p>1.2.3.4</p><a href='/v/1.2.3.4'>x</a>", "https://a.test/").literals == ()
+    assert is_literal("http://10.0.0.1:8080/x")
+    assert not is_literal("http://10.0.0.1.test/")
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("::ffff:198.18.0.1", "mapped"),
+        ("::1", "compatible"),
+        ("fe80::1", "link-local"),
+        ("fd00::1", "unique local"),
+        ("2001:db8::1", "documentation"),
+        ("3fff::1", "documentation"),
+        ("2002:c612:1::1", "6to4"),
+        ("2001:0:1::1", "Teredo"),
+        ("64:ff9b::c612:1", "DNS64"),
+        ("3000:64::c612:1", "DNS64"),
+        ("ff02::1", "multicast"),
+        ("4000::1", "not global unicast"),
+        ("3000:db8::80", ""),
+        ("240e::1", ""),
+    ],
+)
+def test_what_cannot_be_a_sites_own_address(text: str, fault: str) -> None:
+    prefixes = dns64_prefixes([IPv6Address("3000:64::c000:aa"), IPv6Address("3000:64::c000:ab")])
+    assert fault_of(IPv6Address(text), prefixes) == fault
+
+
+def test_aaaa_verdicts() -> None:
+    def verdict(*addresses: str, status: Status = Status.OK) -> tuple[Verdict, str, int]:
+        check, usable = judge.aaaa(Answer(status, tuple(ip_address(text) for text in addresses)), ())
+        return check.verdict, check.code, len(usable)
+
+    assert verdict("3000:db8::1") == (Verdict.PASS, "", 1)
+    assert verdict("3000:db8::1", "fd00::1") == (Verdict.WARN, "bad_aaaa", 1)
+    assert verdict("::ffff:198.18.0.1") == (Verdict.FAIL, "bad_aaaa", 0)
+    assert verdict(status=Status.NODATA) == (Verdict.FAIL, "no_aaaa", 0)
+    for status in (Status.TIMEOUT, Status.SERVFAIL, Status.REFUSED, Status.BROKEN, Status.NO_RESOLVER):
+        assert verdict(status=status) == (Verdict.UNKNOWN, "dns_unclear", 0)
+
+
+# Judgements.
+
+
+def test_tcp_counts_addresses_and_leaves_our_own_trouble_out() -> None:
+    opened, closed, ours = Outcome.OPEN, Outcome.FILTERED, Outcome.UNREACHABLE
+    assert judge.tcp({"a": opened, "b": opened}).verdict is Verdict.PASS
+    assert judge.tcp({"a": opened, "b": closed}).verdict is Verdict.WARN
+    assert judge.tcp({"a": closed, "b": Outcome.CLOSED}).verdict is Verdict.FAIL
+    for mixed in ({"a": ours}, {"a": ours, "b": closed}, {"a": opened, "b": Outcome.DENIED}, {}):
+        assert judge.tcp(mixed).verdict is Verdict.UNKNOWN
+
+
+def test_ports_open_on_ipv4_only() -> None:
+    opened, closed = Outcome.OPEN, Outcome.CLOSED
+
+    def verdict(four: dict[int, Outcome], six: dict[int, Outcome]) -> Verdict:
+        return judge.ports(four, six, has_ipv4=True).verdict
+
+    assert verdict({80: opened, 443: opened}, {80: opened, 443: opened}) is Verdict.PASS
+    assert verdict({80: opened, 443: closed}, {80: opened, 443: opened}) is Verdict.PASS
+    assert verdict({80: opened, 443: opened}, {80: closed, 443: opened}) is Verdict.FAIL
+    assert verdict({80: opened}, {80: Outcome.DENIED}) is Verdict.UNKNOWN
+    assert verdict({80: closed}, {80: opened}) is Verdict.UNKNOWN
+    assert judge.ports({}, {80: opened}, has_ipv4=False).verdict is Verdict.INFO
+
+
+def test_a_certificate_is_judged_next_to_that_of_ipv4() -> None:
+    good4, good6 = page(family=4), page()
+    bad4, bad6 = page(family=4, certificate="expired"), page(certificate="hostname mismatch")
+    broken = page(None, stage=Stage.TLS, problem="wrong version number")
+    assert judge.tls(good4, good6).verdict is Verdict.PASS
+    assert judge.tls(bad4, good6).verdict is Verdict.PASS
+    assert judge.tls(bad4, bad6).verdict is Verdict.WARN
+    assert judge.tls(good4, bad6).code == "tls_invalid"
+    assert judge.tls(good4, broken).code == "tls_failed"
+    assert judge.tls(None, bad6).verdict is Verdict.FAIL
+    assert judge.tls(good4, page(None, stage=Stage.TLS, problem="timeout")).verdict is Verdict.UNKNOWN
+    assert judge.tls(None, None).verdict is Verdict.INFO
+
+
+@pytest.mark.parametrize(
+    ("six", "four", "verdict", "code"),
+    [
+        (page(200), page(200, family=4), Verdict.PASS, ""),
+        (page(401), page(401, family=4), Verdict.PASS, ""),
+        (page(403), page(200, family=4), Verdict.BLOCKED, "http_blocked"),
+        (page(429), page(200, family=4), Verdict.BLOCKED, "http_blocked"),
+        (page(404), page(200, family=4), Verdict.FAIL, "http_failed"),
+        (page(404), page(404, family=4), Verdict.FAIL, "http_both"),
+        (page(502), page(502, family=4), Verdict.FAIL, "http_5xx"),
+        (page(None, stage=Stage.HEAD, problem="timeout"), page(200, family=4), Verdict.FAIL, "http_failed"),
+        (page(200, complete=False), page(200, family=4), Verdict.FAIL, "http_failed"),
+        (page(200, complete=False), page(200, family=4, complete=False), Verdict.PASS, ""),
+    ],
+)
+def test_the_home_page(six: Page, four: Page, verdict: Verdict, code: str) -> None:
+    check = judge.http(Journey((six,)), Journey((four,)))
+    assert (check.verdict, check.code) == (verdict, code)
+
+
+@pytest.mark.parametrize(
+    ("end", "verdict"),
+    [
+        ("redirect_v4_only", Verdict.FAIL),
+        ("redirect_loop", Verdict.FAIL),
+        ("dns_unclear", Verdict.UNKNOWN),
+        ("out_of_scope", Verdict.UNKNOWN),
+    ],
+)
+def test_a_redirect_that_does_not_arrive(end: str, verdict: Verdict) -> None:
+    check = judge.http(Journey((page(302),), end, "old.school.test"), None)
+    assert (check.verdict, check.code) == (verdict, end)
+
+
+@given(st.lists(VERDICT, min_size=1, max_size=30))
+def test_a_refusal_is_never_a_failed_try(tries: list[Verdict]) -> None:
+    check = judge.success(tries, SETTINGS)
+    if check.verdict is Verdict.FAIL:
+        # Even if every refusal had been a success, it would fail.
+        lenient = [Verdict.PASS if item in (Verdict.BLOCKED, Verdict.UNKNOWN) else item for item in tries]
+        assert judge.success(lenient, SETTINGS).verdict is Verdict.FAIL
+    if check.verdict is Verdict.PASS:
+        assert sum(item is Verdict.PASS for item in tries) >= 0.95 * len(tries)
+
+
+def test_success_thresholds() -> None:
+    def verdict(passed: int) -> Verdict:
+        return judge.success([Verdict.PASS] * passed + [Verdict.FAIL] * (20 - passed), SETTINGS).verdict
+
+    assert [verdict(number) for number in (20, 19, 18, 16, 15)] == [
+        Verdict.PASS, Verdict.PASS, Verdict.WARN, Verdict.WARN, Verdict.FAIL,
+    ]  # fmt: skip
+
+
+def test_the_same_page() -> None:
+    def check(six: Seen | None, second: Seen | None = None) -> Check:
+        first = Seen(200, "School", "the same text as ever, news of the school " * 3)
+        return judge.same(first, second or first, six, SETTINGS, has_ipv4=True)
+
+    text = "the same text as ever, news of the school " * 3
+    assert check(Seen(200, "School", text)).verdict is Verdict.PASS
+    assert check(Seen(200, "Other", text)).code == "same_title"
+    assert check(Seen(503, "School", text)).code == "same_status"
+    assert check(Seen(200, "School", "welcome to nginx!")).verdict is Verdict.FAIL
+    assert check(Seen(200, "School", text + "and forty characters more of other words")).verdict is Verdict.WARN
+    assert check(Seen(200, "B", text), Seen(200, "A", text)).verdict is Verdict.PASS  # the title changes by itself
+    assert check(None).verdict is Verdict.UNKNOWN
+    assert judge.same(None, None, None, SETTINGS, has_ipv4=False).verdict is Verdict.INFO
+
+
+def link(verdict: Verdict, works: bool | None = None) -> LinkSeen:
+    return LinkSeen("https://www.school.test/a", verdict, "told", works)
+
+
+def test_links() -> None:
+    def verdict(*seen: LinkSeen) -> Verdict:
+        return judge.links("WEB-L2", seen, len(seen), SETTINGS).verdict
+
+    good, bad, dead = link(Verdict.PASS), link(Verdict.FAIL, works=True), link(Verdict.FAIL, works=False)
+    assert verdict(*[good] * 9, bad) is Verdict.PASS
+    assert verdict(*[good] * 17, *[bad] * 3) is Verdict.WARN
+    assert verdict(*[good] * 7, *[bad] * 3) is Verdict.FAIL
+    assert verdict(*[good] * 7, *[dead] * 3) is Verdict.PASS
+    assert verdict(*[good] * 7, *[link(Verdict.BLOCKED)] * 3) is Verdict.UNKNOWN
+    assert verdict(dead) is Verdict.INFO
+    assert verdict() is Verdict.INFO
+    assert judge.links("WEB-L2", (), 5, SETTINGS, complete=False).verdict is Verdict.UNKNOWN
+
+
+def test_hosts_outside() -> None:
+    def verdict(*uses: tuple[Kind, Verdict]) -> Verdict:
+        return judge.outside([HostUse(f"h{number}", *use, "") for number, use in enumerate(uses)]).verdict
+
+    assert verdict() is Verdict.PASS
+    assert verdict((Kind.ACTIVE, Verdict.PASS), (Kind.LINK, Verdict.UNKNOWN)) is Verdict.PASS
+    assert verdict((Kind.PASSIVE, Verdict.FAIL)) is Verdict.WARN
+    assert verdict((Kind.LINK, Verdict.FAIL)) is Verdict.WARN
+    assert verdict((Kind.ACTIVE, Verdict.FAIL), (Kind.ACTIVE, Verdict.UNKNOWN)) is Verdict.FAIL
+    assert verdict((Kind.ACTIVE, Verdict.UNKNOWN), (Kind.PASSIVE, Verdict.FAIL)) is Verdict.UNKNOWN
+
+
+def test_latency_needs_both_a_ratio_and_a_difference() -> None:
+    def verdict(new: float, old: float = 1.0) -> Verdict:
+        times = [Times(0.01, 0.01, value, value) for value in (old, new)]
+        return judge.latency(*times, SETTINGS, has_ipv4=True).verdict
+
+    assert [verdict(value) for value in (0.5, 1.09, 1.2, 1.4)] == [
+        Verdict.PASS, Verdict.PASS, Verdict.WARN, Verdict.FAIL,
+    ]  # fmt: skip
+    assert verdict(0.03, 0.01) is Verdict.PASS
+
+
+def test_pmtu_literals_h3() -> None:
+    assert judge.pmtu(page(mss=1220), 0, SETTINGS).verdict is Verdict.FAIL
+    assert judge.pmtu(None, 10_000, SETTINGS).verdict is Verdict.PASS
+    assert judge.pmtu(None, 300, SETTINGS).verdict is Verdict.INFO
+    hop = page(302, fields={"location": "http://198.18.0.1/"})
+    assert judge.literals(Journey((hop, page())), references("", "https://a.test/")).verdict is Verdict.FAIL
+    assert judge.literals(Journey((page(),)), None).verdict is Verdict.UNKNOWN
+    offers, plain = {"alt-svc": 'h3=":443"; ma=1'}, dict[str, str]()
+    assert judge.http3(page(family=4, fields=offers), page(fields=plain)).verdict is Verdict.WARN
+    assert judge.http3(page(family=4, fields=offers), page(fields=offers)).verdict is Verdict.UNKNOWN
+    assert judge.http3(page(family=4, fields=plain), page(fields=plain)).verdict is Verdict.INFO
+
+
+@given(st.dictionaries(st.sampled_from(judge.V6_CHECKS), VERDICT))
+def test_single_stack_needs_everything(found: dict[str, Verdict]) -> None:
+    check = judge.single_stack({name: Check(name, verdict) for name, verdict in found.items()})
+    if check.verdict is Verdict.PASS:
+        assert climb({**found, "WEB-V6ONLY": Verdict.PASS}).possible >= Rung.REACHABLE
+    for name in ("WEB-AAAA", "WEB-EXT", "WEB-LIT"):
+        if found.get(name) is Verdict.FAIL:
+            assert check.verdict is Verdict.FAIL
+            assert name in check.evidence
+
+
+# The words.
+
+
+def test_every_check_and_code_has_words_in_both_languages() -> None:
+    for texts in ([entry.title for entry in CATALOGUE.values()], list(WHY.values())):
+        assert all(text.zh and text.en and text.zh != text.en for text in texts)
+    assert set(judge.V6_CHECKS) <= set(CATALOGUE)
+    assert set(NAMES) <= set(CATALOGUE)
+    assert len(VERDICTS) == len(Verdict)
