@@ -89,7 +89,7 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     values = {"ipv6": _WORDS.get(verdict, "unknown"), "reason": reason}
     yield Observation(_NAME, "ipv6", _SELF, verdict, time.time(), values)
     yield Progress(1, total)
-    site = _Sites(net, servers, options.timeout, has_ipv6=gate.outcome is Outcome.PASS, why=gate.reason)
+    site = _Sites(net, servers, options.timeout, has_ipv6=verdict is Outcome.PASS, why=reason)
     for number, target in enumerate(targets, start=2):
         # One site takes at most two look-ups and a few fetches for each family; none is begun that cannot be ended.
         if time.monotonic() + 4 * options.timeout > context.deadline:

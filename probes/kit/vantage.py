@@ -3,6 +3,7 @@
 Each check has its name in the project's catalogue (NET-ADDR, NET-ROUTE, NET-RES6, NET-SELF) and one verdict.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -20,6 +21,7 @@ LEAST_REACHABLE = 2
 """NET-SELF: of at least three independent targets two must be reachable."""
 _GLOBAL = IPv6Network("2000::/3")
 _LOCAL = IPv6Network("fc00::/7")
+_ENDPOINT = re.compile(r"\[(?P<inner>[^\[\]]+)\](:(?P<port>[0-9]{1,5}))?|(?P<bare>[^\[\]]+)")
 _TUNNELS = frozenset({"sit", "ip6tnl", "gre", "ip6gre", "ipip"})
 
 
@@ -47,13 +49,13 @@ def parse_endpoints(texts: Iterable[str]) -> tuple[Endpoint, ...]:
     """Read `[2001:db8::1]:443`, or an address alone for port 443; raises ValueError naming the faulty one."""
     found = []
     for text in texts:
-        host, bracket, rest = text.strip().removeprefix("[").partition("]")
-        port = rest.removeprefix(":") if bracket and rest else "443"
+        parts = _ENDPOINT.fullmatch(text.strip())
+        host, port = (parts["inner"] or parts["bare"], int(parts["port"] or 443)) if parts else ("", 0)
         try:
             address = ip_address(host)
         except ValueError:
             address = None
-        if not isinstance(address, IPv6Address) or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        if not isinstance(address, IPv6Address) or not 0 < port < 65536:
             raise ValueError(f"{text[:64]!r} is not an IPv6 address with a port, such as [2001:db8::1]:443")
         found.append(Endpoint(address, int(port)))
     return tuple(found)
@@ -164,9 +166,10 @@ def check_self(net: Net, endpoints: Sequence[Endpoint], *, timeout: float) -> Ch
 def judge(addresses: Check, route: Check, gate: Check) -> tuple[Outcome, str]:
     """Say whether this machine has working IPv6: PASS, FAIL or UNKNOWN, and why.
 
-    Only the gate proves that it works; a missing address or route proves that it cannot.
+    Only the gate proves that it works; a missing address or route proves that it cannot. A gate that was reached
+    without an address of its own lies on this machine's link (from link-local to link-local), and proves nothing.
     """
-    if gate.outcome is Outcome.PASS:
+    if gate.outcome is Outcome.PASS and addresses.outcome is not Outcome.FAIL:
         return Outcome.PASS, ""
     for check in (addresses, route, gate):
         if check.outcome is Outcome.FAIL:

@@ -52,10 +52,10 @@ def nginx(process: Processes, program: str, space: Namespace, folder: Path, serv
 
 
 @contextlib.contextmanager
-def udp_server(answer: Callable[[bytes], list[bytes]]) -> Iterator[int]:
+def udp_server(answer: Callable[[bytes], list[bytes]], *, port: int = 0) -> Iterator[int]:
     """Answer each datagram on 127.0.0.1 with what a function says; gives the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        line.bind(("127.0.0.1", 0))
+        line.bind(("127.0.0.1", port))
         line.settimeout(0.05)
         end = threading.Event()
 
