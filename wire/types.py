@@ -289,7 +289,7 @@ class Answer:
 class Refusal:
     """Why a request was refused; nothing of it was kept.
 
-    Codes: bad_request, unsupported_schema, too_large, unauthorised, forbidden, not_found, conflict, busy,
+    Codes: bad_request, unsupported_schema, too_large, unauthorised, forbidden, not_found, conflict, busy, internal,
     unknown_digest (send the named sections in full), bad_file (`problems` says file:line:field: what).
     """
 
