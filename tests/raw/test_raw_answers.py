@@ -116,7 +116,8 @@ def test_the_short_way_to_read_agrees_with_the_long_one(data: bytes, family: int
     else:
         packet[0], packet[6], packet[53] = 0x60 | data[0] & 15, 6, flags
     head = HEADS[family]
-    first, protocol, target, port, source_port, acknowledged, got = head.struct.unpack_from(packet)
+    first, protocol, target, port, source_port, acknowledged, got = struct.unpack_from(f"!{head.form}", packet)
+    assert struct.calcsize(f"!{head.form}") == head.size
     assert first in head.plain
     assert (protocol, got) == (6, flags)
     answer = head.read(bytes(packet))

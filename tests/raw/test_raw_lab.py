@@ -11,6 +11,7 @@ import pytest
 from probes.kit.raw.states import State
 from tests.raw.lab import expected, scan, scope, usable
 from tests.support.netns import Attachment, Namespace, Namespaces
+from tests.support.processes import wait_until
 from wire.types import ScopeEntry
 
 Listen = Callable[[Namespace, Iterable[int]], None]
@@ -190,6 +191,29 @@ def test_several_interfaces_and_routers_at_once(netns: Namespaces, listen: Liste
     assert set(result.states("198.19.7.1").values()) == {State.NET_UNREACHABLE}
     # The router says so only once its own three questions for the neighbour got no answer, which may be too late.
     assert set(result.states(absent).values()) <= {State.HOST_UNREACHABLE, State.SILENT}
+
+
+@pytest.mark.parametrize("kind", ["vlan", "bridge"])
+def test_interfaces_on_top_of_others(netns: Namespaces, listen: Listen, kind: str) -> None:
+    scanner, target, there = _pair(netns)
+    for space, number in ((scanner, 1), (target, 2)):
+        if kind == "vlan":
+            made = space.run(
+                ["ip", "link", "add", "link", there.interface, "name", "top", "type", "vlan", "id", "7"], check=False
+            )
+            if made.returncode:
+                pytest.skip("needs the kernel's VLAN interfaces: modprobe 8021q")
+        else:
+            space.run(["ip", "link", "add", "name", "top", "type", "bridge"])
+            space.run(["ip", "link", "set", there.interface, "master", "top"])
+        space.run(["ip", "link", "set", "top", "up"])
+        space.run(["ip", "address", "add", f"198.19.7.{number}/24", "dev", "top"])
+        space.run(["ip", "address", "add", f"2001:db8:7::{number}/64", "dev", "top", "nodad"])
+    listen(target, [443])
+    targets = ["198.19.7.2", "2001:db8:7::2"]
+    wait_until(lambda: "NO_NEIGHBOUR" not in str(scan(scanner, targets, "443").count()), "the interfaces forward")
+    result = scan(scanner, targets, "443-444")
+    assert result.count() == {State.OPEN: 2, State.CLOSED: 2}
 
 
 def test_a_gateway_that_is_gone_is_no_route(netns: Namespaces) -> None:

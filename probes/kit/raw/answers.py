@@ -86,17 +86,17 @@ def _read_quote(target: bytes, quoted: bytes, at: int, state: State) -> Answer |
 class Head(NamedTuple):
     """The shortest way to read a TCP answer whose header has no options, and the full way for all else.
 
-    `struct` gives the first byte, the protocol, the source address, both ports, the acknowledgement and the flags;
-    it may be used where the first byte is one of `plain`.
+    `form` gives first byte, protocol, source address, both ports, acknowledgement and flags to `struct`, in network
+    order and from `size` bytes; it may be used where the first byte is one of `plain`.
     """
 
-    struct: struct.Struct
+    form: str
     size: int
     plain: frozenset[int]
     read: Callable[[bytes], Answer | None]
 
 
 HEADS = {
-    4: Head(struct.Struct("!B8xB2x4s4xHH4xIxB"), 34, frozenset({0x45}), read_ipv4),
-    6: Head(struct.Struct("!B5xBx16s16xHH4xIxB"), 54, frozenset(range(0x60, 0x70)), read_ipv6),
+    4: Head("B8xB2x4s4xHH4xIxB", 34, frozenset({0x45}), read_ipv4),
+    6: Head("B5xBx16s16xHH4xIxB", 54, frozenset(range(0x60, 0x70)), read_ipv6),
 }

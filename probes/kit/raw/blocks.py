@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from probes.kit.errors import CannotRun, Refused
 from probes.kit.net import Gate, Net
 from probes.kit.raw import client
-from probes.kit.raw.messages import MAX_HOSTS, MAX_PAIRS, Done, HostStates, Job, Opened
+from probes.kit.raw.messages import MAX_PAIRS, Done, HostStates, Job, Opened
 from probes.kit.raw.states import MEANINGS, unpack_states
 from probes.kit.scope import ALL_PORTS
 from probes.kit.sweep import CODE_OF, PENDING, Block
@@ -15,6 +15,8 @@ from wire.ports import format_ports
 from wire.types import ScopeEntry
 
 _LOCAL_RATE = 1e6
+_HOSTS_AT_ONCE = 4096
+"""Hosts of one job: each costs the helper some 2 KB for its frames, and a gateway may have 128 MiB in all."""
 _LEAST_SECONDS = 1.0
 _CERTAIN = bytes(
     CODE_OF[meaning.settled] if (meaning := MEANINGS.get(state)) and meaning.settled else PENDING
@@ -131,7 +133,7 @@ def _groups(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     for block in blocks:
         this = block.ports, any(gate.paced for gate in block.hosts)
         hosts += len(block.hosts)
-        if group and (this != kind or hosts > MAX_HOSTS or hosts * len(block.ports) > MAX_PAIRS):
+        if group and (this != kind or hosts > _HOSTS_AT_ONCE or hosts * len(block.ports) > MAX_PAIRS):
             yield group
             group, hosts = [], len(block.hosts)
         kind = this

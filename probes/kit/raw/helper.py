@@ -1,7 +1,7 @@
 """The helper's work: a plan, sockets, no more privileges, then packets."""
 
+import operator
 import os
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from probes.kit.errors import CannotRun
 from probes.kit.raw.cookie import KEY_BYTES, secret
 from probes.kit.raw.frames import ETHERTYPES, ethernet
-from probes.kit.raw.lane import LONGEST_TRIP, SOURCE_PORTS, Lane, Sockets
+from probes.kit.raw.lane import LONGEST_TRIP, Lane
 from probes.kit.raw.link_addresses import LinkAddresses
 from probes.kit.raw.messages import HostStates, Job, Said
 from probes.kit.raw.outlet import Outlet
@@ -19,11 +19,11 @@ from probes.kit.raw.panel import Host
 from probes.kit.raw.plan import Plan, Road, make_plan
 from probes.kit.raw.privilege import give_up_all
 from probes.kit.raw.rounds import Rounds
+from probes.kit.raw.sockets import FIRST_PORTS, Sockets, reserve_ports
 from probes.kit.raw.states import State, pack_states
 from probes.kit.scope import ALL_PORTS
 from wire.ports import contains
 
-_FIRST_PORTS = range(40_000, 60_000, SOURCE_PORTS)
 _PORT_TRIES = 64
 _NOT_ALLOWED = (
     "the SYN engine needs CAP_NET_RAW: run as root, grant it to the agent's service, or use the connect engine"
@@ -36,64 +36,34 @@ def work(job: Job, outlet: Outlet) -> None:
     """Do a job and say its results; raises BadJob, CannotRun, OSError or ParentGone."""
     started = time.monotonic()
     deadline = started + job.seconds
-    try:
-        with ExitStack() as closing:
-            plan = make_plan(job, datetime.now(UTC).date())
-            first_port = _reserve_ports(closing)
-            roads = {road: _open(road, first_port, closing) for road in plan.roads}
-            give_up_all()
-            order = shuffled(len(plan.ports))
-            key = os.urandom(KEY_BYTES)
-            lanes = []
-            for road, (sockets, asking) in roads.items():
-                hosts = _hosts(plan, road, asking, key, job.rate, deadline)
-                if hosts:
-                    lanes.append(_lane(plan, road, hosts, sockets, order, job, first_port))
-            rounds = Rounds(lanes, job, deadline, outlet)
-            rounds.run()
-            figures = rounds.figures(time.monotonic() - started)
-    except PermissionError:
-        raise CannotRun(_NOT_ALLOWED) from None
+    with ExitStack() as closing:
+        plan = make_plan(job, datetime.now(UTC).date())
+        first_port = reserve_ports(shuffled(len(FIRST_PORTS))[:_PORT_TRIES], closing)
+        roads = {road: _open(road, first_port, closing) for road in plan.roads}
+        give_up_all()
+        order = shuffled(len(plan.ports))
+        key = os.urandom(KEY_BYTES)
+        lanes = []
+        for road, (sockets, asking) in roads.items():
+            hosts = _hosts(plan, road, asking, key, job.rate, deadline)
+            if hosts:
+                lanes.append(_lane(plan, road, hosts, sockets, order, job, first_port))
+        rounds = Rounds(lanes, job, deadline, outlet)
+        rounds.run()
+        figures = rounds.figures(time.monotonic() - started)
     _tell_hosts(plan, lanes, order, outlet)
     outlet.say(Said(done=figures))
 
 
-def _reserve_ports(closing: ExitStack) -> int:
-    """Hold source ports that nothing else here uses, so that no other program gets our answers.
-
-    They are bound and never listen: our own kernel answers each SYN-ACK with a reset, which frees the half-open
-    connection at the target, and has nothing to say to a reset. No firewall rule is needed, so none can be left behind.
-    """
-    for number in shuffled(len(_FIRST_PORTS))[:_PORT_TRIES]:
-        first = _FIRST_PORTS[number]
-        with ExitStack() as taken:
-            try:
-                for port in range(first, first + SOURCE_PORTS):
-                    sock = taken.enter_context(_stream_socket())
-                    sock.bind(("", port))
-            except OSError:
-                continue
-            closing.push(taken.pop_all())
-            return first
-    raise CannotRun("no source port is free on this machine; end what holds so many connections")
-
-
-def _stream_socket() -> socket.socket:
-    try:
-        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    except OSError:  # a kernel without IPv6
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    return sock
-
-
 def _open(road: Road, first_port: int, closing: ExitStack) -> tuple[Sockets, LinkAddresses | None]:
-    sockets = Sockets(road.interface, road.family, road.by_kernel, first_port)
-    closing.callback(sockets.close)
-    if road.by_kernel:
-        return sockets, None
-    asking = LinkAddresses(socket.if_indextoname(road.interface), road.family)
-    closing.callback(asking.close)
+    try:
+        sockets = Sockets(road.interface, road.family, road.by_kernel, first_port)
+        closing.callback(sockets.close)
+        asking = None if road.by_kernel else LinkAddresses(sockets.sender, road.family)
+    except PermissionError:
+        raise CannotRun(_NOT_ALLOWED) from None
+    if asking:
+        closing.callback(asking.close)
     return sockets, asking
 
 
@@ -119,7 +89,8 @@ def _hosts(
 
 def shuffled(count: int) -> list[int]:
     """Give 0 to `count` - 1 in an order that nobody can foresee."""
-    keys = memoryview(os.urandom(8 * count)).cast("Q")
+    # Keys of one digit of Python's whole numbers, which sort fastest.
+    keys = [key >> 2 for key in memoryview(os.urandom(4 * count)).cast("I")]
     return sorted(range(count), key=keys.__getitem__)
 
 
@@ -144,7 +115,10 @@ def _lane(
 
 
 def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet: Outlet) -> None:
-    ascending = sorted(range(len(order)), key=order.__getitem__)
+    ascending = [0] * len(order)
+    for place, number in enumerate(order):
+        ascending[number] = place
+    sort = operator.itemgetter(*ascending) if len(order) > 1 else bytes
     told: dict[str, HostStates] = {}
     for lane in lanes:
         for number, host in enumerate(lane.hosts):
@@ -152,7 +126,7 @@ def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet:
             trip = lane.trips[number]
             told[host.name] = HostStates(
                 host.name,
-                pack_states(bytes(map(column.__getitem__, ascending)).translate(_TOLD)),
+                pack_states(bytes(sort(column)).translate(_TOLD)),
                 seconds=None if trip == LONGEST_TRIP else trip,
                 certain=not any(state in column for state in _DOUBTFUL),
             )

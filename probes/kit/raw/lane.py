@@ -3,27 +3,23 @@
 import errno
 import math
 import re
-import socket
+import struct
 import time
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from probes.kit.raw.answers import CLOSED, HEADS, OPEN, RESET, SYN_ACK, TCP
-from probes.kit.raw.filters import syn_answers
-from probes.kit.raw.frames import ETHERTYPES
 from probes.kit.raw.panel import Host, Panel
-from probes.kit.raw.ring import SOL_PACKET, Ring
+from probes.kit.raw.ring import LENGTH_AT
+from probes.kit.raw.sockets import SOURCE_PORTS, Sockets
 from probes.kit.raw.states import State
-
-SOURCE_PORTS = 4
-"""Each round of asking has a source port of its own, so that an answer tells which round it answers."""
 
 LONGEST_TRIP = 60.0
 """Seconds; stands for "no round trip seen", and what took longer is not believed."""
 
 _SHORTEST_TRIP = 1e-6
-_QDISC_BYPASS = 20
 _SILENT = frozenset({0, int(State.GIVEN_UP), int(State.DOUBTED)})
 _TO_ASK = re.compile(rb"\0+")
 _GIVE_UP = bytes([State.GIVEN_UP, *range(1, 256)])
@@ -46,34 +42,6 @@ class Piece(NamedTuple):
 
     frames: int
     rows: int
-
-
-class Sockets:
-    """What a lane sends and receives with; made with CAP_NET_RAW, used without."""
-
-    def __init__(self, interface: int, family: int, by_kernel: bool, first_port: int) -> None:
-        """Open for an interface index. `by_kernel`: send IP packets that the kernel routes, for links without Ethernet.
-
-        Loopback is such a link: what is injected into it as a frame, the kernel drops as martian.
-        """
-        self.ring = Ring(interface, ETHERTYPES[family], syn_answers(family, first_port, SOURCE_PORTS))
-        try:
-            if by_kernel:
-                domain = socket.AF_INET if family == 4 else socket.AF_INET6
-                self.sender = socket.socket(domain, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-            else:
-                self.sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-                self.sender.bind((socket.if_indextoname(interface), 0))
-                self.sender.setsockopt(SOL_PACKET, _QDISC_BYPASS, 1)
-        except OSError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close both."""
-        self.ring.close()
-        if hasattr(self, "sender"):
-            self.sender.close()
 
 
 class Lane:
@@ -124,7 +92,9 @@ class Lane:
         self._highs = [host.secret.high << 16 for host in hosts]
         self._lows = [host.secret.low - 1 for host in hosts]
         self._host_numbers = {host.address: number for number, host in enumerate(hosts)}
-        self._port_numbers = {port: number for number, port in enumerate(ports)}
+        self._port_numbers = [-1] * 65536
+        for number, port in enumerate(ports):
+            self._port_numbers[port] = number
 
     def begin(self, number: int) -> None:
         """Prepare a round of asking, counted from 0."""
@@ -168,23 +138,23 @@ class Lane:
 
     def receive(self) -> None:
         """Take in what has arrived, at most one turn of the ring."""
-        memory, unpack, plain, least = (
-            self.ring.memory,
-            self._head.struct.unpack_from,
-            self._head.plain,
-            self._head.size,
-        )
-        for at, length, arrived in self.ring.packets():
-            if length >= least:
-                first, protocol, target, port, source_port, acknowledged, flags = unpack(memory, at)
-                if protocol == TCP and first in plain:
-                    state = CLOSED if flags & RESET else OPEN if flags & SYN_ACK == SYN_ACK else 0
-                    if state:
-                        self._take(target, port, source_port, acknowledged - 1 & 0xFFFFFFFF, state, arrived)
-                    continue
-            answer = self._head.read(memory[at : at + length])
-            if answer is not None:
-                self._take(*answer, arrived)
+        least, plain, take = self._head.size, self._head.plain, self._take
+        for start, count, stride, network in self.ring.runs():
+            end = start + count * stride
+            if stride < network + least:
+                continue  # too short for any answer
+            fields = _layout(self._head.form, network, stride).iter_unpack(self.ring.view[start:end])
+            for at, (length, first, protocol, target, port, source_port, acknowledged, flags) in zip(
+                range(start, end, stride), fields, strict=True
+            ):
+                if protocol != TCP or first not in plain or length < least:
+                    answer = self._head.read(self.ring.packet(at))
+                    if answer is not None:
+                        take(*answer, at)
+                elif flags & RESET:
+                    take(target, port, source_port, acknowledged - 1 & 0xFFFFFFFF, CLOSED, at)
+                elif flags & SYN_ACK == SYN_ACK:
+                    take(target, port, source_port, acknowledged - 1 & 0xFFFFFFFF, OPEN, at)
 
     def judge(self) -> float:
         """Believe the silence of hosts that brought nothing new often enough; gives the worst loss of the others.
@@ -239,10 +209,10 @@ class Lane:
         self.sent += frames
         return frames
 
-    def _take(self, target: bytes, port: int, source_port: int, quoted: int, state: int, arrived: int) -> None:
-        host, row = self._host_numbers.get(target), self._port_numbers.get(port)
+    def _take(self, target: bytes, port: int, source_port: int, quoted: int, state: int, at: int) -> None:
+        host, row = self._host_numbers.get(target, -1), self._port_numbers[port]
         asked_in = source_port - self._first_port
-        if host is None or row is None or not 0 <= asked_in < SOURCE_PORTS:
+        if host < 0 or row < 0 or not 0 <= asked_in < SOURCE_PORTS:
             self.forged += 1
             return
         expected = self._highs[host] | (self._lows[host] - port) % 0xFFFF + 1
@@ -256,20 +226,17 @@ class Lane:
         if before and before <= state:
             return
         self.states[index] = state
-        if self._round:
-            if state <= CLOSED and before in _SILENT and asked_in == self._round % SOURCE_PORTS:
-                self.recovered[host] += 1
-                self._missed[host] += self._round
-            if asked_in or self._round >= SOURCE_PORTS:  # only the first round keeps its times
-                if state == OPEN:
-                    self.opened.append((host, port, None))
-                return
         # A round trip per host and one now and then are enough to know how long to wait.
-        if state == OPEN or self.trips[host] == LONGEST_TRIP or not self.answers & 63:
-            self._note_trip(index, host, port, state, arrived)
+        if self._round or state == OPEN or self.trips[host] == LONGEST_TRIP or not self.answers & 63:
+            self._note(index, host, port, state, before, asked_in, at)
 
-    def _note_trip(self, index: int, host: int, port: int, state: int, arrived: int) -> None:
-        trip = self._trip(index, arrived)
+    def _note(self, index: int, host: int, port: int, state: int, before: int, asked_in: int, at: int) -> None:
+        if self._round and state <= CLOSED and before in _SILENT and asked_in == self._round % SOURCE_PORTS:
+            self.recovered[host] += 1
+            self._missed[host] += self._round
+        trip = None
+        if asked_in == 0 and self._round < SOURCE_PORTS:  # only the first round keeps its times
+            trip = self._trip(index, self.ring.arrived(at))
         if trip is not None:
             self.longest = max(self.longest, trip)
             self.trips[host] = min(self.trips[host], trip)
@@ -294,3 +261,10 @@ def quiet_rounds(odds: float, silent: int) -> int:
     if odds <= _SURE:
         return 1
     return min(math.ceil(math.log(_SURE) / math.log(odds)), 12 if silent <= _FEW else 4)
+
+
+@cache
+def _layout(form: str, network: int, stride: int) -> struct.Struct:
+    """Read a run of the ring: for each packet the length that was kept, then `form` (see `Head`)."""
+    size = struct.calcsize(f"!{form}")
+    return struct.Struct(f"!{LENGTH_AT}xB{network - LENGTH_AT - 1}x{form}{stride - network - size}x")

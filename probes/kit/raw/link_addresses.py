@@ -27,29 +27,26 @@ _BURST, _MOST_RATE = 64, 5_000.0
 
 
 class LinkAddresses:
-    """Asks on one interface of one family; made with CAP_NET_RAW, used without."""
+    """Asks on one interface for addresses of one family; made with CAP_NET_RAW, used without."""
 
-    def __init__(self, interface: str, family: int) -> None:
-        """Open the sockets; raises OSError."""
-        self._interface = interface
+    def __init__(self, sender: socket.socket, family: int) -> None:
+        """Open a socket for answers; `sender` is a raw packet socket that is bound to the interface. Raises OSError."""
         self._family = family
+        self._sender = sender
+        self._interface, _, _, _, self.hardware = sender.getsockname()
         protocol = _ARP if family == 4 else ETHERTYPES[6]
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         self._answers = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
         try:
             if family == 6:
                 attach_filter(self._answers, neighbour_advertisements())
             self._answers.setblocking(False)
-            self._answers.bind((interface, protocol))
-            self._socket.bind((interface, 0))
+            self._answers.bind((self._interface, protocol))
         except OSError:
-            self.close()
+            self._answers.close()
             raise
-        self.hardware: bytes = self._socket.getsockname()[4]
 
     def close(self) -> None:
-        """Close the sockets."""
-        self._socket.close()
+        """Close the socket for answers."""
         self._answers.close()
 
     def resolve(self, wanted: Mapping[bytes, bytes], rate: float, deadline: float) -> dict[bytes, bytes]:
@@ -65,10 +62,12 @@ class LinkAddresses:
         missing = {address: source for address, source in wanted.items() if address not in found}
         pause = _BURST / min(rate, _MOST_RATE)
         for seconds in _ATTEMPTS:
+            if time.monotonic() >= deadline:
+                break
             for number, (address, source) in enumerate(list(missing.items()), start=1):
                 self._ask(address, source)
                 if number % _BURST == 0:
-                    self._wait(time.monotonic() + pause, missing, found)
+                    self._wait(min(deadline, time.monotonic() + pause), missing, found)
             self._wait(min(deadline, time.monotonic() + seconds), missing, found)
             if not missing:
                 break
@@ -77,7 +76,7 @@ class LinkAddresses:
     def _ask(self, address: bytes, source: bytes) -> None:
         write = _solicitation if self._family == 6 else _arp_request
         try:
-            self._socket.send(write(address, source, self.hardware))
+            self._sender.send(write(address, source, self.hardware))
         except OSError as error:
             if error.errno not in (errno.ENOBUFS, errno.EAGAIN):  # a full queue: the next attempt asks again
                 raise

@@ -21,11 +21,6 @@ class Throttle:
         self._wanted = rate
         self._pace = Pace(rate, burst_of(rate))
 
-    @property
-    def rate(self) -> float:
-        """Frames a second just now."""
-        return self._pace.rate
-
     def spend(self, frames: int) -> None:
         """Count frames that left."""
         self._pace.spend(frames)

@@ -40,7 +40,7 @@ class Panel:
         self.rows = rows
         self._descriptor = descriptor
         self._hosts = hosts
-        self._lanes = [port.to_bytes(_LANE, "little") for port in ports]
+        self._lanes = struct.pack(f"<{len(ports)}I", *ports)
         family = 4 if len(hosts[0].address) == 4 else 6
         tcp = len(hosts[0].link) + IP_BYTES[family]
         self._port_at, self._low_at = tcp + PORT_AT, tcp + LOW_SEQUENCE_AT
@@ -66,7 +66,9 @@ class Panel:
 
     def load(self, first: int) -> int:
         """Write the ports from number `first` on, one per row, and give how many frames that makes."""
-        lanes = b"".join([lane * self.width for lane in self._lanes[first : first + self.rows]])
+        lanes = self._lanes[first * _LANE : (first + self.rows) * _LANE]
+        if self.width > 1:
+            lanes = b"".join([lanes[at : at + _LANE] * self.width for at in range(0, len(lanes), _LANE)])
         count = len(lanes) // _LANE
         # (low - port) mod 65535 in every lane: fold the carry of the lane back, as one's complement does.
         wide = self._minuend - int.from_bytes(lanes, "little")

@@ -1,0 +1,351 @@
+"""Measure the SYN engine next to nmap and masscan: recall first, then ratios of the same run.
+
+Usage, as root:  .venv/bin/python bench/syn_scan.py [--rounds 3] [--long] [--only TEXT]
+
+All packets stay in two network namespaces joined by a veth pair. Runs are interleaved and the median counts, because
+the machine may be busy with other things; only ratios carry over to another machine. nmap and masscan come from Debian.
+`--long` adds the firewalled host with all its ports, for which nmap takes a minute and a half.
+"""
+
+import argparse
+import contextlib
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from probes.kit.raw import client
+from probes.kit.raw.messages import Done, HostStates, Job
+from probes.kit.raw.states import State, unpack_states
+from tests.support.netns import Attachment, Namespace, Namespaces
+from wire.ports import expand, parse_ports
+from wire.types import ScopeEntry
+
+Pairs = set[tuple[str, int]]
+
+_OPEN = (1, 22, 80, 443, 1024, 3306, 5000, 7000, 8080, 9100, 30000, 40001, 50000, 60000, 65535)
+_LOW_OPEN = tuple(range(1, 98, 7))[:15]
+_DROPPED = tuple(range(2000, 2103))
+_PREFIX = "198.19.0.0/22"
+_SECONDS = 150
+_FASTEST = 1e7
+
+
+@dataclass
+class Run:
+    """One run of one program: what it found open, how long it took, and how fast its SYNs left (0 when unknown)."""
+
+    found: Pairs
+    wall: float
+    rate: float = 0.0
+    note: str = ""
+
+
+@dataclass
+class Row:
+    """One job for all programs; `bar` is the least ratio of a peer's wall to ours, by the peer's name."""
+
+    name: str
+    truth: Pairs
+    programs: dict[str, Callable[[], Run]]
+    bar: dict[str, float] = field(default_factory=dict)
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+
+
+class Lab:
+    """A scanner and a target that owns _PREFIX, with listeners and a filter."""
+
+    def __init__(self, netns: Namespaces, servers: contextlib.ExitStack) -> None:
+        """Build it and wait until both sides use it."""
+        self.scanner, self.target = netns(), netns()
+        self.here, self.there = netns.link(self.scanner, self.target)
+        self.target.run(["ip", "route", "add", "local", _PREFIX, "dev", "lo"])
+        self.scanner.run(["ip", "route", "add", _PREFIX, "via", str(self.there.v4.ip)])
+        for port in sorted({*_OPEN, *_LOW_OPEN}):
+            address, family = ("::", port), socket.AF_INET6
+            listening = self.target.call(
+                socket.create_server, address, family=family, backlog=4096, dualstack_ipv6=True
+            )
+            servers.enter_context(listening)
+        time.sleep(2)
+        self.mac = _mac(self.target, self.there)
+
+    def firewall(self, open_ports: tuple[int, ...] | None) -> None:
+        """Drop SYNs to all but some ports without an answer; None drops them to _DROPPED only."""
+        self.target.run(["nft", "flush", "ruleset"])
+        ports, sign = (_DROPPED, "") if open_ports is None else (open_ports, "!=")
+        rule = f"tcp flags & (syn | ack) == syn tcp dport {sign} {{ {', '.join(map(str, ports))} }} drop"
+        self.target.run(
+            ["nft", f"table inet f {{ chain i {{ type filter hook prerouting priority -300; {rule}; }}; }}"]
+        )
+
+    def ours(self, targets: list[str], ports: str, hosts: int = 1, *, retries: int = 1) -> Run:
+        """Run the SYN engine as the probes do, helper and all, with a last wait of 1 s where nothing answers."""
+        today = datetime.now(UTC).date()
+        scope = tuple(ScopeEntry(value, "bench", "bench", today) for value in ("198.18.0.0/15", "2001:db8::/32"))
+        job = Job(tuple(targets), ports, scope, rate=_FASTEST, host_rate=_FASTEST, retries=retries, seconds=_SECONDS)
+        numbers = expand(parse_ports(ports))
+        found: Pairs = set()
+        done: list[Done] = []
+
+        def work() -> None:
+            for said in client.run(job):
+                if isinstance(said, HostStates):
+                    states = unpack_states(said.states, len(numbers))
+                    found.update(
+                        (said.address, port) for port, state in zip(numbers, states, strict=True) if state == State.OPEN
+                    )
+                elif isinstance(said, Done):
+                    done.append(said)
+
+        wall, rate = self._timed(lambda: self.scanner.call(work), hosts * len(numbers))
+        [figures] = done
+        note = f"dropped {figures.dropped}, forged {figures.forged}, rounds {figures.rounds}"
+        return Run(found, wall, rate, note)
+
+    def nmap(self, targets: list[str], ports: str, *options: str) -> Run:
+        """Run nmap -sS."""
+        argv = ["nmap", "-sS", "-n", "-Pn", "--open", "-oG", "-", "-p", ports, *options, *targets]
+        output: list[str] = []
+        wall, _ = self._timed(lambda: output.append(self._run(argv)), 0)
+        found: Pairs = set()
+        for line in output[0].splitlines():
+            host = re.match(r"Host: (\S+)", line)
+            if host:
+                found |= {(host[1], int(port)) for port in re.findall(r"(\d+)/open/tcp", line)}
+        return Run(found, wall)
+
+    def masscan(self, targets: list[str], ports: str, pairs: int) -> Run:
+        """Run masscan; a rate is measured at the interface, as ours is."""
+        argv = [
+            "masscan",
+            *targets,
+            "-p",
+            ports,
+            "--rate",
+            str(int(_FASTEST)),
+            "--wait",
+            "1",
+            "-e",
+            self.here.interface,
+        ]
+        argv += ["--source-ip", str(self.here.v4.ip), "--router-mac", self.mac]
+        output: list[str] = []
+        wall, rate = self._timed(lambda: output.append(self._run(argv, seconds=15)), pairs)
+        lines = re.findall(r"Discovered open port (\d+)/tcp on (\S+)", output[0])
+        return Run({(address, int(port)) for port, address in lines}, wall, rate)
+
+    def _run(self, argv: list[str], seconds: float = _SECONDS) -> str:
+        # masscan may wait for ever on an idle interface; what it found until then counts.
+        try:
+            done = subprocess.run(
+                [*self.scanner.prefix, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, timeout=seconds, check=False,
+            )  # fmt: skip
+            return done.stdout.decode("utf-8", "replace")
+        except subprocess.TimeoutExpired as error:
+            return (error.stdout or b"").decode("utf-8", "replace")
+
+    def _timed(self, work: Callable[[], object], pairs: int) -> tuple[float, float]:
+        """Time some work, and the sending of its first `pairs` packets by the interface's own counter."""
+        samples: list[tuple[float, int]] = []
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.is_set():
+                samples.append((time.perf_counter(), _sent(self.here.interface)))
+                time.sleep(0.001)
+
+        watcher = threading.Thread(target=self.scanner.call, args=(watch,)) if pairs else None
+        if watcher:
+            watcher.start()
+        started = time.perf_counter()
+        work()
+        wall = time.perf_counter() - started
+        stop.set()
+        if watcher:
+            watcher.join()
+        return wall, _rate(samples, pairs) if pairs else 0.0
+
+
+def _sent(interface: str) -> int:
+    for line in Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines():
+        name, _, figures = line.partition(":")
+        if name.strip() == interface:
+            return int(figures.split()[9])
+    raise LookupError(interface)
+
+
+def _rate(samples: list[tuple[float, int]], pairs: int) -> float:
+    """Give the packets per second between the first and the last tenth of the first `pairs` packets."""
+    base = samples[0][1]
+    inside = [(at, sent - base) for at, sent in samples if 0.05 * pairs <= sent - base <= 0.95 * pairs]
+    if len(inside) < 2:
+        return 0.0
+    return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
+
+
+def _mac(space: Namespace, attachment: Attachment) -> str:
+    return space.run(["ip", "-brief", "link", "show", "dev", attachment.interface]).stdout.split()[2]
+
+
+def rows(lab: Lab, long: bool) -> Iterator[tuple[tuple[int, ...] | None, Row]]:
+    """Give each job with the filter it needs."""
+    host, host6 = "198.19.0.9", str(lab.there.v6.ip)
+    some = [f"198.19.1.{number}" for number in range(1, 255)]
+    all_ports, low = "1-65535", "1-97"
+    truth = {(host, port) for port in _OPEN}
+    unfiltered = {*_OPEN, *_LOW_OPEN}
+    yield (
+        None,
+        Row(
+            "1 host x 65535, 103 ports dropped, the others answering",
+            {(host, port) for port in unfiltered},
+            {
+                "edusec": lambda: lab.ours([host], all_ports),
+                "masscan": lambda: lab.masscan([host], all_ports, 65535),
+                "nmap -T4": lambda: lab.nmap([host], "1-65535", "-T4"),
+            },
+            {"nmap -T4": 5.0},
+        ),
+    )
+    yield (
+        None,
+        Row(
+            "IPv6: 1 host x 65535, 103 ports dropped",
+            {(host6, port) for port in unfiltered},
+            {
+                "edusec": lambda: lab.ours([host6], all_ports),
+                "nmap -T4": lambda: lab.nmap([host6], all_ports, "-T4", "-6"),
+            },
+            {"nmap -T4": 5.0},
+        ),
+    )
+    yield (
+        _LOW_OPEN,
+        Row(
+            "97 ports x 1022 hosts, firewalled",
+            {(f"198.19.{third}.{last}", port) for third in range(4) for last in range(256) for port in _LOW_OPEN}
+            - {(address, port) for address in ("198.19.0.0", "198.19.3.255") for port in _LOW_OPEN},
+            {
+                "edusec": lambda: lab.ours([_PREFIX], low, 1022),
+                "masscan": lambda: lab.masscan(["198.19.0.1-198.19.3.254"], low, 1022 * 97),
+            },
+        ),
+    )
+    yield (
+        _OPEN,
+        Row(
+            "transmit: 1 host x 65535, firewalled, asked once",
+            truth,
+            {
+                "edusec": lambda: lab.ours([host], all_ports, retries=0),
+                "masscan": lambda: lab.masscan([host], all_ports, 65535),
+            },
+        ),
+    )
+    yield (
+        _LOW_OPEN,
+        Row(
+            "97 ports x 254 hosts, firewalled",
+            {(address, port) for address in some for port in _LOW_OPEN},
+            {
+                "edusec": lambda: lab.ours(some, low, 254),
+                "nmap -T4": lambda: lab.nmap(["198.19.1.1-254"], low, "-T4"),
+            },
+            {"nmap -T4": 20.0},
+        ),
+    )
+    if long:
+        yield (
+            _OPEN,
+            Row(
+                "1 host x 65535, firewalled",
+                truth,
+                {"edusec": lambda: lab.ours([host], all_ports), "nmap -T4": lambda: lab.nmap([host], all_ports, "-T4")},
+                {"nmap -T4": 20.0},
+            ),
+        )
+
+
+def measure(row: Row, rounds: int) -> None:
+    """Run the programs in turn; what takes a peer more than 20 s is not repeated."""
+    for _ in range(rounds):
+        for name, program in row.programs.items():
+            before = row.runs.setdefault(name, [])
+            if not before or before[-1].wall < 20:
+                before.append(program())
+
+
+def report(row: Row) -> bool:
+    """Print a row; tells whether recall and ratios reach their bars."""
+    print(f"\n{row.name}")
+    medians: dict[str, tuple[float, float]] = {}
+    fine = True
+    for name, runs in row.runs.items():
+        recalls = [len(run.found & row.truth) / len(row.truth) for run in runs]
+        false = sum(len(run.found - row.truth) for run in runs)
+        wall, rate = statistics.median(run.wall for run in runs), statistics.median(run.rate for run in runs)
+        medians[name] = wall, rate
+        speed = f"  {rate / 1e6:6.3f} Mpps" if rate else ""
+        print(
+            f"  {name:9} recall {min(recalls):7.2%} (worst of {len(runs)}), false {false}"
+            f"  wall {wall:7.3f} s{speed}  {runs[-1].note}"
+        )
+        if name == "edusec":
+            fine = fine and min(recalls) == 1 and not false
+    ours = medians["edusec"]
+    for name, (wall, rate) in medians.items():
+        if name == "edusec":
+            continue
+        wanted = row.bar.get(name)
+        said = f"  {name} / edusec: wall x{wall / ours[0]:.1f}"
+        if wanted is not None:
+            said += f" (bar {wanted:g}: {'reached' if wall / ours[0] >= wanted else 'MISSED'})"
+            fine = fine and wall / ours[0] >= wanted
+        if rate and ours[1]:
+            said += (
+                f"; edusec / {name}: rate x{ours[1] / rate:.2f} (bar 1: {'reached' if ours[1] >= rate else 'MISSED'})"
+            )
+            fine = fine and ours[1] >= rate
+        print(said)
+    return fine
+
+
+def main() -> int:
+    """Build the lab, measure, report; 0 when every bar was reached."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--only", default="", help="part of the names of the rows to measure")
+    options = parser.parse_args()
+    missing = [program for program in ("nmap", "masscan", "nft", "ip") if not shutil.which(program)]
+    if missing:
+        print(f"needs {', '.join(missing)}: apt-get install nmap masscan nftables iproute2", file=sys.stderr)
+        return 2
+    netns = Namespaces()
+    fine = True
+    with contextlib.ExitStack() as closing:
+        closing.callback(netns.close)
+        lab = Lab(netns, closing.enter_context(contextlib.ExitStack()))
+        for ports, row in rows(lab, options.long):
+            if options.only not in row.name:
+                continue
+            lab.firewall(ports)
+            measure(row, options.rounds)
+            fine = report(row) and fine
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
