@@ -16,7 +16,7 @@ from probes.kit.errors import Refused
 from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY
-from probes.kit.services.plan import imported, plan
+from probes.kit.services.plan import TELLING, imported, plan
 from probes.kit.services.talk import Heard, Receive, Secure, Send, Start, Talk
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -54,9 +54,11 @@ class _Line:
 
     call: _Call
     sock: socket.socket
+    start: Start
     talk: Talk
     due: float
     connected: bool = False
+    answered: bool = False
     step: Send | Receive | Secure | None = None
     outgoing: bytearray = field(default_factory=bytearray)
     incoming: bytearray = field(default_factory=bytearray)
@@ -164,7 +166,7 @@ class Drive:
             self._ready.append(call)
             return
         start = call.starts.popleft()
-        line = _Line(call, sock, start(call.gate.address, call.port), now + CONNECT_SECONDS)
+        line = _Line(call, sock, start, start(call.gate.address, call.port), now + CONNECT_SECONDS)
         self._lines[sock.fileno()] = line
         self._busy[call.gate.address] += 1
         self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
@@ -208,6 +210,7 @@ class Drive:
                 return
             except OSError:
                 data = b""
+            line.answered = True  # hanging up is an answer too
             if not data:
                 line.closed = True
                 if line.tls_in is not None:
@@ -330,7 +333,8 @@ class Drive:
         if heard is not None and heard.service == "unknown":
             # A text in no known form; what follows in the plan may still understand more.
             call.weak, heard = _join(call.weak, heard), None
-        if heard is not None or not call.starts or not line.connected:
+        silent = not line.answered and line.start in TELLING
+        if heard is not None or not call.starts or not line.connected or silent:
             self._results.append(Result(call.gate.address, call.port, heard or call.weak))
         else:
             self._ready.append(call)

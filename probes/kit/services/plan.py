@@ -73,3 +73,7 @@ def listen_then_ask(host: str, port: int) -> Talk:
     if heard is None:
         heard = yield from http.talk(host, port)
     return heard
+
+
+TELLING: frozenset[Start] = frozenset({http.talk, listen_then_ask})
+"""Requests that a server answers or hangs up on, whatever it speaks; who keeps silent to one is asked nothing else."""

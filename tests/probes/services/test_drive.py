@@ -63,7 +63,7 @@ def serve() -> Iterator[Callable[[Peer], int]]:
         sock.close()
 
 
-def drive(*ports: int, seconds: float = 2.0, deadline: float = 30.0) -> dict[int, Result]:
+def drive(*ports: int, seconds: float = 6.0, deadline: float = 30.0) -> dict[int, Result]:
     """Identify loopback ports."""
     run = Drive(Net(Scope()), seconds=seconds)
     return {result.port: result for result in run.run([("127.0.0.1", p) for p in ports], time.monotonic() + deadline)}
@@ -91,6 +91,7 @@ def endless(sock: socket.socket) -> None:
     """Send a line without an end for as long as anybody listens."""
     while True:
         sock.sendall(b"A" * 65536)
+        time.sleep(0.01)  # the other peers share this interpreter
 
 
 def dripping(sock: socket.socket) -> None:
