@@ -1,5 +1,6 @@
 """How commands are declared: Typer, with our help pages and with modules that are imported only when called."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -54,6 +55,9 @@ UnderOption = Annotated[
 ]
 
 
+_SENTENCE = re.compile(r"。|\.(?:\s|$)|\n")
+
+
 class Command(TyperCommand):
     """A command with our help page."""
 
@@ -70,8 +74,8 @@ class Group(TyperGroup):
         return page(ctx)
 
     def summaries(self) -> Mapping[str, str]:
-        """Give the subcommands and what each is for, in their order."""
-        return {name: (command.help or "").split("\n")[0] for name, command in self.commands.items()}
+        """Give the subcommands and the first sentence about each, in their order."""
+        return {name: _SENTENCE.split(command.help or "", 1)[0] for name, command in self.commands.items()}
 
 
 def group(help: str, epilog: str | None = None) -> typer.Typer:  # noqa: A002 (Typer's own word)

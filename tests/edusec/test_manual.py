@@ -47,7 +47,8 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_schema_is_named() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in Path(ROOT / "edusec").rglob("*.py"))
-    assert set(re.findall(r'"(edusec\.[a-z-]+/\d+)"', code)) - set(re.findall(r"`(edusec\.[a-z-]+/\d+)`", DOC)) == set()
+    name = r"edusec\.[a-z0-9-]+/\d+"
+    assert set(re.findall(f'"({name})"', code)) - set(re.findall(f"`({name})`", DOC)) == set()
 
 
 def test_every_variable_is_named() -> None:
