@@ -55,11 +55,10 @@ class _Broken(Exception):
         self.refused = refused
 
 
-def chain(walk: Walk, host: dns.name.Name) -> Check:
-    """Walk to the servers that answer for a host with authority."""
+def chain(walk: Walk, zone: dns.name.Name) -> Check:
+    """Walk to the servers that answer for a zone with authority; what is wrong inside it is for other checks."""
     try:
-        # Not AAAA: a server that breaks on that question is DNS-BROKEN's to tell.
-        _, told = _resolve(walk, host, RdataType.SOA, 0)
+        _, told = _resolve(walk, zone, RdataType.SOA, 0)
     except _Broken as stop:
         if stop.refused:
             return unknown("DNS-CHAIN", "out_of_scope", str(stop))

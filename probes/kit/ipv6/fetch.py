@@ -18,6 +18,7 @@ from probes.kit.scope import Address
 from probes.kit.web import MAX_HEAD, MAX_URL, Stage, Url
 from wire.types import Outcome
 
+PATIENCE = 4
 MAX_INFLATION = 20
 """A compressed page may grow to so many times what is read of a plain one; what is beyond is cut off."""
 _CHUNK = 65_536
@@ -29,7 +30,10 @@ _SIZE = re.compile(rb"[0-9a-fA-F]{1,8}")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How a page is fetched: seconds for connecting and for all the rest, bytes at most, segment size."""
+    """How a page is fetched: seconds for connecting and for each silence, bytes at most, segment size.
+
+    A page as a whole may take PATIENCE times as long.
+    """
 
     timeout: float
     body: int
@@ -109,7 +113,7 @@ def _attempt(net: Net, url: Url, address: Address, wish: Wish, *, verify: bool) 
         return page
     started = time.monotonic() - line.seconds
     deadline = time.monotonic() + wish.timeout
-    reader = _Reader(line, deadline, wish.body)
+    reader = _Reader(line, wish)
     stage, problem, certificate, complete = Stage.TLS, "", "", False
     try:
         if url.scheme == "https":
@@ -121,7 +125,7 @@ def _attempt(net: Net, url: Url, address: Address, wish: Wish, *, verify: bool) 
         complete = reader.read_body()
         stage = Stage.DONE
     except TimeoutError:
-        problem = "timeout"
+        problem = "timeout" if reader.patient else "too slow"
     except _Malformed as error:
         problem = str(error)
     except ssl.SSLCertVerificationError as error:
@@ -152,8 +156,9 @@ def _attempt(net: Net, url: Url, address: Address, wish: Wish, *, verify: bool) 
 class _Reader:
     """Reads one response (RFC 9112) off a connection, up to `limit` bytes of body."""
 
-    def __init__(self, line: Connection, deadline: float, limit: int) -> None:
-        self._line, self._deadline, self._limit = line, deadline, limit
+    def __init__(self, line: Connection, wish: Wish) -> None:
+        self._line, self._silence, self._limit = line, wish.timeout, wish.body
+        self._end = time.monotonic() + PATIENCE * wish.timeout
         self._raw = bytearray()
         self.status: int | None = None
         self.fields: dict[str, str] = {}
@@ -161,6 +166,11 @@ class _Reader:
         self.body = bytearray()
         self.received = 0
         self.first = 0.0
+
+    @property
+    def patient(self) -> bool:
+        """There was time left for the whole page."""
+        return time.monotonic() < self._end
 
     def head(self) -> None:
         for _ in range(5):
@@ -234,7 +244,7 @@ class _Reader:
         return True
 
     def _more(self, problem: str) -> None:
-        part = self._line.receive(_CHUNK, self._deadline)
+        part = self._line.receive(_CHUNK, min(self._end, time.monotonic() + self._silence))
         if not part:
             raise _Malformed(problem)
         self.first = self.first or time.monotonic()

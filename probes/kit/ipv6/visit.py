@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import urljoin
 
 from probes.kit.errors import Refused
-from probes.kit.ipv6.fetch import Journey, Page, Wish, fetch, follow
+from probes.kit.ipv6.fetch import PATIENCE, Journey, Page, Wish, fetch, follow
 from probes.kit.ipv6.model import Settings
 from probes.kit.ipv6.names import Names
 from probes.kit.net import Net
@@ -33,7 +33,7 @@ class Visitor:
 
     def in_time(self) -> bool:
         """Tell whether there is time for one more fetch."""
-        return time.monotonic() + 2 * self._wish.timeout < self._deadline
+        return time.monotonic() + (1 + PATIENCE) * self._wish.timeout < self._deadline
 
     def connect(self, address: Address, port: int) -> Outcome:
         """Try one port and close again; DENIED when the scope does not allow it."""

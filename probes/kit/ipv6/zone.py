@@ -52,7 +52,7 @@ class ZoneLook:
         servers, ipv4 = self._servers(zone)
         spoken = [item for server in servers for item in self._speak(zone, server)]
         walk = Walk(self._net, self._roots, self._timeout, self._port)
-        walked = chain(walk, name)
+        walked = chain(walk, zone)
         checks = (
             judge.servers_published(servers),
             judge.servers_reachable(spoken),
