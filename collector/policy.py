@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from collector.registry.directory import AgentIdentity
 from wire.codec import encode
-from wire.types import EntryKind, Policy
+from wire.types import EntryKind, Policy, Responder
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -18,22 +18,26 @@ def policy_for(core: "Core", agent: AgentIdentity) -> Policy:
     chain, settings = core.directory.chain(agent.unit), core.settings
     entries = core.whitelists.entries(chain)
     sites = (entry.value for entry in entries if entry.kind is EntryKind.DOMAIN and not entry.value.startswith("*"))
+    responder = core.responder(agent.id)
     return Policy(
-        digest=policy_digest(core, agent),
+        digest=_digest(core, agent, responder),
         unit=agent.unit,
         unit_name=core.directory.units[agent.unit].name,
         report_interval=settings.report_interval,
         whitelist=entries,
         targets=tuple(dict.fromkeys((*settings.targets, *sites)))[:MAX_TARGETS],
         tasks=settings.tasks,
-        responder=core.responder(agent.id),
+        responder=responder,
     )
 
 
 def policy_digest(core: "Core", agent: AgentIdentity) -> str:
     """Give the digest without building the policy: from the digests of its parts, cheap enough for every report."""
+    return _digest(core, agent, core.responder(agent.id))
+
+
+def _digest(core: "Core", agent: AgentIdentity, responder: Responder | None) -> str:
     chain, settings = core.directory.chain(agent.unit), core.settings
-    responder = core.responder(agent.id)
     parts = (
         agent.unit,
         core.directory.units[agent.unit].name,
