@@ -9,7 +9,7 @@ from wire.errors import EdusecError
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the arguments ask; 0 when it went well, 2 for what an operator has to mend."""
-    parser = argparse.ArgumentParser(prog="python -P -m collector", description="The edusec collector.")
+    parser = argparse.ArgumentParser(prog="edusec collector", description="The edusec collector.")
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help="make a data folder: configuration, CA, keys, database, administrator")
     init.add_argument("--listen", action="append", default=[], metavar="ADDRESS:PORT")

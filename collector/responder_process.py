@@ -45,7 +45,10 @@ class ResponderProcess:
         status = self._child.poll()
         if status is not None and now >= self._again:
             journal.error("responder_ended", status=status)
-            self._child = self._start()
+            try:
+                self._child = self._start()
+            except OSError as error:
+                journal.error("responder_not_started", problem=error.strerror)
 
     def close(self) -> None:
         """End it; its tests are cut off."""
@@ -88,7 +91,7 @@ def running(config: Config) -> Iterator[ResponderProcess | None]:
     if not config.responder.enabled:
         yield None
         return
-    sockets = bind(config.responder.listen)
+    sockets = bind(config.responder.listen, "responder.listen")
     try:
         process = ResponderProcess(config, sockets, read_secret(config.data / TICKET_SECRET_NAME))
         try:

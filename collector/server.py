@@ -19,6 +19,7 @@ from collector.api.failures import Failures
 from collector.config import Config, Endpoint
 from collector.connections import Admission, BoundedProtocol, Listener
 from collector.core import open_core
+from collector.errors import Busy
 from collector.keys import SCRAPE_TOKEN_NAME, ensure_keys, read_secret
 from collector.lock import DataLock
 from collector.metrics import Metrics
@@ -135,13 +136,15 @@ class Server(uvicorn.Server):
 
     async def _watch(self) -> None:
         watchdog = watchdog_seconds()
-        next_word = next_renewal = 0.0
+        next_word = 0.0
+        next_renewal = time.monotonic() + DAY_SECONDS
         while True:
             now = time.monotonic()
             if watchdog is not None and now >= next_word:
                 # Any answer will do: a full disk is no reason to be restarted, a store that is stuck is.
-                await self._application.agents.run(self._application.core.healthy)
-                notify("WATCHDOG=1")
+                with contextlib.suppress(Busy):  # so much to do is not stuck either, but says nothing of the store
+                    await self._application.agents.run(self._application.core.healthy)
+                    notify("WATCHDOG=1")
                 next_word = now + watchdog
             if self._responder is not None:
                 self._responder.look_after(now)

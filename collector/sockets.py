@@ -16,11 +16,14 @@ class CannotListen(EdusecError):
     """An address cannot be listened on; the text names it and says why."""
 
 
-def bind(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
-    """Bind all endpoints; those with port 0 share one port that the system chose. Raises CannotListen."""
+def bind(endpoints: Sequence[Endpoint], key: str = "listen") -> list[socket.socket]:
+    """Bind all endpoints of a key of the configuration; those with port 0 share one that the system chose.
+
+    Raises CannotListen, which names the key.
+    """
     for attempt in range(20):
         try:
-            return _bind_once(endpoints)
+            return _bind_once(endpoints, key)
         except CannotListen:
             # The port that was free on the first address may be taken on the second.
             if attempt == 19 or all(endpoint.port for endpoint in endpoints):
@@ -28,7 +31,7 @@ def bind(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
     raise AssertionError("unreachable")
 
 
-def _bind_once(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
+def _bind_once(endpoints: Sequence[Endpoint], key: str) -> list[socket.socket]:
     bound: list[socket.socket] = []
     chosen = 0
     try:
@@ -48,11 +51,11 @@ def _bind_once(endpoints: Sequence[Endpoint]) -> list[socket.socket]:
                     if bound and bound[-1].family == socket.AF_INET6:
                         bound.pop().close()
                     continue
-                raise CannotListen(f"listen: {endpoint}: {error.strerror}{_advice(error)}") from None
+                raise CannotListen(f"{key}: {endpoint}: {error.strerror}{_advice(error)}") from None
             door.setblocking(False)
             chosen = chosen or door.getsockname()[1]
         if not bound:
-            raise CannotListen("listen: none of the addresses exists on this machine")
+            raise CannotListen(f"{key}: none of the addresses exists on this machine")
     except CannotListen:
         close_all(bound)
         raise

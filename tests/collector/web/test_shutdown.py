@@ -2,18 +2,22 @@
 
 import http.client
 import os
+import re
+import shlex
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.collector.web.door import Door, Gateway, collector_command, sample
-from tests.support.processes import wait_until
+from tests.collector.web.door import Door, Gateway, collector_command, ports, sample, start_collector
+from tests.support.processes import Processes, wait_until
 from wire.codec import decode
 from wire.types import Answer
 
@@ -157,6 +161,30 @@ def test_the_service_manager_hears_of_every_step(make_door: Callable[..., Door],
         while heard[-1] != b"STOPPING=1":
             heard.append(manager.recv(100))
         assert running.wait() == 0
+
+
+def test_the_documented_backup_of_a_running_collector_restores(
+    make_door: Callable[..., Door], process: Processes, tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^(python3 -c .*sqlite3.*)$", text, re.MULTILINE)
+    words = shlex.split(line)
+    door = make_door()
+    gateway = door.enrol()
+    gateway.sent(sample(1.0))
+    gateway.sent(ports(22))
+    subprocess.run([sys.executable, *words[1:]], cwd=door.data, check=True, timeout=60)
+    door.running.kill()
+    copy = tmp_path / "restored"
+    copy.mkdir(mode=0o700)
+    for path in door.data.iterdir():
+        if not path.name.startswith(("collector.db", "backup.db", "lock", "addresses")):
+            shutil.copy2(path, copy)
+    shutil.copy2(door.data / "backup.db", copy / "collector.db")
+    restored = Door(copy, start_collector(process, copy), process)
+    gateway.door = restored
+    assert _kept(restored) == {gateway.agent: {1.0}}
+    assert gateway.sent(sample(3.0)).sequence == 3
 
 
 def _children(pid: int) -> list[int]:

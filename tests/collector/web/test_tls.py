@@ -104,6 +104,18 @@ def test_a_certificate_never_outlives_its_ca(tmp_path: Path) -> None:
     assert ends <= tls.load_certificate(tmp_path / "ca.crt").not_valid_after_utc
 
 
+def test_a_context_in_use_takes_a_new_certificate(tmp_path: Path) -> None:
+    _make(tmp_path)
+    context = tls.server_context(tmp_path / "server.crt", tmp_path / "server.key")
+    client = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    assert _shake(context, client, "localhost")
+    _make(tmp_path, ("new.example",))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _shake(context, client, "new.example")
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    assert _shake(context, client, "new.example")
+
+
 def test_faults_name_the_file(tmp_path: Path) -> None:
     _make(tmp_path)
     bad = tmp_path / "bad.pem"
