@@ -120,6 +120,20 @@ def last_confirmed(connection: Connection, subjects: Iterable[str], counties: It
     return found
 
 
+def addresses_of(connection: Connection, assets: Iterable[str], counties: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Give the addresses at which each asset is seen now, or was seen last."""
+    hosts: dict[str, list[tuple[str, str, int]]] = {}
+    wanted = set(counties)
+    for part in _batches(assets):
+        for ident, key, state, missed in connection.execute(
+            select(sighting.c.subject, sighting.c.key, sighting.c.state, sighting.c.missed_from).where(
+                sighting.c.county.in_(wanted), sighting.c.subject.in_(part), sighting.c.key.startswith(f"{HOST}|")
+            )
+        ):
+            hosts.setdefault(ident, []).append((place(key).name, state, missed))
+    return {ident: current_addresses(places) for ident, places in hosts.items()}
+
+
 def _assets(now: float) -> Select[Any]:
     return (
         select(asset, unit.c.name.label("unit_name"), told(asset, "presence", now).label("told"))
@@ -139,7 +153,6 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
     counties = {row.county for row in known.values()}
     of_asset: dict[str, list[Row[Any]]] = {}
     macs: dict[str, list[str]] = {}
-    hosts: dict[str, list[tuple[str, str, int]]] = {}
     for part in _batches(known):
         for found in connection.execute(
             select(service, told(service, "state", now).label("told"))
@@ -158,12 +171,7 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
             .order_by(evidence.c.kind.desc(), evidence.c.value)
         ):
             macs.setdefault(ident, []).append(value)
-        for ident, key, state, missed in connection.execute(
-            select(sighting.c.subject, sighting.c.key, sighting.c.state, sighting.c.missed_from).where(
-                sighting.c.county.in_(counties), sighting.c.subject.in_(part), sighting.c.key.startswith(f"{HOST}|")
-            )
-        ):
-            hosts.setdefault(ident, []).append((place(key).name, state, missed))
+    addresses = addresses_of(connection, known, counties)
     subjects = [*known, *(found.id for services in of_asset.values() for found in services)]
     confirmed = last_confirmed(connection, subjects, counties)
     return [
@@ -171,7 +179,7 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
             "id": ident,
             "unit": row.unit,
             "unit_name": row.unit_name,
-            "addresses": current_addresses(hosts.get(ident, ())),
+            "addresses": addresses.get(ident, ()),
             "macs": tuple(macs.get(ident, ())),
             "name": row.name,
             "presence": row.told,

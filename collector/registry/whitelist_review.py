@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, select
 
 from collector.clock import day
-from collector.inventory.assets import last_confirmed
+from collector.inventory.assets import addresses_of, last_confirmed
 from collector.inventory.coverage import Area, area, from_text
 from collector.inventory.facts import domain_of
 from collector.inventory.stock import told, vouching
@@ -82,24 +82,23 @@ def looked_at(core: "Core", areas: dict[str, list[Area]], code: str, entry: Whit
 def _assets(core: "Core", connection: Connection, reach: str) -> Iterator[Found]:
     now = core.clock()
     rows = _rows(connection, asset, told(asset, "presence", now), reach, asset.c.merged_into.is_(None))
-    proofs: dict[str, list[tuple[str, str]]] = {}
-    for ident, kind, value in connection.execute(
-        select(evidence.c.asset, evidence.c.kind, evidence.c.value)
+    cards: dict[str, list[str]] = {}
+    for ident, value in connection.execute(
+        select(evidence.c.asset, evidence.c.value)
         .join(unit, unit.c.code == evidence.c.unit)
-        .where(tables.under(reach))
+        .where(tables.under(reach), evidence.c.kind.in_(("mac", "local_mac")))
     ):
-        proofs.setdefault(ident, []).append((kind, value))
+        cards.setdefault(ident, []).append(value)
+    places = addresses_of(connection, (row.id for row in rows), {row.county for row in rows})
     confirmed = _confirmed(connection, rows)
     for row in rows:
-        of_asset = proofs.get(row.id, [])
-        addresses = [value for kind, value in of_asset if kind == "address"]
-        macs = [value for kind, value in of_asset if kind in ("mac", "local_mac")]
+        addresses, macs = places.get(row.id, ()), cards.get(row.id, [])
         chain = core.directory.chain(row.unit)
         yield Found(
             "asset",
             row.id,
             row.unit,
-            row.name or next(iter(addresses + macs), row.id),
+            row.name or next(iter((*addresses, *macs)), row.id),
             row.first_seen,
             confirmed.get(row.id, row.confirmed),
             core.whitelists.host(chain, addresses, macs, day(now)),

@@ -371,6 +371,17 @@ def test_the_review_shows_what_needs_a_look(desk: Desk) -> None:
     assert review(desk.core, desk.admin, OTHER_SCHOOL, 30).unlisted == ()
 
 
+def test_the_gateway_itself_is_reviewed_by_its_loopback_addresses(desk: Desk) -> None:
+    found = state("ports", host("127.0.0.1"), service("127.0.0.1", 22), covers("127.0.0.1/32", ports="22"), at=START)
+    desk.send(desk.agent(), found)
+    desk.whitelist("host,10.9.9.9,,,o,r,a,\nport,127.0.0.1,tcp,22,o,r,a,\n")
+    assert [(item.kind, item.label) for item in review(desk.core, desk.admin, SCHOOL).unlisted] == [
+        ("asset", "127.0.0.1")
+    ]
+    desk.whitelist("host,127.0.0.1,,,o,r,a,\n")
+    assert review(desk.core, desk.admin, SCHOOL).unlisted == ()
+
+
 def test_what_is_gone_is_neither_expired_open_nor_unlisted(desk: Desk) -> None:
     agent = desk.agent()
     for turn in range(4):
