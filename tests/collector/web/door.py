@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collector import setup
 from tests.support.processes import Processes, Running
 from wire.codec import compress, decode, encode
 from wire.digest import section_digest
@@ -180,17 +181,16 @@ class Door:
         enrolment = decode(Enrolment, heard.body)
         return Gateway(self, enrolment.agent, enrolment.credential)
 
-    def add_person(self, role: str, unit: str | None = None, name: str = "") -> str:
-        """Stop it, add a person, start it again; give the token."""
+    def add_people(self, *people: tuple[str, str]) -> list[str]:
+        """Stop it, add people by role and unit, start it again; give their tokens."""
         self.running.terminate()
-        name = name or f"{role} {unit}"
-        profile = self.data.parent / f"{secrets.token_hex(4)}.toml"
-        bound = ("--unit", unit) if unit else ()
-        command = collector_command("person", "--data", self.data, "--name", name, "--role", role, *bound)
-        made = self.processes([*command, "--profile", profile])
-        assert made.wait() == 0, made.stderr
+        tokens = []
+        for role, unit in people:
+            profile = self.data.parent / f"{role}-{unit}.toml"
+            setup.add_person(self.data, f"{role} {unit}", role, unit, profile)
+            tokens.append(str(tomllib.loads(profile.read_text(encoding="utf-8"))["token"]))
         self.restart()
-        return str(tomllib.loads(profile.read_text(encoding="utf-8"))["token"])
+        return tokens
 
     def restart(self) -> None:
         """Start it again after its end, at another port."""

@@ -31,10 +31,10 @@ class Office:
     def __init__(self, door: Door) -> None:
         """Add people and let two schools of different counties report."""
         self.door = door
-        self.county_viewer = door.add_person("viewer", "640104")
-        self.county_operator = door.add_person("operator", "640104")
-        self.county_admin = door.add_person("admin", "640104")
-        self.city_viewer = door.add_person("viewer", "640100")
+        county, city = "640104", "640100"
+        self.county_viewer, self.county_operator, self.county_admin, self.city_viewer = door.add_people(
+            ("viewer", county), ("operator", county), ("admin", county), ("viewer", city)
+        )
         self.here: Gateway = door.enrol(SCHOOL)
         self.there: Gateway = door.enrol(OTHER_COUNTY_SCHOOL)
         heard = door.send_file("/api/v1/whitelist/import?filename=list.csv", WHITELIST.format(school=SCHOOL))
