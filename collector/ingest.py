@@ -28,6 +28,8 @@ from wire.types import Answer, Body, Report, Section, SectionKind
 
 STORED, UNCHANGED, DUPLICATE = "stored", "unchanged", "duplicate"
 ACCEPTED = "accepted"
+STEADY = 60.0
+"""Two reports are late by the same amount when they differ by at most this many seconds."""
 
 
 def submit(core: Core, agent: AgentIdentity, report: Report, received: float) -> Future[Answer]:
@@ -73,11 +75,12 @@ def _take(core: Core, turn: Turn, agent: AgentIdentity, report: Report, received
     if unknown:
         raise UnknownDigest(unknown)
     with sections.work():
-        intake = _Intake(core, turn, agent, received, _Clock.of(report, received, core.settings))
+        before = sections.agent(agent.id)
+        intake = _Intake(core, turn, agent, received, _Clock.of(report, received, before, core.settings))
         sections.put_spool(
             turn, SpoolState(agent.county, agent.id, report.spool, report.sequence, report.batch, received)
         )
-        sections.put_agent(_agent_state(agent, report, received))
+        sections.put_agent(_agent_state(agent, report, received, before))
         results = [intake.section(section) for section in report.sections]
         intake.judge()
     turn.after_commit(lambda: _count(core, ACCEPTED, results))
@@ -102,37 +105,48 @@ def _answer(core: Core, agent: AgentIdentity, report: Report, received: float, *
     return Answer(report.batch, report.sequence, received, duplicate, None if current else policy_for(core, agent))
 
 
-def _agent_state(agent: AgentIdentity, report: Report, received: float) -> AgentState:
+def _agent_state(agent: AgentIdentity, report: Report, received: float, before: AgentState | None) -> AgentState:
     return AgentState(
         agent.county,
         agent.id,
         received,
+        report.created,
         report.software,
         report.sequence,
         report.dropped,
-        report.created - received,
+        _skew(report, received, before),
         report.metrics_url,
         json.dumps([to_plain(entry) for entry in report.scope], ensure_ascii=False) if report.scope else "[]",
     )
 
 
+def _skew(report: Report, received: float, before: AgentState | None) -> float:
+    """Judge by how much the agent's clock is ahead, in seconds.
+
+    A report that waited in the spool looks like a clock that is behind. So a clock counts as behind only when two
+    reports in a row are late by the same amount, which reports that wait for a line are not.
+    """
+    ahead = report.created - received
+    if before is None or ahead >= before.skew or abs(ahead) < abs(before.skew):
+        return ahead
+    drift = (received - before.received) - (report.created - before.created)
+    return ahead if abs(drift) <= STEADY else before.skew
+
+
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """Turns an agent's times into the collector's.
-
-    A clock that runs ahead is set back by what it is ahead. One that is behind looks just like a report that waited in
-    the spool while the line was down, so its times stand, unless they are older than any spool: then nothing but the
-    time of arrival is known.
-    """
+    """Turns an agent's times into the collector's; what is older than any spool keeps only its time of arrival."""
 
     shift: float
     received: float
     oldest: float
 
     @classmethod
-    def of(cls, report: Report, received: float, settings: Settings) -> "_Clock":
-        ahead = report.created - received
-        return cls(ahead if ahead > settings.clock_tolerance else 0.0, received, received - settings.backlog)
+    def of(cls, report: Report, received: float, before: AgentState | None, settings: Settings) -> "_Clock":
+        # A report cannot arrive before it is made: a clock is ahead at least by what it seems to be.
+        ahead = max(report.created - received, before.skew if before else 0.0)
+        shift = ahead if abs(ahead) > settings.clock_tolerance else 0.0
+        return cls(shift, received, received - settings.backlog)
 
     def __call__(self, time: float) -> float:
         corrected = min(time - self.shift, self.received)

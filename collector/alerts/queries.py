@@ -35,7 +35,7 @@ def list_alerts(
     under: str | None = None,
     state: str | None = None,
     rule: str | None = None,
-    limit: int = 1000,
+    limit: int = MAX_LIMIT,
 ) -> list[views.Alert]:
     """Give alerts, the worst colour first, then the newest; raises NotFound, BadInput.
 

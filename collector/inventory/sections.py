@@ -57,11 +57,15 @@ class SectionState:
 
 @dataclass(slots=True)
 class AgentState:
-    """What the last report said of its agent; `received` is the collector's own time, the rest is the agent's word."""
+    """What the last report said of its agent; `received` is the collector's own time, the rest is the agent's word.
+
+    `skew` is by how much the agent's clock is taken to be ahead, in seconds.
+    """
 
     county: str
     agent: str
     received: float
+    created: float
     software: str
     sequence: int
     dropped: int

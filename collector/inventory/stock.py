@@ -17,7 +17,7 @@ from rules.model import Colour
 if TYPE_CHECKING:
     from collector.core import Core
 
-KEEP = 5.0
+KEEP = 15.0
 """Seconds for which counted numbers are given again: a scrape must not cost a walk through all services each time."""
 
 

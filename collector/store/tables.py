@@ -11,7 +11,7 @@ unit = _table("unit", "code name kind parent path county division_code added")
 person = _table("person", "id name role unit token_hash added")
 agent = _table("agent", "id county unit name credential_hash enrolled revoked")
 whitelist = _table("whitelist", "id unit kind value transport ports owner reason approver expires added changed")
-agent_state = _table("agent_state", "county agent received software sequence dropped skew metrics_url scope")
+agent_state = _table("agent_state", "county agent received created software sequence dropped skew metrics_url scope")
 spool = _table("spool", "county agent id sequence batch received")
 section = _table(
     "section",

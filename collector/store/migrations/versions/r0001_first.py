@@ -46,8 +46,9 @@ REFERENCE = (
 
 BY_COUNTY = (
     """CREATE TABLE agent_state (
-        county TEXT NOT NULL, agent TEXT NOT NULL, received DOUBLE PRECISION NOT NULL, software TEXT NOT NULL,
-        sequence BIGINT NOT NULL, dropped BIGINT NOT NULL, skew DOUBLE PRECISION NOT NULL, metrics_url TEXT NOT NULL,
+        county TEXT NOT NULL, agent TEXT NOT NULL, received DOUBLE PRECISION NOT NULL,
+        created DOUBLE PRECISION NOT NULL, software TEXT NOT NULL, sequence BIGINT NOT NULL,
+        dropped BIGINT NOT NULL, skew DOUBLE PRECISION NOT NULL, metrics_url TEXT NOT NULL,
         scope TEXT NOT NULL, PRIMARY KEY (county, agent)
     ) {packed}""",
     """CREATE TABLE spool (
@@ -121,6 +122,7 @@ BY_COUNTY = (
     """CREATE UNIQUE INDEX alert_open ON alert (county, kind, subject, rule)
         WHERE state IN ('pending', 'firing', 'acknowledged')""",
     "CREATE INDEX alert_subject ON alert (county, kind, subject, rule, first_seen)",
+    "CREATE INDEX alert_state ON alert (state, colour)",
     "CREATE INDEX alert_resolved ON alert (resolved) WHERE state = 'resolved'",
     "CREATE INDEX alert_due ON alert (due) WHERE due IS NOT NULL",
     """CREATE TABLE baseline_match (
