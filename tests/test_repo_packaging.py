@@ -88,5 +88,7 @@ def test_debian_packages_that_tests_ask_for_are_listed() -> None:
                 if isinstance(values[-1], ast.Constant):
                     asked[str(values[-1].value)] = str(path.relative_to(ROOT))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                asked |= dict.fromkeys(re.findall(r"apt-get install ([a-z0-9.+-]+)$", node.value), str(path.relative_to(ROOT)))
+                asked |= dict.fromkeys(
+                    re.findall(r"apt-get install ([a-z0-9.+-]+)$", node.value), str(path.relative_to(ROOT))
+                )
     assert {package: path for package, path in asked.items() if package not in listed} == {}
