@@ -39,7 +39,8 @@ class Gateway:
         """Write the configuration: state and scope in the folder, and `text` behind it."""
         report = "" if interval is None else f"report_interval = {interval}\n"
         self.config.write_text(
-            f'[agent]\nstate = "{self.state}"\nscope = "{self.folder}/scope.toml"\nmetrics = "{metrics}"\n{report}{text}',
+            f'[agent]\nstate = "{self.state}"\nscope = "{self.folder}/scope.toml"\n'
+            f'metrics = "{metrics}"\n{report}{text}',
             encoding="utf-8",
         )
 
