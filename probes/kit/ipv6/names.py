@@ -44,6 +44,12 @@ class Names:
             self._known[host, kind] = known
         return known
 
+    def seconds(self, host: str, kind: Kind) -> float:
+        """Ask once more, only for the time that it takes."""
+        if _literal(host) is not None:
+            return 0.0
+        return lookup(self._net, host, kind, self._servers, timeout=self._timeout, port=self._port).seconds
+
     def usable(self, host: str) -> tuple[IPv6Address, ...]:
         """Give the IPv6 addresses of a host that can be its own."""
         found = self.ask(host, "AAAA").addresses

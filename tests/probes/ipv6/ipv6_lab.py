@@ -135,13 +135,14 @@ class Lab:
     def __init__(self, netns: Namespaces, process: Processes, needs: Callable[..., str], folder: Path) -> None:
         """Join the namespaces; nothing runs yet."""
         self.folder, self._process, self._needs = folder, process, needs
+        folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
         self.agent, self.router, self.server, self.far, self.mid = (netns() for _ in range(5))
         ends = [
             netns.link(self.router, side)
             for side in (self.agent, self.server, self.mid)
         ]  # fmt: skip
-        self._agent, self._server, self._mid = (end[1] for end in ends)
+        self.server_end = ends[1][1]
         far = netns.link(self.mid, self.far)
         for space in (self.router, self.mid):
             space.sysctl("net.ipv6.conf.all.forwarding", 1)
