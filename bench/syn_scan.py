@@ -10,6 +10,7 @@ the machine may be busy with other things; only ratios carry over to another mac
 import argparse
 import contextlib
 import re
+import resource
 import shutil
 import socket
 import statistics
@@ -25,8 +26,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from probes.kit.raw import client
-from probes.kit.raw.messages import Done, HostStates, Job
-from probes.kit.raw.states import State, unpack_states
+from probes.kit.raw.client import HostStates
+from probes.kit.raw.messages import Done, Job
+from probes.kit.raw.states import State
 from tests.support.netns import Attachment, Namespace, Namespaces
 from wire.ports import expand, parse_ports
 from wire.types import ScopeEntry
@@ -43,11 +45,12 @@ _FASTEST = 1e7
 
 @dataclass
 class Run:
-    """One run of one program: what it found open, how long it took, and how fast its SYNs left (0 when unknown)."""
+    """One run of one program: what it found open, how long it took, how fast its SYNs left (0 when unknown)."""
 
     found: Pairs
     wall: float
     rate: float = 0.0
+    cpu: float = 0.0
     note: str = ""
 
 
@@ -101,29 +104,27 @@ class Lab:
         def work() -> None:
             for said in client.run(job):
                 if isinstance(said, HostStates):
-                    states = unpack_states(said.states, len(numbers))
-                    found.update(
-                        (said.address, port) for port, state in zip(numbers, states, strict=True) if state == State.OPEN
-                    )
+                    pairs = zip(numbers, said.states, strict=True)
+                    found.update((said.address, port) for port, state in pairs if state == State.OPEN)
                 elif isinstance(said, Done):
                     done.append(said)
 
-        wall, rate = self._timed(lambda: self.scanner.call(work), hosts * len(numbers))
+        timed = self._timed(lambda: self.scanner.call(work), hosts * len(numbers))
         [figures] = done
         note = f"dropped {figures.dropped}, forged {figures.forged}, rounds {figures.rounds}"
-        return Run(found, wall, rate, note)
+        return Run(found, *timed, note)
 
     def nmap(self, targets: list[str], ports: str, *options: str) -> Run:
         """Run nmap -sS."""
         argv = ["nmap", "-sS", "-n", "-Pn", "--open", "-oG", "-", "-p", ports, *options, *targets]
         output: list[str] = []
-        wall, _ = self._timed(lambda: output.append(self._run(argv)), 0)
+        timed = self._timed(lambda: output.append(self._run(argv)), 0)
         found: Pairs = set()
         for line in output[0].splitlines():
             host = re.match(r"Host: (\S+)", line)
             if host:
                 found |= {(host[1], int(port)) for port in re.findall(r"(\d+)/open/tcp", line)}
-        return Run(found, wall)
+        return Run(found, *timed)
 
     def masscan(self, targets: list[str], ports: str, pairs: int) -> Run:
         """Run masscan; a rate is measured at the interface, as ours is."""
@@ -141,9 +142,9 @@ class Lab:
         ]
         argv += ["--source-ip", str(self.here.v4.ip), "--router-mac", self.mac]
         output: list[str] = []
-        wall, rate = self._timed(lambda: output.append(self._run(argv, seconds=15)), pairs)
+        timed = self._timed(lambda: output.append(self._run(argv, seconds=15)), pairs)
         lines = re.findall(r"Discovered open port (\d+)/tcp on (\S+)", output[0])
-        return Run({(address, int(port)) for port, address in lines}, wall, rate)
+        return Run({(address, int(port)) for port, address in lines}, *timed)
 
     def _run(self, argv: list[str], seconds: float = _SECONDS) -> str:
         # masscan may wait for ever on an idle interface; what it found until then counts.
@@ -156,8 +157,8 @@ class Lab:
         except subprocess.TimeoutExpired as error:
             return (error.stdout or b"").decode("utf-8", "replace")
 
-    def _timed(self, work: Callable[[], object], pairs: int) -> tuple[float, float]:
-        """Time some work, and the sending of its first `pairs` packets by the interface's own counter."""
+    def _timed(self, work: Callable[[], object], pairs: int) -> tuple[float, float, float]:
+        """Give seconds, packets a second for the first `pairs` packets by the interface's own counter, CPU seconds."""
         samples: list[tuple[float, int]] = []
         stop = threading.Event()
 
@@ -169,13 +170,16 @@ class Lab:
         watcher = threading.Thread(target=self.scanner.call, args=(watch,)) if pairs else None
         if watcher:
             watcher.start()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
         work()
         wall = time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         stop.set()
         if watcher:
             watcher.join()
-        return wall, _rate(samples, pairs) if pairs else 0.0
+        return wall, _rate(samples, pairs) if pairs else 0.0, cpu
 
 
 def _sent(interface: str) -> int:
@@ -300,7 +304,7 @@ def report(row: Row) -> bool:
         speed = f"  {rate / 1e6:6.3f} Mpps" if rate else ""
         print(
             f"  {name:9} recall {min(recalls):7.2%} (worst of {len(runs)}), false {false}"
-            f"  wall {wall:7.3f} s{speed}  {runs[-1].note}"
+            f"  wall {wall:7.3f} s  CPU {statistics.median(run.cpu for run in runs):6.3f} s{speed}  {runs[-1].note}"
         )
         if name == "edusec":
             fine = fine and min(recalls) == 1 and not false

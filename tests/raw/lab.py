@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from probes.kit.raw import client
-from probes.kit.raw.messages import Done, HostStates, Job, Opened
-from probes.kit.raw.states import State, unpack_states
+from probes.kit.raw.client import HostStates, Opened
+from probes.kit.raw.messages import Done, Job
+from probes.kit.raw.states import State
 from tests.support.netns import Namespace
 from tests.support.processes import wait_until
 from wire.ports import expand, parse_ports
@@ -40,8 +41,7 @@ class Result:
 
     def states(self, address: str) -> dict[int, State]:
         """State of each port of a host."""
-        packed = unpack_states(self.hosts[address].states, len(self.ports))
-        return {port: State(state) for port, state in zip(self.ports, packed, strict=True)}
+        return {port: State(state) for port, state in zip(self.ports, self.hosts[address].states, strict=True)}
 
     def count(self) -> Counter[State]:
         """How many pairs are in which state."""

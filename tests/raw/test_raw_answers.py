@@ -248,12 +248,12 @@ def test_packed_states_come_back(states: bytes) -> None:
 @hypothesis.given(st.text(max_size=60), st.integers(0, 100))
 def test_packed_states_from_nowhere_are_refused(text: str, count: int) -> None:
     with contextlib.suppress(ValueError):
-        assert len(unpack_states(text, count)) == count
+        assert len(unpack_states(text, count)) <= count
 
 
 def test_packed_states_are_bounded() -> None:
     bomb = pack_states(bytes(50_000_000))
-    with pytest.raises(ValueError, match="one known byte per port"):
+    with pytest.raises(ValueError, match="unknown, or more than"):
         unpack_states(bomb, 100)
-    with pytest.raises(ValueError, match="one known byte per port"):
+    with pytest.raises(ValueError, match="unknown, or more than"):
         unpack_states(pack_states(bytes([200])), 1)

@@ -13,7 +13,8 @@ import pytest
 
 from probes.kit.errors import CannotRun
 from probes.kit.raw import client
-from probes.kit.raw.messages import Job, Opened
+from probes.kit.raw.client import Opened
+from probes.kit.raw.messages import Job
 from probes.kit.raw.plan import BadJob, make_plan
 from probes.kit.raw.states import State
 from tests.raw.lab import LAB, job, scan, scope

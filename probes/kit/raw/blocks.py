@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 
-from probes.kit.errors import CannotRun, Refused
+from probes.kit.errors import Refused
 from probes.kit.net import Gate, Net
 from probes.kit.raw import client
-from probes.kit.raw.messages import MAX_PAIRS, Done, HostStates, Job, Opened
-from probes.kit.raw.states import MEANINGS, unpack_states
+from probes.kit.raw.client import HostStates, Opened
+from probes.kit.raw.messages import MAX_PAIRS, Done, Job
+from probes.kit.raw.states import MEANINGS
 from probes.kit.scope import ALL_PORTS
 from probes.kit.sweep import CODE_OF, PENDING, Block
 from wire.ports import format_ports
@@ -109,11 +110,7 @@ class SynSweep:
 
     def _settle(self, block: Block, number: int, host: HostStates) -> None:
         count = len(block.ports)
-        try:
-            states = unpack_states(host.states, count)
-        except ValueError as error:
-            raise CannotRun(f"the helper of the SYN engine: {host.address}: {error}") from None
-        codes = states.translate(_CERTAIN if host.certain else _UNCERTAIN)
+        codes = host.states.translate(_CERTAIN if host.certain else _UNCERTAIN)
         # The helper speaks of ports in ascending order.
         ascending = sorted(range(count), key=block.ports.__getitem__)
         row = bytearray(count)

@@ -5,17 +5,46 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 from probes.kit.errors import CannotRun
-from probes.kit.raw.messages import MAX_LINE_BYTES, Done, HostStates, Job, Opened, Progress, Said
+from probes.kit.raw.messages import MAX_LINE_BYTES, MOST_STATES, Done, Hosts, Job, Progress, Said, read_opened
+from probes.kit.raw.states import unpack_states
 from probes.kit.raw.syscalls import ambient_net_raw, holds_net_raw
 from wire.codec import decode, encode
 from wire.errors import WireError
 
 _MODULE = "probes.kit.raw"
+_UNREADABLE = "the helper of the SYN engine said something that cannot be read"
 _STDERR_BYTES = 2000
 _END_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A port that answered with a SYN-ACK, soon after it did; `seconds` is the round trip where it is certain."""
+
+    address: str
+    port: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostStates:
+    """All that is known of one host at the end: a `State` byte per port of the job, ascending.
+
+    `seconds` is its shortest round trip. Where it is not `certain`, packets got lost on the way to the end, or the time
+    was over, and silence proves nothing.
+    """
+
+    address: str
+    states: bytes
+    seconds: float | None
+    certain: bool
+
+
+Event = Opened | Progress | HostStates | Done
 
 
 def why_not() -> str | None:
@@ -25,7 +54,7 @@ def why_not() -> str | None:
     return None
 
 
-def run(job: Job) -> Generator[Opened | Progress | HostStates | Done, None, None]:
+def run(job: Job) -> Generator[Event, None, None]:
     """Start the helper, give it the job and yield what it says; closing the iterator ends the helper.
 
     One HostStates per target comes near the end, then Done. Raises CannotRun when it fails. The helper dies with the
@@ -44,8 +73,8 @@ def run(job: Job) -> Generator[Opened | Progress | HostStates | Done, None, None
                 helper.stdin.flush()
             while line := helper.stdout.readline(MAX_LINE_BYTES):
                 said = _read(line)
-                yield said
-                done = done or isinstance(said, Done)
+                yield from _events(said)
+                done = done or said.done is not None
             if not done:
                 status = helper.wait()
                 raise CannotRun(f"the helper of the SYN engine ended early ({status}): {_last_words(errors.fileno())}")
@@ -56,17 +85,38 @@ def run(job: Job) -> Generator[Opened | Progress | HostStates | Done, None, None
             _end(helper)
 
 
-def _read(line: bytes) -> Opened | Progress | HostStates | Done:
+def _read(line: bytes) -> Said:
     try:
         said = decode(Said, line, MAX_LINE_BYTES)
     except WireError as error:
-        raise CannotRun(f"the helper of the SYN engine said something that cannot be read: {error}") from None
+        raise CannotRun(f"{_UNREADABLE}: {error}") from None
     if said.failed is not None:
         raise CannotRun(said.failed.text)
-    found = said.opened or said.progress or said.host or said.done
-    if found is None:
-        raise CannotRun("the helper of the SYN engine said nothing in a line")
-    return found
+    return said
+
+
+def _events(said: Said) -> Iterator[Event]:
+    try:
+        for text in said.opened:
+            yield Opened(*read_opened(text))
+        if said.hosts is not None:
+            yield from _hosts(said.hosts)
+    except ValueError as error:
+        raise CannotRun(f"{_UNREADABLE}: {error}") from None
+    if said.progress is not None:
+        yield said.progress
+    if said.done is not None:
+        yield said.done
+
+
+def _hosts(hosts: Hosts) -> Iterator[HostStates]:
+    states = unpack_states(hosts.states, MOST_STATES)
+    count, rest = divmod(len(states), len(hosts.names) or 1)
+    if rest:
+        raise ValueError("the states do not belong to the hosts")
+    for number, (name, seconds, certain) in enumerate(zip(hosts.names, hosts.seconds, hosts.certain, strict=True)):
+        row = states[number * count : (number + 1) * count]
+        yield HostStates(name, row, seconds if seconds >= 0 else None, certain)
 
 
 def _end(helper: "subprocess.Popen[bytes]") -> None:

@@ -12,7 +12,7 @@ from probes.kit.raw.cookie import KEY_BYTES, secret
 from probes.kit.raw.frames import ETHERTYPES, ethernet
 from probes.kit.raw.lane import LONGEST_TRIP, Lane
 from probes.kit.raw.link_addresses import LinkAddresses
-from probes.kit.raw.messages import HostStates, Job, Said
+from probes.kit.raw.messages import MOST_HOSTS, MOST_STATES, UNKNOWN_SECONDS, Hosts, Job, Said
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import burst_of
 from probes.kit.raw.panel import Host
@@ -119,17 +119,20 @@ def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet:
     for place, number in enumerate(order):
         ascending[number] = place
     sort = operator.itemgetter(*ascending) if len(order) > 1 else bytes
-    told: dict[str, HostStates] = {}
-    for lane in lanes:
-        for number, host in enumerate(lane.hosts):
-            column = lane.column(number)
-            trip = lane.trips[number]
-            told[host.name] = HostStates(
-                host.name,
-                pack_states(bytes(sort(column)).translate(_TOLD)),
-                seconds=None if trip == LONGEST_TRIP else trip,
-                certain=not any(state in column for state in _DOUBTFUL),
-            )
-    for name in plan.order:
-        line = told.get(name) or HostStates(name, pack_states(bytes([plan.settled[name]]) * len(plan.ports)))
-        outlet.say(Said(host=line))
+    where = {host.name: (lane, number) for lane in lanes for number, host in enumerate(lane.hosts)}
+    at_once = max(1, min(MOST_HOSTS, MOST_STATES // len(order)))
+    for start in range(0, len(plan.order), at_once):
+        names = plan.order[start : start + at_once]
+        states, seconds, certain = bytearray(), [], []
+        for name in names:
+            if name in where:
+                lane, number = where[name]
+                column = lane.column(number)
+                states += bytes(sort(column)).translate(_TOLD)
+                seconds.append(UNKNOWN_SECONDS if lane.trips[number] == LONGEST_TRIP else lane.trips[number])
+                certain.append(not any(state in column for state in _DOUBTFUL))
+            else:
+                states += bytes([plan.settled[name]]) * len(order)
+                seconds.append(UNKNOWN_SECONDS)
+                certain.append(True)
+        outlet.say(Said(hosts=Hosts(tuple(names), pack_states(bytes(states)), tuple(seconds), tuple(certain))))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from wire.types import Count, Line, Max, Name, Port, PortSet, Range, ScopeEntry, Seconds
+from wire.types import Count, Line, Max, Name, PortSet, Range, ScopeEntry, Seconds
 
 JOB_SCHEMA = "edusec.syn-job/1"
 MAX_HOSTS = 1 << 16
@@ -11,7 +11,13 @@ MAX_PAIRS = 1 << 24
 """Most (address, port) pairs of one job; each costs the helper about one byte."""
 MAX_JOB_BYTES = 8 << 20
 MAX_LINE_BYTES = 1 << 20
-MAX_PACKED_STATES = 1 << 18
+MAX_PACKED_STATES = 1 << 19
+MOST_STATES = 1 << 18
+"""State bytes in one line."""
+MOST_HOSTS = 1000
+"""Hosts in one line."""
+MOST_OPENED = 500
+UNKNOWN_SECONDS = -1.0
 
 Rate = Annotated[float, Range(1, 1e9)]
 
@@ -37,15 +43,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A port that answered with a SYN-ACK, as soon as it did; `seconds` is the round trip where it is certain."""
-
-    address: Name
-    port: Port
-    seconds: Seconds | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
     """How far the run is: pairs settled or asked often enough, and the rate of sending just now."""
 
@@ -56,16 +53,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class HostStates:
-    """All that is known of one host at the end: one state byte per port, ascending, zlib-packed, in base64.
+class Hosts:
+    """All that is known of some hosts at the end; every tuple has one item per host.
 
-    Not `certain`: packets still got lost in the last round, or the time was over, so that silence proves nothing.
+    `states` is one state byte per port, ports ascending, host after host, zlib-packed, in base64. `seconds` is the
+    shortest round trip seen, UNKNOWN_SECONDS for none. Not `certain`: packets still got lost in the last round, or the
+    time was over, so that silence proves nothing.
     """
 
-    address: Name
+    names: Annotated[tuple[Name, ...], Max(MOST_HOSTS)]
     states: Annotated[str, Max(MAX_PACKED_STATES)]
-    seconds: Seconds | None = None
-    certain: bool = True
+    seconds: Annotated[tuple[float, ...], Max(MOST_HOSTS)]
+    certain: Annotated[tuple[bool, ...], Max(MOST_HOSTS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +91,22 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One line of the helper; exactly one field is set."""
+    """One line of the helper; exactly one field is set. `opened` are ports that were just found, as `write_opened`."""
 
-    opened: Opened | None = None
+    opened: Annotated[tuple[Name, ...], Max(MOST_OPENED)] = ()
     progress: Progress | None = None
-    host: HostStates | None = None
+    hosts: Hosts | None = None
     done: Done | None = None
     failed: Failed | None = None
+
+
+def write_opened(address: str, port: int, seconds: float | None) -> str:
+    """Write an open port as one short text; there may be a million of them."""
+    return f"{address} {port} {UNKNOWN_SECONDS if seconds is None else seconds:.6f}"
+
+
+def read_opened(text: str) -> tuple[str, int, float | None]:
+    """Read what `write_opened` wrote; raises ValueError."""
+    address, port, seconds = text.split(" ")
+    trip = float(seconds)
+    return address, int(port), trip if 0 <= trip < 1e6 else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from probes.kit.pacing import Pace
 from probes.kit.raw.lane import LONGEST_TRIP, Lane, Piece
-from probes.kit.raw.messages import Done, Job, Opened, Progress, Said
+from probes.kit.raw.messages import MOST_OPENED, Done, Job, Progress, Said, write_opened
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import BURST_SECONDS, Throttle
 
@@ -72,7 +72,8 @@ class Rounds:
             return
 
     def figures(self, seconds: float) -> Done:
-        """Sum up the run, which took `seconds` in all."""
+        """Tell what is left to tell, and sum up the run, which took `seconds` in all."""
+        self._tell_opened()
         for lane in self._lanes:
             lane.ring.count_dropped()
         return Done(
@@ -162,15 +163,19 @@ class Rounds:
     def _receive(self) -> None:
         for lane in self._lanes:
             lane.receive()
-            if lane.opened:
-                for host, port, trip in lane.opened:
-                    self._outlet.say(Said(opened=Opened(lane.hosts[host].name, port, trip)))
-                lane.opened.clear()
         now = time.monotonic()
         if now > self._deadline:
             raise OutOfTime
         if now - self._kept >= _HOUSEKEEPING_SECONDS:
             self._keep_house(now)
+
+    def _tell_opened(self) -> None:
+        for lane in self._lanes:
+            for start in range(0, len(lane.opened), MOST_OPENED):
+                some = lane.opened[start : start + MOST_OPENED]
+                texts = (write_opened(lane.hosts[host].name, port, trip) for host, port, trip in some)
+                self._outlet.say(Said(opened=tuple(texts)))
+            lane.opened.clear()
 
     def _keep_house(self, now: float) -> None:
         sent = sum(lane.sent for lane in self._lanes)
@@ -186,6 +191,7 @@ class Rounds:
             pairs = sum(len(lane.states) for lane in self._lanes)
             settled = pairs - sum(lane.states.count(0) for lane in self._lanes)
             self._outlet.say(Said(progress=Progress(settled, pairs, sent, achieved)))
+        self._tell_opened()
         self._outlet.flush()
         self._outlet.check()
         while self._outlet.crowded and time.monotonic() < self._deadline:
