@@ -17,18 +17,15 @@ GONE = {HOST: "absent", SERVICE: "filtered"}
 
 
 class Known(NamedTuple):
-    """A stored sighting, in the order of its columns."""
+    """A stored sighting, as far as comparing needs it, in the order of its columns."""
 
     key: str
-    subject: str
     state: str
     detail: str
     missed_from: int
-    first_seen: float
-    confirmed: float
 
 
-KnownRow = tuple[str, str, str, str, int, float, float]
+KnownRow = tuple[str, str, str, int]
 
 
 class Lost(NamedTuple):
@@ -56,7 +53,7 @@ def compare(known: Sequence[KnownRow], picture: Picture, area: Area, run: int, a
     pending: list[int] = []
     confirmed = 0
     for row in known:
-        key, _, state, detail, missed_from, _, _ = row
+        key, state, detail, missed_from = row
         new = seen.get(key)
         if new is None:
             old = Known(*row)

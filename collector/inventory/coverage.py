@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from collector.inventory.addresses import Address, Network, address, network
 from wire.ports import parse_ports
@@ -49,8 +50,9 @@ class Area:
         return wanted is not None and any(_contains(networks, wanted) for networks, _, _ in self.parts)
 
 
-def area(entries: Iterable[Coverage]) -> Area:
-    """Make coverage askable; what cannot be read covers nothing."""
+@lru_cache(maxsize=512)
+def area(entries: tuple[Coverage, ...]) -> Area:
+    """Make coverage askable; what cannot be read covers nothing. Runs of one task cover the same again and again."""
     return Area(
         tuple(
             (

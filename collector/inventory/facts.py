@@ -6,6 +6,7 @@ On the way it brings the whitelist verdict that is kept with each asset, service
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from collector.clock import day
@@ -189,8 +190,7 @@ class Facts:
         for sample in samples:
             values.update(sample)
         node = self.directory.units[unit]
-        profile = profile_for(node.division_code, node.kind, day(self.now), node.code)
-        target = profile[EGRESS].value if EGRESS in profile else None
+        target = _egress_target(node.division_code, node.kind, day(self.now), node.code)
         rates = [rate for name in RATES if (rate := _number(values, name)) is not None]
         facts: dict[str, FactValue] = {
             "probe": probe,
@@ -294,6 +294,12 @@ def _standing(match: Match, today: date, *, expired_days: bool = False) -> dict[
     if expired_days and match.standing is Standing.EXPIRED and match.entry and match.entry.expires:
         facts["whitelist_expired_days"] = (today - match.entry.expires).days
     return facts
+
+
+@lru_cache(maxsize=4096)
+def _egress_target(division_code: str, kind: str, today: date, code: str) -> float | None:
+    profile = profile_for(division_code, kind, today, code)
+    return profile[EGRESS].value if EGRESS in profile else None
 
 
 def _number(values: Mapping[str, Value], name: str) -> float | None:

@@ -18,7 +18,7 @@ from collector.inventory.picture import FACT, HOST, SERVICE, SITE, Picture, draw
 from collector.inventory.sections import Sections, SectionState
 from collector.registry.directory import AgentIdentity
 from collector.store.contract import Turn
-from wire.types import Body, Coverage, Transport
+from wire.types import Body, Transport
 from wire.whitelist import normal_mac
 
 _INSERT_SIGHTING = (
@@ -62,7 +62,7 @@ class Keeper:
         picture, covered = draw(body.observations), area(body.coverage)
         found = compare(self._known(state), picture, covered, state.runs, self.absent_after)
         former = self._remember(state, body)
-        self._apply(state, before, picture, found, _Baseline(former is None, covered, former or ()))
+        self._apply(state, before, picture, found, _Baseline(covered, former))
         return found.due
 
     def pass_on(self, state: SectionState) -> int | None:
@@ -74,25 +74,25 @@ class Keeper:
 
     def _known(self, state: SectionState) -> list[KnownRow]:
         return self.turn.rows(
-            "SELECT key, subject, state, detail, missed_from, first_seen, confirmed FROM sighting "
-            "WHERE county = ? AND section = ?",
+            "SELECT key, state, detail, missed_from FROM sighting WHERE county = ? AND section = ?",
             (state.county, state.id),
         )
 
-    def _remember(self, state: SectionState, body: Body) -> tuple[Coverage, ...] | None:
-        """Store the coverage; gives what was ever covered before this run, None at the first one."""
+    def _remember(self, state: SectionState, body: Body) -> str | None:
+        """Store the coverage; gives what was ever covered before this run as text, None at the first one."""
         latest, skipped = to_text(body.coverage), skipped_text(body.skipped)
         rows = self.turn.rows(
             "SELECT coverage, covered, skipped FROM section_detail WHERE county = ? AND section = ?",
             (state.county, state.id),
         )
-        former = from_text(rows[0][1]) if rows else None
+        former = rows[0][1] if rows else None
         if not rows or (rows[0][0], rows[0][2]) != (latest, skipped):
+            ever = to_text(remember(from_text(former or "[]"), body.coverage))
             self.turn.run(
                 "INSERT INTO section_detail (county, section, coverage, covered, skipped) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (county, section) DO UPDATE SET coverage = excluded.coverage, "
                 "covered = excluded.covered, skipped = excluded.skipped",
-                (state.county, state.id, latest, to_text(remember(former or (), body.coverage)), skipped),
+                (state.county, state.id, latest, ever, skipped),
             )
         return former
 
@@ -121,19 +121,19 @@ class Keeper:
                 (state.county, state.id, key, ident, *seen, state.finished, state.finished),
             )
         for old, seen in found.altered:
-            ident = owners.get(old.key) or self._subject_now(state, old.key)
+            # An identity found just now may have re-linked this sighting already.
+            before_now = self._subject_of(state, old.key)
+            ident = owners.get(old.key, before_now)
             self.turn.run(_UPDATE_SIGHTING, (ident, *seen, state.finished, state.county, state.id, old.key))
             self.touch(old.key, ident)
+            self.touch(old.key, before_now)
             if old.key[0] == HOST and seen[1] != old.detail:
                 self.touched.answers.add(ident)
-            if ident != old.subject:
-                self.touch(old.key, old.subject)
         self.touched.assets |= identities.moved
         self.touched.services |= identities.services
         self._merge_all(state, identities.made)
 
-    def _subject_now(self, state: SectionState, key: str) -> str:
-        """An identity found just now may have re-linked this sighting already."""
+    def _subject_of(self, state: SectionState, key: str) -> str:
         ((subject,),) = self.turn.rows(
             "SELECT subject FROM sighting WHERE county = ? AND section = ? AND key = ?", (state.county, state.id, key)
         )
@@ -154,13 +154,13 @@ class Keeper:
     def _lose(self, state: SectionState, lost: Iterable[Lost], last_run: float) -> None:
         """Write what this run did not confirm; `last_run` is when the run before it, which did, ended."""
         for old, now, missed_from in lost:
-            seen = last_run if old.missed_from == 0 and old.state in subjects.SEEN else old.confirmed
+            was_seen = old.missed_from == 0 and old.state in subjects.SEEN
             self.turn.run(
-                "UPDATE sighting SET state = ?, missed_from = ?, confirmed = ? "
+                "UPDATE sighting SET state = ?, missed_from = ?, confirmed = CASE WHEN ? THEN ? ELSE confirmed END "
                 "WHERE county = ? AND section = ? AND key = ?",
-                (now, missed_from, seen, state.county, state.id, old.key),
+                (now, missed_from, was_seen, last_run, state.county, state.id, old.key),
             )
-            self.touch(old.key, old.subject)
+            self.touch(old.key, self._subject_of(state, old.key))
 
     def touch(self, key: str, subject: str) -> None:
         """Note that a sighting of a subject changed."""
@@ -188,10 +188,13 @@ class Keeper:
 class _Baseline:
     """Whether something was there at the first run that covered it, which makes it no news."""
 
-    first_run: bool
     covered: Area
-    former: tuple[Coverage, ...]
+    former: str | None
     _former: Area | None = None
+
+    @property
+    def first_run(self) -> bool:
+        return self.former is None
 
     def host(self, name: str) -> bool:
         if self.first_run:
@@ -206,7 +209,7 @@ class _Baseline:
 
     def _before(self) -> Area:
         if self._former is None:
-            self._former = area(self.former)
+            self._former = area(from_text(self.former or "[]"))
         return self._former
 
 

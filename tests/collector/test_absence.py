@@ -206,7 +206,7 @@ PORTS = [22, 80]
 )
 def test_no_count_is_ever_short(steps: list[tuple[str, bool]]) -> None:
     """Pure: whatever comes, a service turns filtered only after N covering runs in a row that missed it."""
-    known = Known("s|10.0.0.1|tcp|22", "x", "open", "", 0, 0.0, 0.0)
+    known = Known("s|10.0.0.1|tcp|22", "open", "", 0)
     misses, runs = 0, 1
     for what, _ in steps:
         runs += 1
@@ -219,7 +219,7 @@ def test_no_count_is_ever_short(steps: list[tuple[str, bool]]) -> None:
             misses += 1
         else:
             coverage = [Coverage(("10.0.0.0/24",), 4, "22", Transport.TCP)] if covered else []
-            difference = compare([known], draw(body), area(coverage), runs, N)
+            difference = compare([known], draw(body), area(tuple(coverage)), runs, N)
             misses = misses + 1 if what in ("missed", "again") else 0
         for old, now, missed_from in difference.lost:
             if now == "filtered" and old.state != "filtered":
