@@ -117,10 +117,18 @@ def check(
         _show(found)
     if interrupted:
         return ExitCode.INTERRUPTED
-    if any(line.get("verdict") == Verdict.FAIL for line in found):
+    return _exit_code(sections, found)
+
+
+def _exit_code(sections: Sequence[Section], found: Sequence[Line]) -> ExitCode:
+    """Failures of sites weigh most; a vantage point that could judge nobody has done only part of its work."""
+    verdicts = [(line["id"], line["verdict"]) for line in found if line["type"] == "check"]
+    if any(verdict == Verdict.FAIL and name != "NET-SELF" for name, verdict in verdicts):
         return ExitCode.FINDINGS
     whole = all(section.status is RunStatus.DONE for section in sections)
-    return ExitCode.CLEAN if whole and not any(line["type"] == "skipped" for line in found) else ExitCode.PARTIAL
+    blind = ("NET-SELF", Verdict.PASS.value) not in verdicts
+    skipped = any(line["type"] == "skipped" for line in found)
+    return ExitCode.PARTIAL if blind or skipped or not whole else ExitCode.CLEAN
 
 
 def _names(probe: str) -> frozenset[str]:
