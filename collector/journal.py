@@ -12,6 +12,8 @@ from traceback import format_exception_only, format_tb
 WINDOW_SECONDS = 300.0
 MAX_PROBLEMS = 4096
 """Problems remembered at once; beyond it the one that was quiet longest is forgotten."""
+MAX_PER_KIND = 200
+"""Lines of one kind in a window, from whatever sources. Kinds are words of our own code, so there are few."""
 MAX_VALUE = 1500
 
 _log = logging.getLogger("edusec.collector")
@@ -71,6 +73,7 @@ class Once:
         """Remember at most `limit` problems for `window` seconds each."""
         self._window, self._limit, self._clock = window, limit, clock
         self._seen: OrderedDict[tuple[str, str], _Seen] = OrderedDict()
+        self._kinds: dict[str, _Seen] = {}
         self._lock = threading.Lock()
 
     def admit(self, kind: str, source: str) -> int | None:
@@ -81,11 +84,21 @@ class Once:
             if seen is not None and now - seen.since < self._window:
                 seen.more += 1
                 return None
+            if not self._has_room(kind, now):
+                return None
             self._seen[kind, source] = _Seen(now)
             self._seen.move_to_end((kind, source))
             while len(self._seen) > self._limit:
                 self._seen.popitem(last=False)
             return 0 if seen is None else seen.more
+
+    def _has_room(self, kind: str, now: float) -> bool:
+        """Bound the lines of one kind: a stranger may have as many sources as he likes."""
+        count = self._kinds.get(kind)
+        if count is None or now - count.since >= self._window:
+            count = self._kinds[kind] = _Seen(now)
+        count.more += 1
+        return count.more <= MAX_PER_KIND
 
     def warning(self, event: str, source: str, /, **values: object) -> None:
         """Log a problem once in a window; the next line of its kind says how many were held back."""

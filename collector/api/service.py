@@ -1,6 +1,7 @@
 """What machines ask: Prometheus, its service discovery, health checks, and the description of all this."""
 
 import json
+from functools import cache
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -13,8 +14,6 @@ from collector.api.context import RETRY_SECONDS, context_of
 from collector.discovery import Role, targets
 from collector.errors import Busy
 from collector.registry import agents
-
-_DOCUMENT_KEY = "edusec_document"
 
 
 @get("/api/v1/sd", guards=[scraper_only], operation_id="serviceDiscovery", tags=["prometheus"])
@@ -46,16 +45,18 @@ async def health(request: Request[Any, Any, Any]) -> answers.Health:
     return answers.Health(status="ok")
 
 
-@get("/schema/openapi.json", include_in_schema=False, sync_to_thread=False)
-def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+@get("/schema/openapi.json", include_in_schema=False)
+async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Describe the interface."""
-    # Made at the first request: it costs a moment that a start need not pay.
-    state = request.app.state
-    if _DOCUMENT_KEY not in state:
-        from collector.api.document import document
+    return Response(await context_of(request).people.run(_document), media_type=MediaType.JSON)
 
-        state[_DOCUMENT_KEY] = json.dumps(document(), ensure_ascii=False).encode()
-    return Response(state[_DOCUMENT_KEY], media_type=MediaType.JSON)
+
+@cache
+def _document() -> bytes:
+    # Made at the first request: it costs a moment that a start need not pay.
+    from collector.api.document import document
+
+    return json.dumps(document(), ensure_ascii=False).encode()
 
 
 ROUTES = [service_discovery, metrics, health, openapi]

@@ -49,9 +49,10 @@ def test_a_problem_that_repeats_is_said_once_a_window() -> None:
     assert once.admit("a", "y") == 0
     clock.now += 10
     assert once.admit("a", "x") == 2  # how many were held back
-    for number in range(100):
-        once.admit("flood", str(number))
-    assert once.admit("a", "x") == 0  # memory is bounded: the oldest are forgotten
+    admitted = [once.admit("flood", str(number)) for number in range(1000)]
+    assert admitted.count(0) == journal.MAX_PER_KIND  # many sources of one kind are bounded as well
+    assert len(once._seen) == 2
+    assert once.admit("a", "x") == 0  # the oldest were forgotten
 
 
 def test_a_library_that_complains_without_end_is_calmed(capfd: pytest.CaptureFixture[str]) -> None:
