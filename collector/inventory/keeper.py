@@ -14,7 +14,7 @@ from collector.inventory.addresses import address
 from collector.inventory.compare import Difference, KnownRow, Lost, compare, settle
 from collector.inventory.coverage import Area, area, from_text, remember, skipped_text, to_text
 from collector.inventory.identity import Identities, companions
-from collector.inventory.picture import FACT, HOST, SERVICE, SITE, Picture, draw, place, values_of
+from collector.inventory.picture import HOST, SERVICE, SITE, Picture, draw, place, values_of
 from collector.inventory.sections import Sections, SectionState
 from collector.registry.directory import AgentIdentity
 from collector.store.contract import Turn
@@ -39,7 +39,13 @@ class Touched:
     answers: set[str] = field(default_factory=set)
     services: set[str] = field(default_factory=set)
     sites: set[str] = field(default_factory=set)
-    agent: bool = False
+
+    def add(self, other: "Touched") -> None:
+        """Take in what another section touched."""
+        self.assets |= other.assets
+        self.answers |= other.answers
+        self.services |= other.services
+        self.sites |= other.sites
 
 
 @dataclass(slots=True)
@@ -53,6 +59,7 @@ class Keeper:
     mac_addresses: int
     now: float
     touched: Touched = field(default_factory=Touched)
+    _section: Touched = field(default_factory=Touched)
 
     def take(self, state: SectionState, body: Body, before: SectionState | None) -> int | None:
         """Lay a body over what its section said before; gives the run that settles the next absence.
@@ -128,9 +135,9 @@ class Keeper:
             self.touch(old.key, ident)
             self.touch(old.key, before_now)
             if old.key[0] == HOST and seen[1] != old.detail:
-                self.touched.answers.add(ident)
-        self.touched.assets |= identities.moved
-        self.touched.services |= identities.services
+                self._section.answers.add(ident)
+        self._section.assets |= identities.moved
+        self._section.services |= identities.services
         self._merge_all(state, identities.made)
 
     def _subject_of(self, state: SectionState, key: str) -> str:
@@ -166,22 +173,22 @@ class Keeper:
         """Note that a sighting of a subject changed."""
         kind = key[0]
         if kind == HOST:
-            self.touched.assets.add(subject)
+            self._section.assets.add(subject)
         elif kind == SERVICE:
-            self.touched.services.add(subject)
+            self._section.services.add(subject)
         elif kind == SITE:
-            self.touched.sites.add(subject)
-        elif kind == FACT:
-            self.touched.agent = True
+            self._section.sites.add(subject)
 
     def _merge_all(self, state: SectionState, made: AbstractSet[str]) -> None:
         merge = subjects.Merge(self.turn, self.sections, state.county, self.agent.unit, self.now, made)
-        for ident in self.touched.assets:
+        for ident in self._section.assets:
             merge.asset(ident)
-        for ident in self.touched.services:
+        for ident in self._section.services:
             merge.service(ident)
-        for ident in self.touched.sites:
+        for ident in self._section.sites:
             merge.site(ident)
+        self.touched.add(self._section)
+        self._section = Touched()
 
 
 @dataclass(slots=True)
@@ -229,7 +236,7 @@ class _Subjects:
         elif what.kind == SERVICE:
             owner = self.identities.of_address(what.name) or self.identities.resolve(what.name, "", ())
             if owner in self.identities.made:
-                self.keeper.touched.assets.add(owner)
+                self.keeper.touch(HOST, owner)
             found = address(what.name)
             ident = self.identities.service(
                 owner,
