@@ -11,6 +11,7 @@ _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -59,7 +60,8 @@ def limit(memory: int, cpu_seconds: int, files: int) -> None:
 def drop_privileges(keep: Iterable[int] = ()) -> None:
     """Give up every capability but those of `keep`, for good and also for what this process executes.
 
-    Those of `keep` stay only where this process had them. Works for root as for a user with ambient capabilities.
+    Those of `keep` stay only where this process had them, and what it executes (a helper that sends raw packets) gets
+    them too. Works for root as for a user with ambient capabilities.
     """
     kept = set(keep)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -72,8 +74,16 @@ def drop_privileges(keep: Iterable[int] = ()) -> None:
                 _prctl(_PR_CAPBSET_DROP, number)
             except PermissionError:
                 break
-    mask = sum(1 << number for number in kept) & permitted
-    _set_capabilities(mask)
+    left = {number for number in kept if permitted >> number & 1}
+    try:
+        _set_capabilities(sum(1 << number for number in left))
+    except PermissionError:
+        # A service manager's system call filter may forbid capset; then it has given us nothing but this one.
+        if permitted & ~(1 << CAP_NET_RAW):
+            raise
+        return
+    for number in left:
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)
 
 
 def close_all_but(keep: Iterable[int]) -> None:
@@ -109,7 +119,8 @@ def _permitted() -> int:
 def _set_capabilities(mask: int) -> None:
     header, data = _Header(_CAPABILITY_VERSION_3, 0), (_Data * 2)()
     for half in (0, 1):
-        data[half].effective = data[half].permitted = mask >> 32 * half & 0xFFFFFFFF
+        part = mask >> 32 * half & 0xFFFFFFFF
+        data[half].effective = data[half].permitted = data[half].inheritable = part
     if _libc().capset(ctypes.byref(header), data) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"capset: {os.strerror(number)}")

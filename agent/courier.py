@@ -1,8 +1,8 @@
 """Carries one sealed batch to the collector: `python -P -m agent.courier`, started by agent.uplink for each attempt.
 
 A process of its own because OpenSSL and a large policy would stay in the daemon's memory for ever, and because a line
-that hangs is ended with the process. Orders and payload come on standard input, the delivery and, if the collector
-sent one, the policy go to standard output. The daemon gets the policy's head decoded, and the whole as bytes.
+that hangs is ended with the process. Orders and payload come on standard input, the delivery goes to standard output;
+a new policy is staged in the state folder, and the delivery holds its head.
 """
 
 import email.utils
@@ -11,12 +11,13 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from agent import confine
 from agent.delivery import Delivery, Orders
 from agent.errors import Unreachable
 from agent.https import Reply, exchange, trusting
-from agent.policy import head_of
+from agent.policy import head_of, stage
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.types import MAX_PLAIN_BYTES, Answer, Refusal
@@ -35,14 +36,14 @@ def main() -> int:
     signal.alarm(int(orders.seconds) + 10)  # should the daemon not be there any more to end this
     if len(payload) != orders.bytes:
         return 2
-    delivery, whole = carry(orders, payload)
+    delivery = carry(orders, payload)
     with open(1, "wb", closefd=False) as stdout:
-        stdout.write(encode(delivery) + b"\n" + whole)
+        stdout.write(encode(delivery))
     return 0
 
 
-def carry(orders: Orders, payload: bytes) -> tuple[Delivery, bytes]:
-    """Send one report; gives the delivery and the JSON of the policy, if one came. Never raises for the network."""
+def carry(orders: Orders, payload: bytes) -> Delivery:
+    """Send one report and stage the policy, if one came; never raises for the network."""
     headers = {
         "Authorization": f"Bearer {orders.credential}",
         "Content-Type": "application/json",
@@ -62,33 +63,36 @@ def carry(orders: Orders, payload: bytes) -> tuple[Delivery, bytes]:
             seconds=orders.seconds,
         )
     except Unreachable as error:
-        return Delivery(0, error=str(error)[:1024]), b""
+        return Delivery(0, error=str(error)[:1024])
     middle = (sent + time.time()) / 2
     if reply.status != 200:
-        return _refused(reply), b""
+        return _refused(reply)
     try:
         answer = decode(Answer, reply.body, MAX_ANSWER)
     except WireError as error:
-        return Delivery(0, error=f"the answer is not one: {error}"[:1024]), b""
+        return Delivery(0, error=f"the answer is not one: {error}"[:1024])
     return _answered(orders, answer, middle)
 
 
-def _answered(orders: Orders, answer: Answer, middle: float) -> tuple[Delivery, bytes]:
-    policy, foreign = answer.policy, ""
+def _answered(orders: Orders, answer: Answer, middle: float) -> Delivery:
+    policy, foreign, unstaged = answer.policy, "", ""
     if policy is None:
-        return Delivery(200, answer=answer, skew=answer.time - middle), b""
+        return Delivery(200, answer=answer, skew=answer.time - middle)
     if policy.responder is not None and policy.responder.host.lower().rstrip(".") != orders.host:
         foreign = policy.responder.host
         policy = replace(policy, responder=None)
-    whole = encode(policy)
-    delivery = Delivery(
+    try:
+        stage(Path(orders.folder), policy)
+    except OSError as error:
+        unstaged = error.strerror or "it cannot be written"
+    head = None if unstaged else head_of(policy)
+    return Delivery(
         200,
-        answer=replace(answer, policy=head_of(policy)),
+        answer=replace(answer, policy=head),
         skew=answer.time - middle,
-        policy_bytes=len(whole),
+        unstaged=unstaged,
         foreign_responder=foreign,
     )
-    return delivery, whole
 
 
 def _refused(reply: Reply) -> Delivery:

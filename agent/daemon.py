@@ -226,8 +226,8 @@ class Daemon:
     # ---- the collector
 
     def _start_uplink(self, spool: Spool) -> Postman:
-        courier = Courier(self._identity)
-        hooks = Hooks(self._envelope, self._interval, self._keep_policy)
+        courier = Courier(self._identity, self._config.state)
+        hooks = Hooks(self._envelope, self._interval, self._adopt_policy)
         uplink = Uplink(spool, courier, hooks, self._stats, self._problems, random, self._identity.url)
         at_once = self._manner.now or self._manner.once or not self._kept.head.digest
         first = 0.0 if at_once else random() * min(FIRST_REPORT_SECONDS, self._interval())
@@ -252,9 +252,9 @@ class Daemon:
     def _interval(self) -> float:
         return self._config.report_interval or self._kept.head.report_interval
 
-    def _keep_policy(self, head: Policy, whole: bytes) -> None:
+    def _adopt_policy(self, head: Policy) -> None:
         try:
-            self._kept = policies.save(self._config.state, head, whole)
+            self._kept = policies.adopt(self._config.state, head)
         except OSError as error:
             message = f"a new policy cannot be stored ({error.strerror}); the one before stays in force"
             self._problems.report("policy", message, "error")

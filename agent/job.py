@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Annotated
 
 from probes.kit.net import DEFAULT_CONNECTIONS, DEFAULT_PER_HOST
 from probes.kit.pacing import DEFAULT_RATE
 from wire.codec import decode, encode
 from wire.errors import DecodeError
-from wire.types import MAX_PLAIN_BYTES, Code, Max, Range, ScopeEntry, Value
+from wire.types import MAX_PLAIN_BYTES, Code, Line, Max, Range, ScopeEntry, Value
 
 MAX_ORDERS = 4 << 20
 GRACE = 5.0
@@ -27,9 +28,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a probe. Its section gets `name`; `policy` is the JSON of a wire Policy, or empty.
+    """One run of a probe. Its section gets `name`; the scope always holds this machine.
 
-    The probe is asked to end after `seconds`, and is ended `grace` seconds later. The scope always holds this machine.
+    `policy` is the JSON of a wire Policy, `policy_file` one that agent.policy keeps; an empty one holds without either.
+    The probe is asked to end after `seconds`, and is ended `grace` seconds later.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Job:
     options: Mapping[str, Value] = field(default_factory=dict)
     scope: tuple[ScopeEntry, ...] = ()
     policy: bytes = b""
+    policy_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
     grace: float = GRACE
 
@@ -49,15 +52,20 @@ class _Orders:
     seconds: Annotated[float, Range(0, 1e6)]
     options: Annotated[Mapping[str, Value], Max(64)] = field(default_factory=dict)
     scope: Annotated[tuple[ScopeEntry, ...], Max(1_000)] = ()
+    policy_file: Line = ""
     policy_bytes: Annotated[int, Range(0, MAX_PLAIN_BYTES)] = 0
     limits: Limits = field(default_factory=Limits)
     grace: Annotated[float, Range(0, 3600)] = GRACE
 
 
+_SHARED = tuple(item.name for item in fields(Job) if not item.name.startswith("policy"))
+
+
 def write_job(job: Job) -> bytes:
     """Write a job as one line of JSON followed by the policy."""
-    shared = {item.name: getattr(job, item.name) for item in fields(job) if item.name != "policy"}
-    return encode(_Orders(**shared, policy_bytes=len(job.policy))) + b"\n" + job.policy
+    shared = {name: getattr(job, name) for name in _SHARED}
+    orders = _Orders(**shared, policy_file=str(job.policy_file or ""), policy_bytes=len(job.policy))
+    return encode(orders) + b"\n" + job.policy
 
 
 def read_job(read: Callable[[int], bytes]) -> Job:
@@ -78,5 +86,6 @@ def read_job(read: Callable[[int], bytes]) -> Job:
         if not part:
             raise DecodeError("job", "ends before its policy does")
         policy += part
-    shared = {item.name: getattr(orders, item.name) for item in fields(orders) if item.name != "policy_bytes"}
-    return Job(**shared, policy=bytes(policy[: orders.policy_bytes]))
+    shared = {name: getattr(orders, name) for name in _SHARED}
+    file = Path(orders.policy_file) if orders.policy_file else None
+    return Job(**shared, policy=bytes(policy[: orders.policy_bytes]), policy_file=file)

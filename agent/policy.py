@@ -1,7 +1,8 @@
 """The policy that the collector handed down, kept on disk: the daemon holds its head, probes get the whole.
 
-A whitelist may have 20,000 entries, which would cost the daemon more memory than all of itself; so what the daemon
-needs (the head) is the first line of the file, and the rest goes from the file to a probe's process as it is.
+A whitelist may have 20,000 entries, which would cost the daemon more memory than all of itself. So the courier writes
+what it received to a new file, the daemon puts that in force once the answer holds, and a probe's process reads it. The
+first line of the file is the head: all but whitelist and targets.
 """
 
 import json
@@ -9,30 +10,23 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.state import POLICY, replace_file
-from wire.codec import decode, from_plain, parse_json, to_plain
-from wire.errors import WireError
+from agent.state import POLICY, replace_file, sync_folder
+from wire.codec import decode, encode, from_plain, parse_json, to_plain
+from wire.errors import DecodeError, WireError
 from wire.types import MAX_PLAIN_BYTES, Policy
 
 NONE = Policy(digest="", unit="", unit_name="", report_interval=300)
 MAX_HEAD = 1 << 20
+_PIECE = 1 << 16
+_NEW = f"{POLICY}.new"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A policy on disk: its head (no whitelist, no targets), and where the whole is."""
+    """A policy in force: its head, and the file that holds the whole (None when there is no policy)."""
 
     head: Policy
-    path: Path
-
-    def whole(self) -> bytes:
-        """Give the JSON of the whole policy, or nothing when there is none."""
-        if not self.head.digest:
-            return b""
-        try:
-            return self.path.read_bytes().partition(b"\n")[2]
-        except OSError:
-            return b""
+    file: Path | None
 
 
 def head_of(policy: Policy) -> Policy:
@@ -40,39 +34,56 @@ def head_of(policy: Policy) -> Policy:
     return replace(policy, whitelist=(), targets=())
 
 
+def stage(folder: Path, policy: Policy) -> None:
+    """Write a policy next to the one in force, durable on return; raises OSError."""
+    whole = encode(policy)
+    line = json.dumps({"head": to_plain(head_of(policy)), "crc32": zlib.crc32(whole)}, ensure_ascii=False)
+    replace_file(folder / _NEW, line.encode() + b"\n" + whole)
+
+
+def adopt(folder: Path, head: Policy) -> Kept:
+    """Put the staged policy in force, durable on return; raises OSError."""
+    path = folder / POLICY
+    (folder / _NEW).replace(path)
+    sync_folder(folder)
+    return Kept(head, path)
+
+
 def load(folder: Path) -> tuple[Kept, str]:
-    """Read the policy kept; with a text that says what is wrong with the file, if anything is.
+    """Find the policy in force; with a text that says what is wrong with the file, if anything is.
 
     An unusable file counts as none: the next report says so, and the collector sends the policy again.
     """
     path = folder / POLICY
-    nothing = Kept(NONE, path)
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_HEAD + MAX_PLAIN_BYTES + 2)
+            head, crc32 = _read_head(file.readline(MAX_HEAD))
+            found = 0
+            while piece := file.read(_PIECE):
+                found = zlib.crc32(piece, found)
     except FileNotFoundError:
-        return nothing, ""
+        return Kept(NONE, None), ""
     except OSError as error:
-        return nothing, f"{path}: {error.strerror}"
-    line, _, whole = raw.partition(b"\n")
-    try:
-        plain = parse_json(line[:MAX_HEAD])
-        if type(plain) is not dict or plain.get("crc32") != zlib.crc32(whole):
-            return nothing, f"{path}: it is damaged"
-        return Kept(from_plain(Policy, plain.get("head")), path), ""
+        return Kept(NONE, None), f"{path}: {error.strerror}"
     except WireError as error:
-        return nothing, f"{path}: {error}"
+        return Kept(NONE, None), f"{path}: {error}"
+    if found != crc32:
+        return Kept(NONE, None), f"{path}: it is damaged"
+    return Kept(head, path), ""
 
 
-def save(folder: Path, head: Policy, whole: bytes) -> Kept:
-    """Keep a policy, durable on return; raises OSError."""
-    path = folder / POLICY
-    line = json.dumps({"head": to_plain(head_of(head)), "crc32": zlib.crc32(whole)}, ensure_ascii=False)
-    replace_file(path, line.encode() + b"\n" + whole)
-    return Kept(head_of(head), path)
+def read_whole(file: Path) -> Policy:
+    """Read the whole policy of a file, for a probe or a person; raises OSError or WireError."""
+    with file.open("rb") as source:
+        _, crc32 = _read_head(source.readline(MAX_HEAD))
+        whole = source.read(MAX_PLAIN_BYTES + 1)
+    if zlib.crc32(whole) != crc32:
+        raise DecodeError("policy", f"{file} is damaged")
+    return decode(Policy, whole)
 
 
-def read_whole(kept: Kept) -> Policy:
-    """Decode the whole policy (for `status`, never in the daemon); raises WireError."""
-    whole = kept.whole()
-    return decode(Policy, whole) if whole else NONE
+def _read_head(line: bytes) -> tuple[Policy, int]:
+    plain = parse_json(line)
+    if type(plain) is not dict or type(plain.get("crc32")) is not int:
+        raise DecodeError("policy", "its first line is not one of this agent's")
+    return from_plain(Policy, plain.get("head")), plain["crc32"]

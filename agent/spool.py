@@ -31,7 +31,7 @@ ROW_OVERHEAD = 256
 """Bytes that a row counts beyond its contents."""
 MAX_SECTIONS = 256
 _GOOD = (RunStatus.DONE, RunStatus.PARTIAL)
-_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PIECE = 1 << 16
 _SECTIONS = b',"sections":'
 
 # What may go when room is needed, in this order. The last: states that a newer one of the same task replaces, where a
@@ -75,8 +75,8 @@ def _guarded(method: Callable[Concatenate["Spool", P], R]) -> Callable[Concatena
         with self._lock:
             try:
                 return method(self, *args, **kwargs)
-            except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if isinstance(error, sqlite3.DatabaseError) and not spool_file.is_corrupt(error):
                     raise SpoolError(f"{self.path}: {error}") from error
             try:
                 self._start_over()
@@ -175,7 +175,7 @@ class Spool:
             if whole:
                 parts.append(packer.compress(head[:-1] + b',"body":'))
                 try:
-                    parts.append(packer.compress(zlib.decompress(body)))
+                    parts.extend(packer.compress(piece) for piece in _inflated(body))
                 except zlib.error:
                     self._discard(row, sequence)
                     raise SpoolError(f"{self.path}: a damaged section was dropped and counted") from None
@@ -457,5 +457,11 @@ class _Row:
     size: int
 
 
-def _is_corrupt(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+def _inflated(body: bytes) -> Iterator[bytes]:
+    """Decompress piece by piece: a body may be ten times the daemon's own size."""
+    unpacker = zlib.decompressobj()
+    while piece := unpacker.decompress(body, _PIECE):
+        yield piece
+        body = unpacker.unconsumed_tail
+    if not unpacker.eof:
+        raise zlib.error("cut short")

@@ -50,15 +50,28 @@ def connect(path: Path) -> sqlite3.Connection:
     # SQLite would make the file readable for all.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=64)
+    # Text that the disk gave back damaged is for the checks behind this to find, never a reason to stop.
+    db.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
         _prepare(db)
-    except sqlite3.OperationalError:
+    except NotASpool:
         db.close()
         raise
-    except (sqlite3.DatabaseError, NotASpool) as problem:
+    except UnicodeDecodeError:
+        # Python raises this in place of SQLite's error when that names a part of the file that is no text any more.
         db.close()
-        raise NotASpool(str(problem)) from None
+        raise NotASpool("the database is corrupt") from None
+    except sqlite3.DatabaseError as error:
+        db.close()
+        if is_corrupt(error) or error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            raise NotASpool(str(error)) from None
+        raise
     return db
+
+
+def is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    """Tell whether SQLite finds the file itself damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

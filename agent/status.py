@@ -22,10 +22,12 @@ def gather(config: Config) -> dict[str, Any]:
     """Read everything; raises StateError when the agent is not enrolled, SpoolError when the spool cannot be read."""
     who = identity.load(config.state)
     kept, problem = policy.load(config.state)
+    whole = policy.NONE
     try:
-        whole = policy.read_whole(kept)
-    except WireError as error:
-        whole, problem = policy.NONE, str(error)
+        if kept.file is not None:
+            whole = policy.read_whole(kept.file)
+    except (OSError, WireError) as error:
+        problem = str(error)
     try:
         scope: list[str] = [entry.value for entry in load_scope(config.scope).entries]
     except ScopeError as error:

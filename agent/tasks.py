@@ -81,7 +81,7 @@ def job_of(task: TaskConfig, config: Config, kept: Kept, scope: Scope) -> Job:
         seconds=timeout(task),
         options=task.options,
         scope=scope.entries,
-        policy=kept.whole(),
+        policy_file=kept.file,
         limits=config.limits,
     )
     if task.probe == RESPONDER_PROBE and kept.head.responder is not None:
@@ -100,4 +100,4 @@ def _towards(job: Job, policy: Policy, responder: Responder) -> Job:
     why = "bandwidth responder of this agent's own collector"
     entry = ScopeEntry(address, "collector", why, None, str(responder.port))
     there = replace(policy, responder=replace(responder, host=address))
-    return replace(job, scope=(*job.scope, entry), policy=encode(there))
+    return replace(job, scope=(*job.scope, entry), policy=encode(there), policy_file=None)

@@ -10,17 +10,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from agent.delivery import Delivery, Orders, read_delivery
+from agent.delivery import Delivery, Orders
 from agent.errors import SpoolError
 from agent.identity import Identity
 from agent.log import Problems, log
 from agent.metrics import Stats
 from agent.runner import end, start_python
 from agent.spool import MAX_SECTIONS, Batch, Spool
-from wire.codec import encode
+from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.types import Policy, Report
+from wire.types import Answer, Policy, Report
 
 ATTEMPT_SECONDS = 60.0
 FIRST_BACK_OFF = 2.0
@@ -30,45 +31,46 @@ DRAIN_SECONDS = 1.0
 FAR_CLOCK_SECONDS = 60.0
 _ABOUT = "uplink"
 
-Send = Callable[[bytes, float], tuple[Delivery, bytes]]
+Send = Callable[[bytes, float], Delivery]
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
     """What the uplink asks of the daemon.
 
-    `report` gives the envelope of the next report, `interval` the seconds between reports; `keep_policy` takes a new
-    policy, its head and the JSON of the whole.
+    `report` gives the envelope of the next report, `interval` the seconds between reports; `adopt_policy` puts the
+    staged policy in force, given its head.
     """
 
     report: Callable[[], Report]
     interval: Callable[[], float]
-    keep_policy: Callable[[Policy, bytes], None]
+    adopt_policy: Callable[[Policy], None]
 
 
 class Courier:
     """Sends payloads through a process of its own (agent.courier), which can be ended at any time."""
 
-    def __init__(self, identity: Identity) -> None:
-        """Prepare for one identity."""
+    def __init__(self, identity: Identity, folder: Path) -> None:
+        """Prepare for one identity and its state folder."""
         self._identity = identity
+        self._folder = folder
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __call__(self, payload: bytes, seconds: float) -> tuple[Delivery, bytes]:
+    def __call__(self, payload: bytes, seconds: float) -> Delivery:
         """Carry one payload; never raises for what happens on the way."""
         who = self._identity
-        orders = Orders(who.host, who.port, who.ca, who.credential, seconds, len(payload))
+        orders = Orders(who.host, who.port, who.ca, who.credential, str(self._folder), seconds, len(payload))
         with start_python("agent.courier") as process:
             with self._lock:
                 self._process = process
             try:
                 out, err = process.communicate(encode(orders) + b"\n" + payload, timeout=seconds + 5)
-                return read_delivery(out)
+                return decode(Delivery, out)
             except subprocess.TimeoutExpired:
-                return Delivery(0, error="no answer in time"), b""
+                return Delivery(0, error="no answer in time")
             except WireError:
-                return Delivery(0, error=f"the courier failed: {err[-500:].decode('utf-8', 'replace')}"), b""
+                return Delivery(0, error=f"the courier failed: {err[-500:].decode('utf-8', 'replace')}")
             finally:
                 with self._lock:
                     self._process = None
@@ -124,18 +126,17 @@ class Uplink:
         try:
             batch = self._spool.seal(self._hooks.report(), max_sections=self._most)
             payload = self._spool.payload(batch.sequence)
-            delivery, whole = self._send(payload, seconds)
-            return self._settle(batch, delivery, whole)
+            return self._settle(batch, self._send(payload, seconds))
         except SpoolError as error:
             self._problems.report("spool", str(error), "error")
             self._stats.attempt("spool_error")
             return self._back_off(None)
 
-    def _settle(self, batch: Batch, delivery: Delivery, whole: bytes) -> float:
+    def _settle(self, batch: Batch, delivery: Delivery) -> float:
         if delivery.answer is not None:
             answer = delivery.answer
             if (answer.batch, answer.sequence) == (batch.batch, batch.sequence):
-                return self._accepted(batch, delivery, whole)
+                return self._accepted(batch, delivery, answer)
             return self._failed("unreachable", "the answer is for another batch than the one sent", delivery)
         code = delivery.refusal.code if delivery.refusal is not None else ""
         said = f"{delivery.status} {code}".strip()
@@ -159,10 +160,12 @@ class Uplink:
             return self._failed("busy", f"the collector is busy ({said})", delivery)
         return self._failed("refused", f"the collector answers {said}", delivery)
 
-    def _accepted(self, batch: Batch, delivery: Delivery, whole: bytes) -> float:
-        answer = delivery.answer
-        if answer is not None and answer.policy is not None:
-            self._hooks.keep_policy(answer.policy, whole)
+    def _accepted(self, batch: Batch, delivery: Delivery, answer: Answer) -> float:
+        if answer.policy is not None:
+            self._hooks.adopt_policy(answer.policy)
+        elif delivery.unstaged:
+            message = f"a new policy cannot be stored ({delivery.unstaged}); the one before stays in force"
+            self._problems.report("policy", message, "error")
         self._spool.acknowledge(batch.sequence)
         self._stats.attempt("accepted")
         self._stats.accepted(time.time(), delivery.skew)

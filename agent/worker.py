@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from agent import confine
 from agent.collect import say
 from agent.job import Job
+from agent.policy import NONE, read_whole
 from probes.kit import options, registry
 from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress
 from probes.kit.errors import OptionError, Refused, ScopeError, UnknownProbe
@@ -87,7 +88,7 @@ def _run(job: Job, channel: _Channel, started: float) -> dict[str, Any]:
         confine.drop_privileges(_CAPABILITIES[privilege] for privilege in probe.privileges)
         _require(probe)
         given = options.build(probe, job.options)
-        policy = decode(Policy, job.policy) if job.policy else Policy("", "", "", 300)
+        policy = _policy(job)
         net = Net(
             Scope(job.scope),
             pace=Pace(limits.rate),
@@ -110,6 +111,17 @@ def _run(job: Job, channel: _Channel, started: float) -> dict[str, Any]:
         # The probe left it to us to say what it was refused.
         channel.say("skipped", to_plain(error.skipped))
     return {"status": "done", "refusals": net.refusals, "sent": net.sent}
+
+
+def _policy(job: Job) -> Policy:
+    if job.policy:
+        return decode(Policy, job.policy)
+    if job.policy_file is None:
+        return NONE
+    try:
+        return read_whole(job.policy_file)
+    except OSError as error:
+        raise CannotRun(because("cannot_load", f"{job.policy_file}: {error.strerror}")) from None
 
 
 def _pass_on(probe: Probe[Any], given: object, context: Context, channel: _Channel) -> None:

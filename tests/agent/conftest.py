@@ -14,7 +14,7 @@ from tests.support.fake_collector import Authority, FakeCollector, make_authorit
 @pytest.fixture
 def hostile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let processes started by this test find the probes `hostile` and `counting` next to the real ones."""
-    monkeypatch.setenv("PYTHONPATH", str(with_test_probes(tmp_path_factory.mktemp("probes"))))
+    monkeypatch.setenv("PYTHONPATH", with_test_probes(tmp_path_factory.mktemp("probes")))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import policy as policies
 from agent.job import Job, Limits, read_job, write_job
 from agent.runner import perform, run
 from probes.kit.contract import Progress
@@ -201,7 +202,7 @@ def test_a_probe_is_confined() -> None:
     limits = Limits(rate=77, connections=100, per_host=9, memory=200 << 20, quiet_hours=("01:00-01:01",))
     entry = ScopeEntry("198.51.100.0/24", "someone", "a test", date(2099, 1, 1))
     policy = encode(Policy("d", "6401060001", "a school", 300))
-    told = run(Job("task", "hostile", 20, {"how": "telling"}, (entry,), policy, limits))
+    told = run(Job("task", "hostile", 20, {"how": "telling"}, (entry,), policy, None, limits))
     values = dict(body(told).observations[0].values)
     assert set(values.pop("environment")) <= {"LANG", "LC_CTYPE", "PATH", "PYTHONPATH", "TZ"}  # type: ignore[arg-type]
     handles = values.pop("handles")
@@ -225,6 +226,12 @@ def test_a_probe_is_confined() -> None:
     }
 
 
+def test_a_declared_privilege_is_all_that_is_left_also_for_helpers() -> None:
+    (seen,) = body(run(Job("task", "raw_packets", 20))).observations
+    held = f"{1 << 13 if os.geteuid() == 0 else 0:016x}"
+    assert seen.values == {"own": held, "helper": held, "no_new_privs": True}
+
+
 def test_what_lies_outside_the_scope_is_no_fact() -> None:
     done = perform(job("outside"))
     section = run(job("outside"))
@@ -234,10 +241,23 @@ def test_what_lies_outside_the_scope_is_no_fact() -> None:
     assert (done.refusals, done.sent) == (1, 1)
 
 
-def test_a_policy_of_megabytes_reaches_the_probe() -> None:
-    policy = encode(Policy("d", "u" * 10, "n", 300, targets=tuple(f"{n:0200}" for n in range(1000))))
-    told = run(Job("task", "hostile", 20, {"how": "telling"}, (), policy))
-    assert body(told).observations[0].values["policy"] == "u" * 10
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_large_policy_reaches_the_probe(from_file: bool, tmp_path: Path) -> None:
+    policy = Policy("d", "u" * 10, "n", 300, targets=tuple(f"{n:0200}" for n in range(1000)))
+    if from_file:
+        policies.stage(tmp_path, policy)
+        wanted = Job("task", "hostile", 20, {"how": "telling"}, policy_file=policies.adopt(tmp_path, policy).file)
+    else:
+        wanted = Job("task", "hostile", 20, {"how": "telling"}, policy=encode(policy))
+    assert body(run(wanted)).observations[0].values["policy"] == "u" * 10
+
+
+def test_a_policy_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    section = run(Job("task", "hostile", 20, {"how": "telling"}, policy_file=tmp_path / "none"))
+    assert (section.status, section.reason) == (
+        RunStatus.CANNOT_RUN,
+        f"cannot_load: {tmp_path}/none: No such file or directory",
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,7 +271,8 @@ def test_a_broken_job_is_refused(data: bytes) -> None:
 
 def test_a_job_arrives_as_it_was_written() -> None:
     entry = ScopeEntry("10.0.0.0/8", "someone", "a test", date(2099, 1, 1), "22,80")
-    wanted = Job("t", "p", 1.5, {"a": ("x", "y"), "b": True}, (entry,), b'{"a": "line\\n"}\n{', Limits(rate=3), 0.5)
+    policy = b'{"a": "line\\n"}\n{'
+    wanted = Job("t", "p", 1.5, {"a": ("x", "y"), "b": True}, (entry,), policy, Path("/p"), Limits(rate=3), 0.5)
     data = write_job(wanted)
     pieces = [data[index : index + 7] for index in range(0, len(data), 7)]
     assert read_job(lambda _: pieces.pop(0)) == wanted

@@ -32,6 +32,7 @@ from agent.uplink import (
 from tests.support.fake_collector import UNIT, FakeCollector, Reply, refuse
 from tests.support.processes import wait_until
 from tests.support.sections import section
+from wire.errors import WireError
 from wire.types import Policy, Report, Responder, SectionKind, WhitelistEntry
 
 INTERVAL = 100.0
@@ -46,7 +47,7 @@ class Agent:
     courier: Courier
     stats: Stats
     problems: Problems
-    policies: list[tuple[Policy, bytes]]
+    policies: list[policies.Kept]
     policy: str = ""
 
     def add(self, *names: str) -> None:
@@ -67,12 +68,12 @@ def agent(folder: Path, enrolled: Identity) -> Iterator[Agent]:
 @contextmanager
 def made(folder: Path, identity: Identity, random: Callable[[], float] = lambda: 0.5) -> Iterator[Agent]:
     spool = Spool(folder / "spool.db", MIN_BYTES, agent=identity.agent, unit=identity.unit, on_reset=print)
-    stats, problems, courier = Stats(), Problems(), Courier(identity)
+    stats, problems, courier = Stats(), Problems(), Courier(identity, folder)
     agent: Agent
     hooks = Hooks(
         report=lambda: Report(identity.agent, "", 1, "", time.time(), "edusec/test", (), policy=agent.policy),
         interval=lambda: INTERVAL,
-        keep_policy=lambda head, whole: agent.policies.append((head, whole)),
+        adopt_policy=lambda head: agent.policies.append(policies.adopt(folder, head)),
     )
     uplink = Uplink(spool, courier, hooks, stats, problems, random, identity.url)
     agent = Agent(spool, uplink, courier, stats, problems, [])
@@ -317,9 +318,10 @@ def test_a_policy_arrives_with_its_head_apart(agent: Agent, collector: FakeColle
     policy = Policy("p1", UNIT, "n", 60, whitelist=entries, targets=("a.example",))
     collector.store.policy = policy
     agent.uplink.step()
-    ((head, whole),) = agent.policies
-    assert head == policies.head_of(policy)
-    assert len(whole) > 100_000
+    (kept,) = agent.policies
+    assert kept.head == policies.head_of(policy)
+    assert kept.file is not None
+    assert policies.read_whole(kept.file) == policy
     agent.policy = "p1"
     agent.uplink.step()
     assert len(agent.policies) == 1
@@ -331,9 +333,10 @@ def test_only_the_collectors_own_responder_is_used(
 ) -> None:
     collector.store.policy = Policy("p1", UNIT, "n", 60, responder=Responder(host, 8444, "ticket"))
     agent.uplink.step()
-    head, whole = agent.policies[0]
-    stored = policies.read_whole(policies.save(folder, head, whole))
-    assert (head.responder is not None, stored.responder is not None) == (kept, kept)
+    adopted = agent.policies[0]
+    assert adopted.file is not None
+    stored = policies.read_whole(adopted.file)
+    assert (adopted.head.responder is not None, stored.responder is not None) == (kept, kept)
     assert ("responder" in agent.problems.current()) is not kept
 
 
@@ -387,28 +390,43 @@ def test_a_stop_never_waits_for_a_dead_line(folder: Path, enrolled: Identity) ->
             assert agent.spool.waiting() == 1
 
 
+def test_a_policy_that_cannot_be_stored_leaves_the_one_before(
+    agent: Agent, collector: FakeCollector, folder: Path
+) -> None:
+    collector.store.policy = Policy("p1", UNIT, "n", 60)
+    agent.add("a")
+    (folder / "policy.json.new").mkdir()
+    agent.uplink.step()
+    assert agent.policies == []
+    assert "cannot be stored" in agent.problems.current()["policy"]
+    assert agent.spool.waiting() == 0  # the report itself was taken
+    (folder / "policy.json.new").rmdir()
+    agent.uplink.step()
+    assert [kept.head.digest for kept in agent.policies] == ["p1"]
+
+
 def test_a_policy_file_that_is_damaged_counts_as_none(folder: Path, enrolled: Identity) -> None:
     policy = Policy("p1", UNIT, "n", 60, targets=("a.example",))
-    from wire.codec import encode
-
-    kept = policies.save(folder, policy, encode(policy))
+    policies.stage(folder, policy)
+    assert policies.load(folder) == (policies.Kept(policies.NONE, None), "")  # not in force yet
+    kept = policies.adopt(folder, policies.head_of(policy))
+    assert kept.file is not None
     assert policies.load(folder) == (kept, "")
-    assert policies.read_whole(kept) == policy
-    raw = bytearray(kept.path.read_bytes())
-    raw[-5] ^= 1
-    kept.path.write_bytes(raw)
-    damaged, problem = policies.load(folder)
-    assert (damaged.head, damaged.whole()) == (policies.NONE, b"")
-    assert "damaged" in problem
-    kept.path.write_bytes(b"{}")
-    assert policies.load(folder)[1]
+    assert policies.read_whole(kept.file) == policy
+    whole = kept.file.read_bytes()
+    for damaged in (whole[:-5] + b"x" + whole[-4:], b"{}", b"", b"\xff\n", whole[:-1]):
+        kept.file.write_bytes(damaged)
+        found, problem = policies.load(folder)
+        assert found == policies.Kept(policies.NONE, None)
+        assert str(kept.file) in problem
+        with pytest.raises(WireError):
+            policies.read_whole(kept.file)
 
 
 def test_a_delivery_the_courier_could_not_write_is_a_failure(folder: Path, enrolled: Identity) -> None:
     too_long = dataclasses.replace(enrolled, credential="x" * 2000)
     with made(folder, too_long) as agent:
-        delivery, whole = agent.courier(b"payload", 5)
-    assert (delivery.status, whole) == (0, b"")
+        delivery = agent.courier(b"payload", 5)
     assert delivery == Delivery(0, error=delivery.error)
     assert delivery.error.startswith("the courier failed")
 

@@ -23,7 +23,7 @@ def test_power_cuts_on_both_sides_lose_nothing_and_double_nothing(
     collector = RealCollector(tmp_path / "collector", free_port(), process)
     collector.make()
     probes = with_test_probes(tmp_path / "probes")
-    gateway = Gateway(tmp_path, process, {"PYTHONPATH": str(probes)})
+    gateway = Gateway(tmp_path, process, {"PYTHONPATH": probes})
     enrol(gateway.state, collector.url, collector.token())
     gateway.configure(TASKS)
     siege = Siege(gateway, collector, Random())
