@@ -1,5 +1,7 @@
 """What `edusec up` prints: one screen about the first round, then a line for each change."""
 
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,8 +36,19 @@ def screen(found: Snapshot, folder: Path) -> Iterator[str]:
     yield _row(t("带宽", "bandwidth"), _bandwidth(found.bandwidth))
     yield from _alerts(found)
     yield _row(t("数据", "data"), str(folder))
-    yield _row(t("接下来", "next"), "edusec asset list · edusec alert list · edusec alert show ID")
-    yield _row("", "edusec whitelist review · edusec scan 127.0.0.1 · edusec doctor")
+    program = called(sys.argv[0], shutil.which("edusec"))
+    yield _row(
+        t("接下来", "next"), " · ".join(f"{program} {words}" for words in ("asset list", "alert list", "doctor"))
+    )
+    yield _row("", " · ".join(f"{program} {words}" for words in ("whitelist review", "scan 127.0.0.1")))
+
+
+def called(argument: str, found: str | None) -> str:
+    """Give the word that starts edusec again in this shell: its path when the plain name would not find it."""
+    own = Path(argument)
+    if own.name != "edusec" or (found is not None and Path(found).resolve() == own.resolve()):
+        return "edusec"
+    return str(own)
 
 
 def changes(before: Snapshot, after: Snapshot) -> Iterator[str]:

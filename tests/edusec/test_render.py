@@ -2,10 +2,12 @@
 
 import io
 import json
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edusec.demo.report import called
 from edusec.render import cells, clip, json_line, pad, safe, table, wrap
 
 ACTIVE = {"\x1b", "\x07", "\x08", "\r", "\n", "\x7f", "\x9b", "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\x00"}
@@ -55,3 +57,13 @@ def test_a_plain_table_is_aligned_stable_and_uncut() -> None:
     lines = out.getvalue().splitlines()
     assert lines[2].startswith("a\\x1b[2Jb" + "x" * 200 + "  443")
     assert cells(lines[0].removesuffix("PORT")) == cells(lines[1].removesuffix("22"))
+
+
+def test_the_next_commands_are_ones_that_the_shell_finds(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "edusec"
+    program.parent.mkdir()
+    program.touch()
+    assert called(str(program), str(program)) == "edusec"
+    assert called(".venv/bin/edusec", None) == ".venv/bin/edusec"
+    assert called(".venv/bin/edusec", str(program)) == ".venv/bin/edusec"
+    assert called("/usr/lib/python3/edusec/__main__.py", None) == "edusec"
