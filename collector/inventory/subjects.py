@@ -71,7 +71,7 @@ class Merge:
         best = max(found, key=lambda item: (item.fresh, PORT_STATES.get(item.state, 0), item.seen), default=None)
         # Without a sighting its address was handed to another device: nothing of this one answers there any more.
         new_state = best.state if best else "closed"
-        new_product = (_text(values_of(best.detail), "product", "service") if best else "") or product
+        new_product = (_product(values_of(best.detail)) if best else "") or product
         new_section = best.section if best else section
         if (new_state, new_product, new_section) == (state, product, section):
             return
@@ -139,6 +139,14 @@ def _text(values: Mapping[str, Value], *names: str) -> str:
         if isinstance(value, str) and value:
             return value[:MAX_TEXT]
     return ""
+
+
+def _product(values: Mapping[str, Value]) -> str:
+    """Name what answers: the product with its version, or else the protocol that it speaks."""
+    product, version, service = (_text(values, name) for name in ("product", "version", "service"))
+    if product:
+        return f"{product} {version}".strip()
+    return "" if service == "unknown" else service
 
 
 def _flag(values: Mapping[str, Value], name: str) -> bool | None:

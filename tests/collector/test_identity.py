@@ -237,3 +237,21 @@ def test_a_name_told_by_the_device_is_shown(desk: Desk) -> None:
     assert ("name", "nas-library", "nas-2") in [
         (change.what, change.before, change.after) for change in show_asset(desk.core, desk.admin, asset.id).changes
     ]
+
+
+def test_what_answers_at_a_port_is_named_and_remembered(desk: Desk) -> None:
+    agent = desk.agent()
+    for said in (
+        {"service": "http", "confidence": 0.7},
+        {"service": "http", "product": "nginx", "version": "1.24.0"},
+        {"service": "unknown", "banner": "?"},
+        {"service": "http", "product": "nginx", "version": "1.26.1"},
+    ):
+        seen(desk, agent, host("10.0.0.5"), service("10.0.0.5", 80, **said))
+    asset = desk.asset("product:nginx port:80")
+    assert asset.services[0].product == "nginx 1.26.1"
+    changes = show_asset(desk.core, desk.admin, asset.id).changes
+    assert [(change.before, change.after) for change in changes if change.what.endswith("product")] == [
+        ("nginx 1.24.0", "nginx 1.26.1"),
+        ("http", "nginx 1.24.0"),
+    ]
