@@ -66,7 +66,7 @@ class Options(Settings):
     ca_file: str = option(
         "", zh="额外信任的 CA 证书（PEM 文件）", en="a PEM file of certificate authorities to trust as well"
     )
-    workers: int = option(16, zh="同时检查的网站数", en="sites looked at at a time", minimum=1, maximum=64)
+    workers: int = option(16, zh="同时检查的网站数", en="sites looked at at a time", minimum=1, maximum=32)
     timeout: float = option(
         5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
     )
@@ -147,4 +147,5 @@ PROBE = Probe(
     SectionKind.STATE,
     Options,
     run,
+    memory=512 << 20,
 )

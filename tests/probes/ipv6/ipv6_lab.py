@@ -23,6 +23,7 @@ from tests.support.processes import Processes
 ROOT6, TLD6, NS6, NS6B, VIEW6, BROKEN6, OLD6 = (f"3000:5::53:{number}" for number in range(1, 8))
 ROOT4, TLD4, NS4, NS4B, VIEW4, BROKEN4, OLD4 = (f"198.18.253.{number}" for number in range(1, 8))
 RESOLVER6, RESOLVER4 = "3000:5::53:a", "198.18.253.10"
+DNS64_6, DNS64_4 = "3000:5::53:64", "198.18.253.64"
 DEAD6 = "3000:5::dead"
 GATES = ("3000:5::1", "3000:5::2", "3000:5::3")
 SCOPE = ("3000::/20", "198.18.0.0/15", "2001:db8::/32")
@@ -165,8 +166,8 @@ class Lab:
         self.mid.run(["nft", "add chain inet f o { type filter hook output priority 0; }"])
         self.mid.run(["nft", "add rule inet f o icmpv6 type packet-too-big drop"])
         for address in (
-            ROOT6, TLD6, NS6, NS6B, VIEW6, BROKEN6, RESOLVER6, *GATES,
-            ROOT4, TLD4, NS4, NS4B, VIEW4, BROKEN4, OLD4, RESOLVER4,
+            ROOT6, TLD6, NS6, NS6B, VIEW6, BROKEN6, *GATES,
+            ROOT4, TLD4, NS4, NS4B, VIEW4, BROKEN4, OLD4,
         ):  # fmt: skip
             self.own(self.server, address)
 
@@ -214,15 +215,26 @@ class Lab:
         named = self._needs("named", package="bind9")
         self._process([named, "-g", "-n", "1", "-c", config], ready="all zones loaded", netns=self.server)
 
-    def unbound(self) -> None:
-        """Start the resolver."""
+    def unbound(
+        self,
+        name: str = "unbound",
+        addresses: tuple[str, ...] = (RESOLVER6, RESOLVER4),
+        more: str = "",
+        *,
+        modules: str = "iterator",
+    ) -> None:
+        """Start a resolver."""
+        for address in addresses:
+            self.own(self.server, address)
         hints = self.write(
-            "unbound/hints", f". 3600 NS a.rootlab.\na.rootlab. 3600 AAAA {ROOT6}\na.rootlab. 3600 A {ROOT4}\n"
+            f"{name}/hints", f". 3600 NS a.rootlab.\na.rootlab. 3600 AAAA {ROOT6}\na.rootlab. 3600 A {ROOT4}\n"
         )
         config = self.write(
-            "unbound/unbound.conf",
-            f"server:\n  interface: {RESOLVER6}\n  interface: {RESOLVER4}\n  access-control: ::/0 allow\n"
-            f'  access-control: 0.0.0.0/0 allow\n  root-hints: "{hints}"\n  module-config: "iterator"\n'
+            f"{name}/unbound.conf",
+            "server:\n"
+            + "".join(f"  interface: {address}\n" for address in addresses)
+            + f'  access-control: ::/0 allow\n  access-control: 0.0.0.0/0 allow\n  root-hints: "{hints}"\n'
+            f'  module-config: "{modules}"\n  {more}\n'
             '  username: ""\n  chroot: ""\n  pidfile: ""\n  use-syslog: no\n  do-daemonize: no\n  verbosity: 1\n'
             '  local-zone: "test." nodefault\n  num-threads: 1\n  outgoing-range: 200\n  qname-minimisation: no\n'
             "remote-control:\n  control-enable: no\n",
@@ -262,7 +274,8 @@ class Lab:
         lines = "".join(f"listen {host}:{port}{' ssl' if port == 443 else ''};" for port in ports)
         return (
             f"server {{ {lines} server_name _; root {self.folder}/html/{site.name}{side};\n"
-            f"ssl_certificate {self.folder}/{cert}.pem; ssl_certificate_key {self.folder}/{cert}.pem;\n{extra}\n}}\n"
+            f"ssl_certificate {self.folder}/{cert}.pem; ssl_certificate_key {self.folder}/{cert}.pem;\n"
+            f"{extra.replace('ACCESS', str(self.folder / site.name) + '.log')}\n}}\n"
         )
 
 

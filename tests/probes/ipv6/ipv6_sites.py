@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from tests.probes.ipv6.ipv6_lab import BROKEN6, DEAD6, OLD4, VIEW6, Lab, Site, page, zone_text
+from tests.probes.ipv6.ipv6_lab import BROKEN6, DEAD6, DNS64_4, DNS64_6, OLD4, VIEW6, Lab, Site, page, zone_text
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,9 @@ def faults() -> list[Fault]:
     add("broken", {"DNS-BROKEN": FAIL}, servers=("ns1.odd.test", "ns2.odd.test"), served=False)
     add("noptr", {"DNS-PTR": WARN})
     add("mail", {"SVC-MX": WARN}, records=usual.replace("mail.host.test", "static.v4host.test"))
+    crowd = "".join(f"<a href='/m{number}.html'>m</a>" for number in range(300))
+    add("many", {}, html=page("School", crowd), files={},
+        http6="access_log ACCESS; location ~ ^/m { return 200 '<p>m</p>'; }")  # fmt: skip
     add("spf", {"SVC-SPF": WARN}, records=usual.replace("ip6:3000:5::25", ""))
     return made
 
@@ -108,7 +111,7 @@ def _names(lab: Lab, sites: list[Site]) -> None:
     root = (
         "$TTL 60\n. SOA a.rootlab. a.rootlab. 1 3600 600 86400 60\n. NS a.rootlab.\na.rootlab. AAAA 3000:5::53:1\n"
         "a.rootlab. A 198.18.253.1\ntest. NS ns.test.\nns.test. AAAA 3000:5::53:2\nns.test. A 198.18.253.2\n"
-        "0.0.0.3.ip6.arpa. NS ns1.host.test.\n"
+        "0.0.0.3.ip6.arpa. NS ns1.host.test.\nipv4only.arpa. A 192.0.0.170\nipv4only.arpa. A 192.0.0.171\n"
     )
     lab.nsd("root", ("3000:5::53:1", "198.18.253.1"), {"": root})
     addresses = {
@@ -177,6 +180,7 @@ def _names(lab: Lab, sites: list[Site]) -> None:
     lab.named("views", [VIEW6], ["198.18.253.5"], views)
     lab.broken_server("broken.test", by_name["broken"].four, by_name["broken"].six)
     lab.unbound()
+    lab.unbound("dns64", (DNS64_6, DNS64_4), "dns64-prefix: 3000:64::/96", modules="dns64 iterator")
 
 
 def _web(lab: Lab, sites: list[Site]) -> None:

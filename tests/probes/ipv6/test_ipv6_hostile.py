@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -279,3 +280,20 @@ def test_what_the_scope_refuses_is_unknown() -> None:
     page = visitor.page(url, ip_address("3000::80"))
     assert loads(Journey((page,))) is Verdict.UNKNOWN
     assert net.sent == 0
+
+
+def test_a_site_is_asked_no_faster_than_it_was_agreed() -> None:
+    asked: list[float] = []
+
+    def note(line: socket.socket, _: bytes) -> None:
+        asked.append(time.monotonic())
+        line.sendall(HEAD + b"Content-Length: 2\r\n\r\nok")
+
+    net = Net(Scope())
+    with server(note) as port:
+        polite = Settings(page_rate=20)
+        visitor = Visitor(net, Names(net, (), timeout=1, port=53), polite, Wish(1, 1000), float("inf"))
+        for _ in range(9):
+            visitor.page(parse_url(f"http://[::1]:{port}/"), LOOPBACK)
+    # Sleeping may last longer than asked, never less: eight pauses of 50 ms lie between the first and the last.
+    assert asked[-1] - asked[0] >= 8 / 20 - 0.05

@@ -18,6 +18,7 @@ from probes.kit.ipv6.model import VERDICTS, Check, Settings, Verdict
 from probes.kit.ipv6.text import MAX_TEXT, beyond_itself, decode, distance, visible
 from probes.kit.resolve import Answer, Status
 from probes.kit.web import Stage, parse_url
+from tests.support.repository import ROOT
 from wire.types import Outcome
 
 VERDICT = st.sampled_from(Verdict)
@@ -193,6 +194,14 @@ CHINESE = "银川市第一中学欢迎您 ①"
 )
 def test_charsets_as_they_come(body: bytes, kind: str) -> None:
     assert "银川市第一中学欢迎您" in decode(body, kind)
+
+
+def test_one_text_in_two_charsets_is_one_text() -> None:
+    text = "<title>银川市第一中学</title><p>" + "校历、课表与通知公告。" * 50 + "</p>"
+    old = visible(decode(text.encode("gb18030"), "text/html; charset=gb2312"))
+    mixed = visible(decode(text.encode().replace("校历".encode(), "校历".encode("gbk"), 1), "text/html"))
+    assert distance(old, visible(decode(text.encode(), "text/html"))) == 0
+    assert distance(old, mixed) < 10
 
 
 def test_what_a_reader_does_not_see_is_no_text() -> None:
@@ -458,3 +467,8 @@ def test_every_check_and_code_has_words_in_both_languages() -> None:
     assert set(judge.V6_CHECKS) <= set(CATALOGUE)
     assert set(NAMES) <= set(CATALOGUE)
     assert len(VERDICTS) == len(Verdict)
+
+
+def test_the_handbook_names_every_check() -> None:
+    book = (ROOT / "docs" / "ipv6.md").read_text(encoding="utf-8")
+    assert [name for name in CATALOGUE if f"`{name}`" not in book] == []

@@ -11,7 +11,8 @@ import pytest
 
 from probes.kit.ipv6.judge_site import V6_CHECKS
 from probes.kit.ipv6.judge_zone import ZONE_CHECKS
-from tests.probes.ipv6.ipv6_lab import GATES, RESOLVER6, ROOT6, SCOPE, Lab
+from probes.kit.ipv6.model import Settings
+from tests.probes.ipv6.ipv6_lab import DNS64_6, GATES, RESOLVER6, ROOT6, SCOPE, Lab
 from tests.probes.ipv6.ipv6_sites import Fault, faults, start
 from tests.support.netns import Namespace, Namespaces
 from tests.support.processes import Processes
@@ -72,6 +73,10 @@ def test_each_fault_is_seen_by_its_own_check_and_by_no_other(
     assert levels["www.narrow.test"]["possible"] == 1
     assert levels["www.ns0.test"]["possible"] == 2
     assert levels["www.script.test"]["possible"] == 3
+    # The crawl keeps to its budget, whatever the page holds.
+    log = (built.folder / "many.log").read_text(encoding="ascii")
+    assert 0 < log.count("GET /m") <= Settings().pages
+    assert seen["www.many.test"]["WEB-L2"]["values"]["found"] == 300
     # Every failure comes with its evidence and its mend, in both languages.
     for checks in seen.values():
         for line in checks.values():
@@ -113,6 +118,16 @@ def _matrix(made: list[Fault], seen: Mapping[str, Mapping[str, dict[str, Any]]])
         heads.append(f"{fault.site.name:{width}} " + " ".join(cells))
     legend = ", ".join(f"{number} {check}" for number, check in enumerate(COLUMNS, start=1))
     return "\n".join([*heads, legend])
+
+
+def test_what_a_dns64_makes_up_is_no_record_of_the_site(lab: tuple[Lab, list[Fault]], tmp_path: Path) -> None:
+    built, _ = lab
+    words = [word.replace(RESOLVER6, DNS64_6) for word in options(built)]
+    lines = edusec(built.agent, tmp_path, *words, "--no-zone", "www.noaaaa.test", "www.good.test")
+    found = {line["target"]: line for line in lines if line.get("id") == "WEB-AAAA"}
+    assert (found["www.noaaaa.test"]["verdict"], found["www.noaaaa.test"]["code"]) == ("fail", "bad_aaaa")
+    assert found["www.noaaaa.test"]["evidence"] == ["AAAA 3000:64::c612:6402 (DNS64)"]
+    assert found["www.good.test"]["verdict"] == "pass"
 
 
 def test_a_vantage_point_without_ipv6_judges_nobody(lab: tuple[Lab, list[Fault]], tmp_path: Path) -> None:
