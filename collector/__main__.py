@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     except EdusecError as problem:
         print(problem, file=sys.stderr)
         return 2
+    except OSError as problem:  # a full disk, a folder that is not ours to write
+        print(f"{problem.filename or given.data}: {problem.strerror or problem}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0

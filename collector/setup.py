@@ -1,5 +1,6 @@
 """Makes a collector's data folder: configuration, CA, server certificate, secrets, database, first administrator."""
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def point_operator(config: Config, url: str) -> None:
     path = config.data / OPERATOR_NAME
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
-        lines = [f'url = "{url}"' if line.startswith("url = ") else line for line in lines]
+        lines = [f"url = {_toml(url)}" if line.startswith("url = ") else line for line in lines]
         tls.write_private(path, ("\n".join(lines) + "\n").encode())
 
 
@@ -184,7 +185,12 @@ def _configuration(data: Path, listen: Sequence[str], names: Sequence[str], *, r
 
 
 def _toml_list(texts: Iterable[str]) -> str:
-    return ", ".join(f'"{text}"' for text in texts)
+    return ", ".join(map(_toml, texts))
+
+
+def _toml(text: str) -> str:
+    """Write a text as TOML; its basic strings know every escape that JSON uses."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _same(config: Config, listen: Sequence[str], names: Sequence[str]) -> None:
@@ -215,9 +221,9 @@ def _first_person(config: Config, operator: Path) -> bool:
 
 def _write_profile(config: Config, path: Path, token: str) -> None:
     content = f"""# Operator profile of edusec; keep it secret.
-url = "{base_url(config)}"
-ca = "{config.ca}"
-token = "{token}"
+url = {_toml(base_url(config))}
+ca = {_toml(str(config.ca))}
+token = {_toml(token)}
 """
     tls.write_private(path, content.encode())
 

@@ -28,6 +28,13 @@ def test_health_needs_no_token_and_says_nothing_else(shared: Door) -> None:
     assert heard.headers["content-type"] == "application/json"
 
 
+def test_discovery_of_no_agents_is_an_empty_list(shared: Door) -> None:
+    heard = shared.ask("GET", "/api/v1/sd?role=agent", token=shared.scraper)
+    assert (heard.status, heard.body) == (200, b"[]")
+    assert heard.headers["content-type"] == "application/json"
+    assert len(shared.ask("GET", "/api/v1/sd", token=shared.scraper).json()) == 1
+
+
 def test_head_is_get_without_a_body(shared: Door) -> None:
     line = shared.connection()
     try:

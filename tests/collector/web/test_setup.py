@@ -6,6 +6,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_what_an_existing_configuration_says_is_not_passed_over(tmp_path: Path) 
     assert "collector.toml: listen: says 127.0.0.1:0" in _init(data, "--listen", "127.0.0.1:9", status=2)
     assert "collector.toml: names: says none" in _init(data, "--name", "x.example", status=2)
     assert _content(data) == before
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "lock").mkdir(parents=True)
+    assert _init(data, status=2) == f"{data / 'lock'}: Is a directory\n"
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    data = tmp_path / 'the "new" one \\ 数据'
+    _init(data, "--listen", "127.0.0.1:0")
+    profile = tomllib.loads((data / "operator.toml").read_text(encoding="utf-8"))
+    assert profile["ca"] == str(data / "ca.crt")
+    _init(data)
 
 
 def test_a_ca_without_its_key_is_not_replaced(tmp_path: Path) -> None:
