@@ -123,7 +123,7 @@ def _scan(options: Options, context: Context) -> Iterator[Yield]:
     """Scan block by block."""
     net = context.net
     spans = parse_targets(options.targets)
-    named = {str(span.address(span.low)).partition("%")[0] for span in spans if len(span) == 1}
+    named = {str(span.address(span.low)) for span in spans if len(span) == 1}
     plan = Plan(net, spans, expand(parse_ports(options.ports)), not_hosts(own_addresses()))
     sweep = Sweep(
         net,

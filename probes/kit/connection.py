@@ -19,6 +19,8 @@ PRINTER_PORTS = frozenset({515, *range(9100, 9108)})
 """LPD and raw printing: whatever is written there comes out on paper."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds (socket(7))."""
+# A 32-bit system with 64-bit time has another number for the option, and a wider timeval.
+_QUARTER_SECOND = struct.pack("qq" if socket.SO_RCVTIMEO == 66 else "ll", 0, 250_000)
 
 
 class Connection:
@@ -27,7 +29,7 @@ class Connection:
     Other troubles of the line raise OSError, TLS troubles its subclass ssl.SSLError.
     """
 
-    __slots__ = ("_closed", "_socket", "address", "port", "seconds")
+    __slots__ = ("_closed", "_kernel_waits", "_socket", "address", "port", "seconds")
 
     def __init__(
         self, sock: socket.socket, address: str, port: int, seconds: float, closed: Callable[[], None]
@@ -35,6 +37,7 @@ class Connection:
         """Take over a connected socket; `seconds` is the round trip of the handshake, `closed` is called once."""
         self._socket = sock
         self._closed: Callable[[], None] | None = closed
+        self._kernel_waits = False
         self.address = address
         self.port = port
         self.seconds = seconds
@@ -42,13 +45,13 @@ class Connection:
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of a payload; raises PayloadRefused at a printer's port."""
         self._check_payload()
-        self._socket.settimeout(_left(deadline))
+        self._wait_until(deadline)
         self._socket.sendall(data)
 
     def send_file(self, source: int, offset: int, count: int, deadline: float) -> int:
         """Let the kernel send from a file descriptor, and give how many bytes it took (sendfile(2))."""
         self._check_payload()
-        self._socket.settimeout(_left(deadline))
+        self._wait_until(deadline)
         while True:
             try:
                 return os.sendfile(self._socket.fileno(), source, offset, count)
@@ -57,7 +60,7 @@ class Connection:
 
     def receive(self, size: int, deadline: float) -> bytes:
         """Give what has arrived, at most `size` bytes; empty at the end of the stream."""
-        self._socket.settimeout(_left(deadline))
+        self._wait_until(deadline)
         return self._socket.recv(size)
 
     def receive_exactly(self, size: int, deadline: float) -> bytes:
@@ -74,14 +77,23 @@ class Connection:
         """Let the kernel throw away what has arrived, and give how many bytes it was; 0 at the end of the stream.
 
         With MSG_TRUNC (tcp(7)) nothing is copied: the buffer only says how much at most, and stays as it is.
+        The kernel keeps the time in steps of a quarter second, as Python's timeouts cost two more system calls each.
         """
-        self._socket.settimeout(_left(deadline))
-        return self._socket.recv_into(buffer, 0, socket.MSG_TRUNC)
+        if not self._kernel_waits:
+            self._kernel_waits = True
+            self._socket.settimeout(None)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _QUARTER_SECOND)
+        while time.monotonic() < deadline:
+            try:
+                return self._socket.recv_into(buffer, 0, socket.MSG_TRUNC)
+            except BlockingIOError:
+                continue
+        raise TimeoutError("timed out")
 
     def start_tls(self, server_name: str, context: "ssl.SSLContext", deadline: float) -> None:
         """Go on in TLS with this server name (RFC 6066); its handshake is a payload too."""
         self._check_payload()
-        self._socket.settimeout(_left(deadline))
+        self._wait_until(deadline)
         self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
 
     def end(self) -> None:
@@ -111,6 +123,10 @@ class Connection:
     ) -> None:
         """Close."""
         self.close()
+
+    def _wait_until(self, deadline: float) -> None:
+        self._kernel_waits = False
+        self._socket.settimeout(_left(deadline))
 
     def _check_payload(self) -> None:
         if self.port in PRINTER_PORTS:

@@ -25,7 +25,10 @@ _TIME_CHECK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A checked address: its plain spelling, and the ports of it that may be reached until the day is over."""
+    """A checked address: its plain spelling, and the ports of it that may be reached until the day is over.
+
+    A link-local address carries its interface (`fe80::1%eth0`), since on another one it is somebody else's.
+    """
 
     address: str
     family: Family
@@ -35,8 +38,13 @@ class Gate:
 
     @property
     def parsed(self) -> Address:
-        """The address without its zone."""
-        return IPv4Address(self.address) if self.family == 4 else IPv6Address(self.address)
+        """The address without its interface."""
+        return IPv4Address(self.address) if self.family == 4 else IPv6Address(self.plain)
+
+    @property
+    def plain(self) -> str:
+        """The text of the address without its interface."""
+        return self.address.partition("%")[0]
 
     @property
     def af(self) -> socket.AddressFamily:
@@ -45,7 +53,7 @@ class Gate:
 
     def sockaddr(self, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
         """Give what connect() takes; the address is numeric, so nothing is ever looked up."""
-        return (self.address, port) if self.family == 4 else (self.address, port, 0, self.zone)
+        return (self.address, port) if self.family == 4 else (self.plain, port, 0, self.zone)
 
     def allows(self, port: int) -> bool:
         """Tell whether the port may be reached."""
@@ -123,8 +131,8 @@ class Net:
         if not parsed.is_loopback and (hours := self.quiet_hours()):
             raise self.count(Quiet(what, str(hours)))
         zone = _zone(parsed)
-        plain = str(parsed).partition("%")[0]
-        return Gate(plain, 4 if parsed.version == 4 else 6, ports, not parsed.is_loopback, zone)
+        text = f"{str(parsed).partition('%')[0]}%{socket.if_indextoname(zone)}" if zone else str(parsed)
+        return Gate(text, 4 if parsed.version == 4 else 6, ports, not parsed.is_loopback, zone)
 
     def ports_of(self, address: Address) -> Ranges:
         """Give the ports of an address that are in scope now, by prefix or because a domain in scope led to it."""
@@ -160,7 +168,7 @@ class Net:
 
     def recheck(self, gate: Gate) -> None:
         """Check again a gate that stays in use; raises Refused when it may not reach all of its ports any more."""
-        again = self.gate(f"{gate.address}%{gate.zone}" if gate.zone else gate.address)
+        again = self.gate(gate.address)
         if again.ports != gate.ports:
             raise self.count(OutOfScope(gate.address, gate.address))
 
@@ -266,8 +274,10 @@ def _zone(address: Address) -> int:
     if not isinstance(address, IPv6Address) or address.scope_id is None:
         return 0
     try:
-        return int(address.scope_id) if address.scope_id.isdigit() else socket.if_nametoindex(address.scope_id)
-    except OSError:
+        index = int(address.scope_id) if address.scope_id.isdigit() else socket.if_nametoindex(address.scope_id)
+        socket.if_indextoname(index)
+        return index
+    except (OSError, OverflowError):
         raise ValueError(f"{address}: this machine has no interface {address.scope_id!r}") from None
 
 

@@ -73,6 +73,7 @@ class _Lane:
     """What is under way at one address; `waiting` holds what its cap keeps back."""
 
     address: str
+    plain: str
     af: int
     zone: int
     paced: bool
@@ -211,7 +212,7 @@ class Sweep:
                 raise ValueError(f"{gate.address}: the gate does not allow every port of its block")
             lane = self._lanes.get(gate.address)
             if lane is None:
-                lane = self._lanes[gate.address] = _Lane(gate.address, gate.af, gate.zone, gate.paced)
+                lane = self._lanes[gate.address] = _Lane(gate.address, gate.plain, gate.af, gate.zone, gate.paced)
             lanes.append(lane)
         self._begun.append(block)
         if not block.left:
@@ -396,7 +397,7 @@ def _spread(block: Block, lanes: list[_Lane]) -> Iterator[_Item]:
 
 
 def _sockaddr(lane: _Lane, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    return (lane.address, port) if lane.af == _AF_INET else (lane.address, port, 0, lane.zone)
+    return (lane.plain, port) if lane.af == _AF_INET else (lane.plain, port, 0, lane.zone)
 
 
 def _round_trip(sock: socket.SocketType) -> float:

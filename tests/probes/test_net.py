@@ -69,6 +69,23 @@ def test_a_closed_port_and_a_silent_peer_are_data(
         connection.receive(1, time.monotonic() - 1)
 
 
+def test_waiting_changes_hands_between_kernel_and_python(server: tuple[str, int, socket.socket]) -> None:
+    address, port, listening = server
+    connection = net_of().connect(address, port, 5).connection
+    assert connection is not None
+    with connection, listening.accept()[0] as peer:
+        for _ in range(2):
+            peer.sendall(b"abc")
+            assert connection.discard(bytearray(2), time.monotonic() + 5) == 2
+            assert connection.receive(5, time.monotonic() + 5) == b"c"
+            started = time.monotonic()
+            with pytest.raises(TimeoutError):
+                connection.discard(bytearray(2), started + 0.3)
+            assert time.monotonic() >= started + 0.3
+            with pytest.raises(TimeoutError):
+                connection.receive(5, time.monotonic() + 0.05)
+
+
 def test_a_reset_leaves_nothing_behind(server: tuple[str, int, socket.socket]) -> None:
     address, port, listening = server
     attempt = net_of().connect(address, port, 5)

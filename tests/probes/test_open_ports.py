@@ -203,3 +203,23 @@ def test_the_default_ports_hold_the_high_risk_ones() -> None:
     )
     risky += ",8000,8009,8161,9100,9200,10250,11211,27017,37777,50070,554,389,111"
     assert set(expand(parse_ports(risky))) <= set(expand(parse_ports(DEFAULT_PORTS)))
+
+
+def test_link_local_addresses_are_scanned_on_the_interface_that_was_named(
+    netns: Namespaces, process: Processes
+) -> None:
+    """The same link-local address on two links is two hosts."""
+    gateway, left, right = netns(), netns(), netns()
+    links = [netns.link(gateway, host)[0].interface for host in (left, right)]
+    for host, port, interface in ((left, "1001", links[0]), (right, "1002", links[1])):
+        host.run(["ip", "address", "add", "fe80::99/64", "dev", interface, "nodad"])
+        process([sys.executable, LISTENERS, port], netns=host, ready="ready")
+    given = {"targets": [f"fe80::99%{name}" for name in links], "ports": "1000-1003", "timeout": 4.0}
+    found = gateway.call(scan, given, net_of("fe80::/64"))
+    assert found.open() == {(f"fe80::99%{links[0]}", 1001), (f"fe80::99%{links[1]}", 1002)}
+    assert {item.target.name: item.outcome for item in found.observations if item.target.kind is TargetKind.HOST} == {
+        f"fe80::99%{name}": Outcome.SEEN for name in links
+    }
+    refused = gateway.call(scan, given, net_of())
+    assert [item.what for item in refused.skipped] == ["fe80::99"]
+    assert refused.observations == []
