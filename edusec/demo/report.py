@@ -14,6 +14,7 @@ from edusec.render import cells, pad, safe
 from edusec.words import word
 from probes.kit.reasons import explain
 
+SCAN = "scan 127.0.0.1"
 _MOST_ALERTS = 8
 _MOST_SKIPPED = 6
 _MOST_PORTS = 16
