@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.job import Job
-from edusec.command import Command, JsonOption, ScopeOption, group
+from edusec.command import Command, JsonOption, ProfileOption, ScopeOption, UnderOption, group
 from edusec.exits import ExitCode, Stop
 from edusec.files import read_input, write_atomically
 from edusec.flags import check_options, given, with_flags
@@ -65,6 +65,14 @@ def check(
             help=t("每行一个域名或网址的文件，# 为注释", "A file with a domain or URL a line; # begins a comment"),
         ),
     ] = None,
+    registered: Annotated[
+        bool,
+        typer.Option(
+            "--registered", help=t("检查采集中心登记的网站", "Check the sites that the collector has registered")
+        ),
+    ] = False,
+    under: UnderOption = None,
+    profile: ProfileOption = None,
     zone: Annotated[bool, typer.Option("--zone/--no-zone", help=t("是否检查域名区", "Check the zones too"))] = True,
     root_hints: Annotated[
         list[str] | None,
@@ -86,7 +94,7 @@ def check(
     **options: Any,
 ) -> int:
     """Check sites and, unless told otherwise, their zones."""
-    wanted = _targets(targets or [], file)
+    wanted = _targets(targets or [], file, _registered(under, profile) if registered else ())
     chosen = given(options)
     if "self_targets" not in chosen and (text := os.environ.get("EDUSEC_SELF_TARGETS")):
         chosen["self_targets"] = tuple(text.split(","))
@@ -135,9 +143,17 @@ def _names(probe: str) -> frozenset[str]:
     return frozenset(item.name for item in describe(registry.load(probe)))
 
 
-def _targets(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
+def _registered(under: str | None, profile: Path | None) -> tuple[str, ...]:
+    """Ask the collector which sites are registered below a unit."""
+    from edusec.client import open_collector
+
+    with open_collector(profile) as collector:
+        return tuple(str(site["name"]) for site in collector.items("/api/v1/sites", under=under))
+
+
+def _targets(words: Sequence[str], file: Path | None, registered: Sequence[str]) -> tuple[str, ...]:
     """Read and check every target before anything is sent; a fault names its file and line."""
-    found = [("", word) for word in words]
+    found = [("", word) for word in (*words, *registered)]
     if file is not None:
         try:
             text = read_input(file).decode("utf-8-sig")

@@ -41,10 +41,12 @@ class ZoneLook:
         """`roots` are where DNS-CHAIN begins."""
         self._net, self._names, self._resolvers, self._roots = net, names, resolvers, roots
         self._timeout, self._port = timeout, port
+        self._silent: set[Address] = set()
 
     def look(self, host: str) -> tuple[str, tuple[Check, ...]]:
         """Give the zone's name and every verdict. Raises Refused when no resolver is in scope."""
         self._names.ask(host, "A")
+        self._silent.clear()
         name = dns.name.from_text(host)
         zone = self._zone_of(name)
         if zone is None:
@@ -67,6 +69,16 @@ class ZoneLook:
             self._sender_policy(zone),
         )
         return plain(zone), checks
+
+    def _ask(self, name: dns.name.Name, kind: RdataType, server: Address, *, tcp: bool = False) -> Reply:
+        """Ask a name server; one that kept silent before is not waited for again."""
+        if server in self._silent and not tcp:
+            return Reply(Status.TIMEOUT)
+        reply = ask(self._net, name, kind, server, timeout=self._timeout, port=self._port, tcp=tcp)
+        # Silence by TCP alone may be a firewall, and AAAA alone may be what a broken server drops.
+        if reply.status is Status.TIMEOUT and not tcp and kind is RdataType.SOA:
+            self._silent.add(server)
+        return reply
 
     def _recurse(self, name: dns.name.Name, kind: RdataType) -> Reply:
         reply = Reply(Status.NO_RESOLVER)
@@ -104,10 +116,7 @@ class ZoneLook:
     def _speak(self, zone: dns.name.Name, server: Server) -> list[Spoken]:
         found = []
         for address in server.addresses[:MAX_ADDRESSES]:
-            replies = [
-                ask(self._net, zone, RdataType.SOA, address, timeout=self._timeout, port=self._port, tcp=tcp)
-                for tcp in (False, True)
-            ]
+            replies = [self._ask(zone, RdataType.SOA, address, tcp=tcp) for tcp in (False, True)]
             # An answer without authority is that of a server that does not hold the zone.
             udp, tcp = (
                 Status.BROKEN if reply.status is Status.OK and not reply.authoritative else reply.status
@@ -132,7 +141,7 @@ class ZoneLook:
         servers, ipv4 = self._servers(above)
         for server in servers:
             for address in (*server.addresses[:1], *ipv4.get(server.name, ())[:1]):
-                reply = ask(self._net, zone, RdataType.SOA, address, timeout=self._timeout, port=self._port)
+                reply = self._ask(zone, RdataType.SOA, address)
                 referral = reply.delegation
                 if referral is not None and referral[0] == zone:
                     return {plain(name): reply.addresses(name, additional=True) for name in referral[1]}
@@ -153,11 +162,11 @@ class ZoneLook:
         held = []
         for server in servers:
             for address in (*ipv4.get(server.name, ())[:1], *server.addresses[:1]):
-                soa = ask(self._net, zone, RdataType.SOA, address, timeout=self._timeout, port=self._port)
+                soa = self._ask(zone, RdataType.SOA, address)
                 serial = next((int(item.serial) for item in soa.records(zone, RdataType.SOA)), None)
                 if serial is None:
                     continue
-                data = ask(self._net, host, RdataType.AAAA, address, timeout=self._timeout, port=self._port)
+                data = self._ask(host, RdataType.AAAA, address)
                 shown = tuple(map(str, data.addresses(host))) if data.status is Status.OK else None
                 held.append(Held(server.name, address.version, serial, shown))
         return held
@@ -186,10 +195,7 @@ class ZoneLook:
         pairs = [("resolver", self._names.ask(host, "A").status, self._names.ask(host, "AAAA").status)]
         for server in servers:
             for address in (*ipv4.get(server.name, ())[:1], *server.addresses[:1]):
-                a, aaaa = (
-                    ask(self._net, name, kind, address, timeout=self._timeout, port=self._port)
-                    for kind in (RdataType.A, RdataType.AAAA)
-                )
+                a, aaaa = (self._ask(name, kind, address) for kind in (RdataType.A, RdataType.AAAA))
                 has_a = a.status is Status.OK and a.message is not None and bool(a.message.answer)
                 if not a.refused and has_a:
                     pairs.append((f"{server.name} {address}", a.status, aaaa.status))

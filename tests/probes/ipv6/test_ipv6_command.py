@@ -9,6 +9,7 @@ from probes.kit.ipv6.catalogue import CATALOGUE
 from probes.kit.ipv6.judge_site import V6_CHECKS
 from probes.kit.ipv6.judge_zone import ZONE_CHECKS
 from tests.edusec.run_cli import edusec, json_lines
+from tests.edusec.test_client import Server
 
 SITE = "www.school.test"
 
@@ -69,3 +70,15 @@ def test_bad_words_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     done = edusec("ipv6", "check", SITE, "--ca-file", tmp_path / "none.pem", "--no-zone")
     assert done.returncode == 3
     assert "none.pem" in done.stdout
+
+
+def test_registered_sites_come_from_the_collector(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    try:
+        server.answers = [(200, json.dumps({"items": [{"name": "www.a.test"}, {"name": "www.b.test"}]}).encode())]
+        done = server.run("ipv6", "check", "--registered", "--unit", "640104", "--no-zone", "--json")
+    finally:
+        server.close()
+    assert done.returncode == 3, done.stderr
+    assert [line["target"] for line in json_lines(done) if line["type"] == "level"] == ["www.a.test", "www.b.test"]
+    assert server.asked == ["GET /api/v1/sites?under=640104 Bearer edp1.very-secret"]
