@@ -11,17 +11,16 @@ import contextlib
 import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from agent import spool_file
+from agent import spool_batches, spool_file
 from agent.errors import SpoolError
-from agent.packing import ENVELOPE, Packed
-from wire.codec import GZIP_WINDOW, encode
-from wire.types import MAX_PLAIN_BYTES, MAX_REPORT_BYTES, Report, RunStatus, SectionKind
+from agent.packing import Packed
+from wire.codec import encode
+from wire.types import MAX_REPORT_BYTES, Report, RunStatus, SectionKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,8 +30,6 @@ ROW_OVERHEAD = 256
 """Bytes that a row counts beyond its contents."""
 MAX_SECTIONS = 256
 _GOOD = (RunStatus.DONE, RunStatus.PARTIAL)
-_PIECE = 1 << 16
-_SECTIONS = b',"sections":'
 
 # What may go when room is needed, in this order. The last: states that a newer one of the same task replaces, where a
 # failed run never replaces a picture; the newcomer itself (:name, :state, :good) counts as a newer one.
@@ -152,8 +149,9 @@ class Spool:
         """
         found = self._db.execute("SELECT sequence, batch FROM batch").fetchone()
         if found is None:
+            envelope = replace(report, spool=self._id, dropped=self._dropped)
             with self._transaction():
-                found = self._seal(report, min(max_sections, MAX_SECTIONS), max_bytes)
+                found = spool_batches.seal(self._db, envelope, min(max_sections, MAX_SECTIONS), max_bytes)
         sections, whole = self._db.execute(
             "SELECT count(*), coalesce(sum(whole), 0) FROM section WHERE sequence = ?", (found[0],)
         ).fetchone()
@@ -165,26 +163,11 @@ class Spool:
 
         A body that the disk gave back damaged is dropped and counted; SpoolError then, and the next batch is made anew.
         """
-        packer = zlib.compressobj(6, zlib.DEFLATED, GZIP_WINDOW)
-        header: bytes
-        (header,) = self._db.execute("SELECT header FROM batch WHERE sequence = ?", (sequence,)).fetchone()
-        parts = [packer.compress(header[:-1] + _SECTIONS + b"[")]
-        rows = self._db.execute("SELECT id, head, body, whole FROM section WHERE sequence = ? ORDER BY id", (sequence,))
-        for number, (row, head, body, whole) in enumerate(rows.fetchall()):
-            parts.append(packer.compress(b"," if number else b""))
-            if whole:
-                parts.append(packer.compress(head[:-1] + b',"body":'))
-                try:
-                    parts.extend(packer.compress(piece) for piece in _inflated(body))
-                except zlib.error:
-                    self._discard(row, sequence)
-                    raise SpoolError(f"{self.path}: a damaged section was dropped and counted") from None
-                parts.append(packer.compress(b"}"))
-            else:
-                parts.append(packer.compress(head))
-        parts.append(packer.compress(b"]}"))
-        parts.append(packer.flush())
-        return b"".join(parts)
+        try:
+            return spool_batches.payload(self._db, sequence)
+        except spool_batches.DamagedBody as damage:
+            self._discard(damage.section, sequence)
+            raise SpoolError(f"{self.path}: a damaged section was dropped and counted") from None
 
     @_guarded
     def acknowledge(self, sequence: int) -> None:
@@ -211,7 +194,7 @@ class Spool:
         `forget` names sections whose digest the collector does not know after all (None: all); they travel whole.
         """
         with self._transaction():
-            self._release(sequence)
+            spool_batches.release(self._db, sequence)
             if forget is None:
                 self._db.execute("DELETE FROM acknowledged")
             else:
@@ -221,7 +204,7 @@ class Spool:
     def rename(self, sequence: int) -> str:
         """Take a new spool id, after a conflict showed that another spool reports under this one; gives the new id."""
         with self._transaction():
-            self._release(sequence)
+            spool_batches.release(self._db, sequence)
             self._db.execute("DELETE FROM acknowledged")
             name = os.urandom(16).hex()
             self._set("spool", name)
@@ -406,48 +389,14 @@ class Spool:
             ),
         )
 
-    def _seal(self, report: Report, max_sections: int, max_bytes: int) -> tuple[int, str]:
-        batch = os.urandom(16).hex()
-        cursor = self._db.execute("INSERT INTO batch (batch, header) VALUES (?, X'')", (batch,))
-        sequence = cursor.lastrowid
-        assert sequence is not None  # noqa: S101 (an INSERT always has one)
-        whole_header = encode(
-            replace(report, spool=self._id, sequence=sequence, batch=batch, dropped=self._dropped, sections=())
-        )
-        # The sections are written behind the rest, one by one (see payload), so their empty list must go.
-        header = whole_header.replace(_SECTIONS + b"[]", b"", 1)
-        self._db.execute("UPDATE batch SET header = ? WHERE sequence = ?", (header, sequence))
-        known: dict[str, str] = dict(self._db.execute("SELECT name, digest FROM acknowledged"))
-        packed, plain = len(header), ENVELOPE
-        rows = self._db.execute(
-            "SELECT id, name, kind, digest, length(head), length(body), plain FROM section"
-            " WHERE sequence IS NULL AND aside = '' ORDER BY id LIMIT ?",
-            (max_sections,),
-        ).fetchall()
-        for number, (row, name, kind, digest, head_size, body_size, plain_size) in enumerate(rows):
-            whole = kind != SectionKind.STATE or known.get(name) != digest
-            packed += head_size + (body_size if whole else 0)
-            plain += head_size + (plain_size if whole else 0)
-            if number and (packed > max_bytes or plain > MAX_PLAIN_BYTES):
-                break
-            self._db.execute("UPDATE section SET sequence = ?, whole = ? WHERE id = ?", (sequence, whole, row))
-            if kind == SectionKind.STATE and whole:
-                # Not acknowledged yet, so the next one of this name in this batch must travel whole as well.
-                known.pop(name, None)
-        return sequence, batch
-
     def _discard(self, row: int, sequence: int) -> None:
         size = self._size("id = ?", row)
         with self._transaction():
             self._db.execute("DELETE FROM section WHERE id = ?", (row,))
             self._set("dropped", str(self._dropped + 1))
-            self._release(sequence)
+            spool_batches.release(self._db, sequence)
         self._used -= size
         self._dropped += 1
-
-    def _release(self, sequence: int) -> None:
-        self._db.execute("UPDATE section SET sequence = NULL, whole = NULL WHERE sequence = ?", (sequence,))
-        self._db.execute("DELETE FROM batch WHERE sequence = ?", (sequence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,13 +404,3 @@ class _Row:
     packed: Packed
     head: bytes
     size: int
-
-
-def _inflated(body: bytes) -> Iterator[bytes]:
-    """Decompress piece by piece: a body may be ten times the daemon's own size."""
-    unpacker = zlib.decompressobj()
-    while piece := unpacker.decompress(body, _PIECE):
-        yield piece
-        body = unpacker.unconsumed_tail
-    if not unpacker.eof:
-        raise zlib.error("cut short")

@@ -79,7 +79,8 @@ class RealCollector:
         context = ssl.create_default_context(cafile=profile["ca"])
         try:
             with urllib.request.urlopen(request, timeout=30, context=context) as answer:
-                return json.loads(answer.read())
+                raw = answer.read()
+                return json.loads(raw) if raw else None
         except urllib.error.HTTPError as error:
             with error:
                 raise AssertionError(f"{request.full_url}: {error.code} {error.read()!r}") from None
