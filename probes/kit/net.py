@@ -247,7 +247,7 @@ class Net:
         except OSError:
             sock.close()
             raise
-        return Datagrams(sock, gate.address, port, lambda: self._pay(gate))
+        return Datagrams(sock, gate.address, port, lambda: self._pay(self.gate(address, port)))
 
     def _pay(self, gate: Gate) -> None:
         if gate.paced:
