@@ -28,8 +28,8 @@ from collector.registry.agents import AgentIdentity
 from collector.registry.people import Person, Role
 from collector.settings import Settings
 from collector.store import tables
-from tests.support.reports import Sender, covers, host, measured, service, state, unchanged
-from wire.types import Answer, EnrolmentRequest, Report, Section
+from tests.support.reports import Sender, covers, host, measured, sample, service, state, unchanged
+from wire.types import Answer, EnrolmentRequest, Outcome, Report, Section
 
 ROOT = Person("bench", "bench", Role.ADMIN, None)
 HOSTS, OPEN = 20, (22, 80, 443, 8080)
@@ -127,8 +127,11 @@ def _pictures(now: float, extra: int = 0) -> list[Section]:
         said += [service(name, port) for port in OPEN]
     if extra:
         said.append(service("10.1.0.1", extra))
-    ports = state("ports", *said, covers("10.1.0.0/24", ports="1-10000"), at=now)
-    return [ports]
+    checks = [sample("ipv6_reachability", Outcome.PASS, reason=f"check {number}") for number in range(5)]
+    return [
+        state("ports", *said, covers("10.1.0.0/24", ports="1-10000"), at=now),
+        state("ipv6", *checks, at=now, probe="ipv6_reachability"),
+    ]
 
 
 def _with_policy(core: Core, reports: list[tuple[AgentIdentity, Report]]) -> list[tuple[AgentIdentity, Report]]:

@@ -5,7 +5,7 @@ import json
 from json.encoder import encode_basestring as _quoted
 
 from wire.codec import to_plain
-from wire.types import Body, Observation, RunStatus
+from wire.types import Body, Observation, RunStatus, Value
 
 _canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 
@@ -33,8 +33,15 @@ def _observation(seen: Observation) -> str:
     target = seen.target
     port = "" if target.port is None else f',"port":{target.port}'
     transport = "" if target.transport is None else f',"transport":"{target.transport.value}"'
-    values = f',"values":{_canonical(dict(seen.values))}' if seen.values else ""
+    said = ",".join([f"{_quoted(name)}:{_value(seen.values[name])}" for name in sorted(seen.values)])
+    values = f',"values":{{{said}}}' if said else ""
     return (
         f'{{"method":{_quoted(seen.method)},"outcome":"{seen.outcome.value}","probe":{_quoted(seen.probe)},'
         f'"target":{{"kind":"{target.kind.value}","name":{_quoted(target.name)}{port}{transport}}}{values}}}'
     )
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    return str(value) if type(value) is int else _canonical(value)

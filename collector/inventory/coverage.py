@@ -1,7 +1,6 @@
 """What runs covered: the only ground for saying "absent". Pure; every text from the network is read with care."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -65,7 +64,8 @@ def area(entries: tuple[Coverage, ...]) -> Area:
     )
 
 
-def to_text(entries: Iterable[Coverage]) -> str:
+@lru_cache(maxsize=512)
+def to_text(entries: tuple[Coverage, ...]) -> str:
     """Write coverage for the store."""
     return json.dumps(
         [[list(entry.prefixes), entry.family, entry.ports, entry.transport] for entry in entries],
@@ -81,7 +81,8 @@ def from_text(text: str) -> tuple[Coverage, ...]:
     )
 
 
-def skipped_text(skipped: Iterable[Skipped]) -> str:
+@lru_cache(maxsize=512)
+def skipped_text(skipped: tuple[Skipped, ...]) -> str:
     """Write what a run left out for the store."""
     return json.dumps([[part.what, part.reason] for part in skipped], ensure_ascii=False, separators=(",", ":"))
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from wire.types import Observation, Value
 
-_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_write = msgspec.json.Encoder().encode
 
 
 class Sample(NamedTuple):
@@ -30,11 +32,11 @@ def write_samples(observations: Iterable[Observation], corrected: Callable[[floa
                 seen.target.name if seen.target.port is None else f"{seen.target.name} {seen.target.port}",
                 seen.outcome.value,
                 seen.duration,
-                seen.values,
+                dict(seen.values),
             )
             for seen in observations
         ]
-    )
+    ).decode()
 
 
 def read_samples(text: str) -> list[Sample]:

@@ -120,7 +120,7 @@ class Directory:
 
     def chain(self, code: str) -> tuple[str, ...]:
         """Give the codes from the root of the tree down to a unit."""
-        return tuple(self.units[code].path.rstrip("/").split("/"))
+        return tuple(self.units[code].path[:-1].split("/"))
 
 
 def require(person: Person, role: Role) -> None:
