@@ -50,6 +50,7 @@ class Site:
     aaaa: tuple[str, ...] = ()
     web6: tuple[str, ...] = ()
     certificate6: str = "good"
+    tls6: bool = True
     records: str = ""
     servers: tuple[str, ...] = ("ns1.host.test", "ns2.host.test")
     delegation: str = ""
@@ -247,6 +248,11 @@ class Lab:
         argv = [sys.executable, script, zone, four, target6, BROKEN6, BROKEN4]
         self._process(argv, ready="ready", netns=self.server)
 
+    def counting_web(self) -> None:
+        """Start the web server that fails at times, behind nginx."""
+        script = Path(__file__).with_name("counting_web.py")
+        self._process([sys.executable, script, self.folder / "html"], ready="ready", netns=self.server)
+
     def nginx(self, space: Namespace, name: str, servers: str) -> None:
         """Start an nginx with some server blocks."""
         base = self.folder / name
@@ -258,7 +264,6 @@ class Lab:
             + "".join(
                 f"{kind}_temp_path {base}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
             )
-            + "map $connection $unlucky { ~[13579]$ 1; default 0; }\n"
             + servers
             + "}\n",
         )
@@ -271,7 +276,9 @@ class Lab:
         for path, text in site.files.items():
             self.write(f"html/{site.name}{side}/{path}", text)
         host = f"[{listen}]" if ":" in listen else listen
-        lines = "".join(f"listen {host}:{port}{' ssl' if port == 443 else ''};" for port in ports)
+        lines = "".join(
+            f"listen {host}:{port}{' ssl' if port == 443 and (site.tls6 or side == '4') else ''};" for port in ports
+        )
         return (
             f"server {{ {lines} server_name _; root {self.folder}/html/{site.name}{side};\n"
             f"ssl_certificate {self.folder}/{cert}.pem; ssl_certificate_key {self.folder}/{cert}.pem;\n"

@@ -59,12 +59,31 @@ def faults() -> list[Fault]:
     add("http5xx", {"WEB-HTTP": FAIL}, http6="location = / { return 503 busy; }")
     add("http404", {"WEB-HTTP": FAIL}, http6="location = / { return 404 gone; }")
     add("blocked", {"WEB-HTTP": BLOCKED}, http6="location = / { return 403 no; }")
-    add("flaky", {"WEB-OK": FAIL}, {"WEB-OK": WARN}, http6="location = / { if ($unlucky) { return 503; } }")
+
+    def counted(name: str, every: int) -> str:
+        return f"location = / {{ proxy_pass http://127.0.0.1:8081/{name}/{every}; }}"
+
+    add("flaky", {"WEB-OK": FAIL}, http6=counted("flaky", 2))
+    add("seldom", {"WEB-OK": WARN}, http6=counted("seldom", 7))
+    add("busy", {"WEB-HTTP": BLOCKED}, http6="location = / { return 429 later; }")
+    add("handshake", {"WEB-TLS": FAIL}, tls6=False)
+    add("status", {"WEB-SAME": FAIL}, http6="location = / { return 401 no; }")
+    more = (
+        "<p>"
+        + " ".join(f"Another {number} line of words, told to some visitors only." for number in range(50))
+        + "</p>"
+    )
+    add("drift", {"WEB-SAME": WARN}, html6=page("School", LINKS, "<a href='http://ok.good.test/'>x</a>", more))
     add("other", {"WEB-SAME": FAIL}, html6=page("School", LINKS).replace("Notice", "Unrelated words stand here, x")
         .replace("opens its gates at eight", "is a parked domain for sale by its owner"))  # fmt: skip
     add("title", {"WEB-SAME": WARN}, html6=page("Parked", LINKS, "<a href='http://ok.good.test/'>x</a>"))
     add("links2", {"WEB-L2": FAIL}, {"WEB-EXT": WARN, "WEB-V6ONLY": FAIL},
         html=page("School", LINKS, OLD_LINKS.format("links2")), records=usual + OLD_NAMES)  # fmt: skip
+    many = "".join(f"<a href='/b0.html?{number}'>b</a>" for number in range(13))
+    add("some2", {"WEB-L2": WARN}, {"WEB-EXT": WARN}, records=usual + OLD_NAMES,
+        html=page("School", LINKS, many, OLD_LINKS.format("some2")))  # fmt: skip
+    add("some3", {"WEB-L3": WARN}, records=usual + OLD_NAMES,
+        files=DEEP | {"a0.html": page("a", many, OLD_LINKS.format("some3"))})  # fmt: skip
     deep = DEEP | {f"a{number}.html": page("a", OLD_LINKS.format("links3")) for number in range(4)}
     add("links3", {"WEB-L3": FAIL}, {"WEB-V6ONLY": FAIL}, files=deep, records=usual + OLD_NAMES)
     add("script", {"WEB-EXT": FAIL}, {"WEB-V6ONLY": FAIL}, html=page("School", LINKS, CDN))
@@ -208,6 +227,7 @@ def _web(lab: Lab, sites: list[Site]) -> None:
             far += block
         else:
             blocks += block
+    lab.counting_web()
     lab.nginx(lab.server, "web", blocks)
     lab.nginx(lab.far, "far", far)
 

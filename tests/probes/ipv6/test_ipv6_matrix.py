@@ -48,7 +48,7 @@ def edusec(space: Namespace, folder: Path, *words: str) -> list[dict[str, Any]]:
 def options(lab: Lab) -> list[str]:
     """What the vantage point must be told."""
     found = ["--resolvers", RESOLVER6, "--root-hint", ROOT6, "--ca-file", str(lab.folder / "ca.pem")]
-    found += ["--timeout", "1.5", "--page-rate", "500", "--workers", "8", "--tries", "10"]
+    found += ["--timeout", "2.5", "--page-rate", "500", "--workers", "8", "--tries", "10"]
     for gate in GATES:
         found += ["--self-targets", f"[{gate}]:80"]
     return found
