@@ -49,7 +49,7 @@ class Area:
         return wanted is not None and any(_contains(networks, wanted) for networks, _, _ in self.parts)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def area(entries: tuple[Coverage, ...]) -> Area:
     """Make coverage askable; what cannot be read covers nothing. Runs of one task cover the same again and again."""
     return Area(
@@ -64,7 +64,7 @@ def area(entries: tuple[Coverage, ...]) -> Area:
     )
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def to_text(entries: tuple[Coverage, ...]) -> str:
     """Write coverage for the store."""
     return json.dumps(
@@ -81,7 +81,7 @@ def from_text(text: str) -> tuple[Coverage, ...]:
     )
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def skipped_text(skipped: tuple[Skipped, ...]) -> str:
     """Write what a run left out for the store."""
     return json.dumps([[part.what, part.reason] for part in skipped], ensure_ascii=False, separators=(",", ":"))

@@ -83,11 +83,11 @@ def draw(observations: Iterable[Observation]) -> Picture:
             if outcome not in ALIVE:
                 continue
             key, state = f"{HOST}|{name}", "present"
-        elif kind is TargetKind.SITE:
+        elif kind is TargetKind.SITE and "evidence" not in observation.values:
             key, state = f"{SITE}|{name}", outcome.value
         elif kind is TargetKind.UNKNOWN:
             continue
-        else:
+        else:  # also the single checks of a site, which carry evidence: each is a fact of its own
             key, state = f"{FACT}|{kind.value}|{name}|{observation.method}", outcome.value
         values = observation.values
         found = (state, _write(dict(values)).decode() if values else "")

@@ -137,7 +137,7 @@ def _text(values: Mapping[str, Value], *names: str) -> str:
     for name in names:
         value: Any = values.get(name)
         if isinstance(value, str) and value:
-            return value[:MAX_TEXT]
+            return "".join(char if char.isprintable() else "?" for char in value[:MAX_TEXT])
     return ""
 
 

@@ -70,10 +70,14 @@ class Problems:
         self._name = "".join(char for char in filename if char.isprintable())[:100] or "file"
         self.warnings: list[str] = []
         self._found: list[str] = []
+        self._more = 0
 
     def add(self, line: int, field: str, text: Text) -> None:
-        """Note a fault; past the bound only its number counts."""
-        self._found.append(self._line(line, field, text))
+        """Note a fault; past the bound only their number is kept."""
+        if len(self._found) < MAX_PROBLEMS:
+            self._found.append(self._line(line, field, text))
+        else:
+            self._more += 1
 
     def warn(self, line: int, field: str, text: Text) -> None:
         """Note something odd that does not stop the import."""
@@ -83,9 +87,8 @@ class Problems:
     def check(self) -> None:
         """Raise BadFile when there were faults."""
         if self._found:
-            more = len(self._found) - MAX_PROBLEMS
-            rest = (f"... 另有 {more} 处 / and {more} more",) if more > 0 else ()
-            raise BadFile((*self._found[:MAX_PROBLEMS], *rest))
+            rest = (f"... 另有 {self._more} 处 / and {self._more} more",) if self._more else ()
+            raise BadFile((*self._found, *rest))
 
     def _line(self, line: int, field: str, text: Text) -> str:
         return _printable(f"{self._name}:{line}:{field}: {text.zh} / {text.en}")[:MAX_CELL]

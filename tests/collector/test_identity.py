@@ -248,6 +248,8 @@ def test_what_answers_at_a_port_is_named_and_remembered(desk: Desk) -> None:
         {"service": "http", "product": "nginx", "version": "1.26.1"},
     ):
         seen(desk, agent, host("10.0.0.5"), service("10.0.0.5", 80, **said))
+    seen(desk, agent, host("10.0.0.6", name="a\x1b[31m\nb"))
+    assert desk.asset("ip:10.0.0.6").name == "a?[31m?b"
     asset = desk.asset("product:nginx port:80")
     assert asset.services[0].product == "nginx 1.26.1"
     changes = show_asset(desk.core, desk.admin, asset.id).changes
