@@ -1,7 +1,7 @@
 """The site checks of the IPv6 catalogue: each site over each family apart, and only from a vantage point with IPv6."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -10,7 +10,7 @@ from probes.kit.errors import CannotRun, Refused
 from probes.kit.ipv6 import judge_site
 from probes.kit.ipv6.crew import work
 from probes.kit.ipv6.fetch import Wish, warm_up
-from probes.kit.ipv6.ladder import climb
+from probes.kit.ipv6.ladder import climb, together
 from probes.kit.ipv6.model import OUTCOMES, Check, Settings, Verdict, unknown
 from probes.kit.ipv6.names import Names, find_dns64
 from probes.kit.ipv6.site import SiteLook
@@ -96,8 +96,8 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     found = work(
         context.net, targets, options.workers, lambda net: _looker(net, servers, options, ports, context.deadline)
     )
-    for number, (target, result) in enumerate(found, start=1):
-        yield from (result,) if isinstance(result, Skipped) else _say(target, result)
+    for number, (target, result, ipv4) in enumerate(found, start=1):
+        yield from (result,) if isinstance(result, Skipped) else _say(target, result, ipv4)
         yield Progress(number, len(targets), target)
 
 
@@ -106,7 +106,7 @@ def without_ipv6(reason: str) -> tuple[Check, ...]:
     return tuple(unknown(name, "no_ipv6", reason) for name in judge_site.V6_CHECKS)
 
 
-_Result = tuple[str, tuple[Check, ...] | Skipped]
+_Result = tuple[str, tuple[Check, ...] | Skipped, str]
 
 
 def _looker(
@@ -118,28 +118,44 @@ def _looker(
 
     def look(target: str) -> _Result:
         if time.monotonic() + 4 * options.timeout > deadline:
-            return target, Skipped(target, because("deadline"))
+            return target, Skipped(target, because("deadline")), ""
         end = min(deadline, time.monotonic() + options.site_seconds)
         visitor = Visitor(net, names, options, wish, end)
         try:
-            return target, SiteLook(visitor, options, ports).look(target)
+            site = SiteLook(visitor, options, ports)
+            return target, site.look(target), site.ipv4
         except Refused as refusal:
-            return target, Skipped(target, refusal.skipped.reason)
+            return target, Skipped(target, refusal.skipped.reason), ""
         except ValueError as error:
-            return target, Skipped(target, because("not_http", str(error)))
+            return target, Skipped(target, because("not_http", str(error))), ""
 
     return look
 
 
-def _say(target: str, checks: Sequence[Check]) -> Iterator[Observation]:
+def _say(target: str, checks: Sequence[Check], ipv4: str = "unknown") -> Iterator[Observation]:
     """Turn verdicts into observations, and the level that they make together."""
     site = Target(TargetKind.SITE, target)
     now = time.time()
     for check in checks:
         yield Observation(NAME, check.id, site, OUTCOMES[check.verdict], now, check.plain(), check.seconds)
-    level = climb({check.id: check.verdict for check in checks})
-    values: dict[str, Value] = {"confirmed": level.confirmed.value, "possible": level.possible.value}
-    yield Observation(NAME, "LEVEL", site, OUTCOMES[Verdict.INFO], now, values)
+    verdicts = {check.id: check.verdict for check in checks}
+    level = climb(verdicts)
+    published = _answers(verdicts, "WEB-AAAA")
+    ipv6 = _answers(verdicts, "WEB-AAAA", "WEB-TCP", "WEB-HTTP")
+    values: dict[str, Value] = {
+        "confirmed": level.confirmed.value,
+        "possible": level.possible.value,
+        "aaaa": {"pass": True, "fail": False}.get(published),
+        "ipv4": ipv4,
+        "ipv6": ipv6,
+    }
+    yield Observation(NAME, "LEVEL", site, Outcome(ipv6), now, values)
+
+
+def _answers(verdicts: Mapping[str, Verdict], *needed: str) -> str:
+    """Say pass, fail or unknown of several checks that must all hold, in the words of the inventory."""
+    found = together(verdicts.get(name, Verdict.UNKNOWN) for name in needed)
+    return {Verdict.PASS: "pass", Verdict.WARN: "pass", Verdict.FAIL: "fail"}.get(found, "unknown")
 
 
 PROBE = Probe(

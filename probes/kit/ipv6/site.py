@@ -21,6 +21,7 @@ MAX_ADDRESSES = 8
 MAX_HOSTS = 40
 CHECKS_OF_TIME = 5
 """Pairs of fetches in all of which IPv6 has to be the slower one."""
+_WORDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail"}
 _LINK_BODY = 128 << 10
 _GIVE_UP = 3
 """Failed fetches in a row after which a page that never came is not asked for again."""
@@ -37,12 +38,13 @@ class _Family:
 
 
 class SiteLook:
-    """Looks at one site once; `checks` holds every verdict, in the order in which they were reached."""
+    """Looks at one site once; `checks` holds every verdict in the order of reaching it, `ipv4` how that side does."""
 
     def __init__(self, visitor: Visitor, settings: Settings, ports: Sequence[int]) -> None:
         """`ports` are the ports compared between the families, beside that of the URL."""
         self._visit, self._settings, self._ports = visitor, settings, ports
         self.checks: dict[str, Check] = {}
+        self.ipv4 = "unknown"
 
     def look(self, target: str) -> tuple[Check, ...]:
         """Judge a domain or URL. Raises Refused when not even its name may be asked for, ValueError if it is none."""
@@ -99,6 +101,7 @@ class SiteLook:
         if has_ipv4:
             first, second = self._fetch_well(starts[0], 4), self._fetch_well(starts[0], 4)
             four.journey = second
+            self.ipv4 = _WORDS.get(judge.loads(second), "unknown")
         home, tries = self._try_often(starts[1])
         six.journey = home
         self._judge_home(four, six, urls[0].host)
