@@ -56,7 +56,7 @@ def show_asset(core: "Core", person: Person, asset_id: str) -> views.AssetDetail
     now, counties = core.clock(), core.directory.counties(person.path)
     with core.store.reader() as connection:
         row = _one(connection, person, counties, asset_id, now)
-        if row is not None and row.merged_into is not None:
+        while row is not None and row.merged_into is not None:
             row = _one(connection, person, counties, row.merged_into, now)
         if row is None:
             raise NotFound(f"no asset {asset_id!r} within reach of {person.name}")

@@ -257,3 +257,17 @@ def test_what_answers_at_a_port_is_named_and_remembered(desk: Desk) -> None:
         ("nginx 1.24.0", "nginx 1.26.1"),
         ("http", "nginx 1.24.0"),
     ]
+
+
+def test_whoever_was_merged_twice_is_still_found(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5"), task="ports")
+    first = desk.asset("ip:10.0.0.5")
+    seen(desk, agent, host("10.0.0.6", mac=MAC_A))
+    second = desk.asset("ip:10.0.0.6")
+    seen(desk, agent, host("10.0.0.6", mac=MAC_A), host("10.0.0.5", mac=MAC_A))
+    # Its agent speaks up: the device with both addresses is its own machine.
+    seen(desk, agent, service("10.0.0.6", 22, Outcome.SEEN), service("0.0.0.0", 22, Outcome.SEEN), task="sockets")
+    (machine,) = desk.assets()
+    assert {show_asset(desk.core, desk.admin, ident).id for ident in (first.id, second.id, machine.id)} == {machine.id}
+    assert machine.addresses == ("10.0.0.5", "10.0.0.6")

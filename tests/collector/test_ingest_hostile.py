@@ -76,6 +76,26 @@ BODIES = st.builds(Body, st.lists(SEEN, max_size=8).map(tuple), st.lists(COVERED
 )
 
 
+LIVING = "(SELECT id FROM asset WHERE merged_into IS NULL)"
+ORPHANS = {
+    "a host that belongs to no asset": "SELECT * FROM sighting WHERE key LIKE 'h|%' AND subject NOT IN LIVING",
+    "a port that belongs to no service": (
+        "SELECT * FROM sighting WHERE key LIKE 's|%' AND subject NOT IN (SELECT id FROM service)"
+    ),
+    "a site that nobody knows": "SELECT * FROM sighting WHERE key LIKE 'w|%' AND subject NOT IN (SELECT id FROM site)",
+    "a service of no asset": (
+        "SELECT * FROM service WHERE asset NOT IN LIVING AND id IN (SELECT subject FROM sighting)"
+    ),
+    "evidence for no asset": "SELECT * FROM evidence WHERE asset NOT IN LIVING",
+    "an alert that stands for what is gone": (
+        "SELECT * FROM alert WHERE kind = 'asset' AND state <> 'resolved' AND subject NOT IN LIVING"
+    ),
+    "a state that is no state": (
+        "SELECT * FROM service WHERE state NOT IN ('open', 'closed', 'filtered', 'open_filtered', 'unknown')"
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with desk(tmp_path_factory.mktemp("hostile")) as made:
@@ -122,3 +142,5 @@ def test_whatever_decodes_is_taken_in(
     ):
         msgspec.json.encode(answer)
     assert all(asset.first_seen.timestamp() <= shared.clock.now for asset in items)
+    for what, sql in ORPHANS.items():
+        assert shared.core.store.write(lambda turn, sql=sql: turn.rows(sql.replace("LIVING", LIVING))) == [], what
