@@ -426,6 +426,20 @@ def test_open_on_v6_but_closed_on_v4_is_found(desk: Desk, agent: AgentIdentity) 
     assert desk.alerts("open-on-v6-closed-on-v4") == []
 
 
+def test_a_registered_device_that_is_gone_is_told_of_after_three_covering_scans(
+    desk: Desk, agent: AgentIdentity
+) -> None:
+    desk.whitelist("host,10.0.0.5,,,o,r,a,\n")
+    found = []
+    for turn in range(4):
+        desk.clock.forward(INTERVAL)
+        desk.send(agent, scan(desk, name=f"10.0.0.{20 + turn}"))
+        found.append([alert.subject.label for alert in desk.alerts("registered-asset-absent")])
+    assert found == [[], [], ["10.0.0.5"], ["10.0.0.5"]]
+    desk.send(agent, scan(desk))
+    assert desk.alerts("registered-asset-absent") == []
+
+
 def test_old_alerts_and_samples_are_removed(tmp_path: Path) -> None:
     clock = Clock()
     with desk(
