@@ -25,7 +25,7 @@ from wire.types import Outcome
 
 FIRST_WAIT = 1.0
 ROUND_WAIT = 1.1
-LEAST_ROUNDS = 2
+LEAST_ROUNDS = 3
 MOST_ROUNDS = 40
 MOST_SOCKETS = 512
 _CLOSED = frozenset({errno.ECONNREFUSED})

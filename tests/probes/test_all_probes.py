@@ -26,6 +26,7 @@ EXPECTED = {
     "ipv6_reachability": SectionKind.STATE,
     "open_ports": SectionKind.STATE,
     "site_ipv6": SectionKind.STATE,
+    "udp_ports": SectionKind.STATE,
     "zone_ipv6": SectionKind.STATE,
 }
 

@@ -14,6 +14,7 @@ from probes.kit.net import Net
 from probes.kit.scope import Scope
 from probes.kit.services.datagrams import BY_PORT, QUESTIONS, Question, question
 from probes.kit.services.talk import MAX_FACT
+from tests.support.names import wait_for_version
 from tests.support.netns import Namespace, Namespaces
 from tests.support.processes import Processes
 from wire.types import Outcome, ScopeEntry
@@ -94,6 +95,7 @@ def test_open_closed_silent_and_prohibited(
     process([named, "-g", "-c", config], netns=answering, ready="running")
     (tmp_path / "snmpd.conf").write_text("agentaddress udp:161,udp6:161\nrocommunity not-asked-for\n")
     process([snmpd, "-f", "-Lo", "-C", "-c", tmp_path / "snmpd.conf"], netns=answering, ready="NET-SNMP version")
+    wait_for_version(asking, address)
     rules = tmp_path / "rules.nft"
     rules.write_text(
         "table inet t { chain c { type filter hook input priority 0;\nudp dport 1900 drop\n"
