@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent import words
-from agent.errors import EnrolmentError, StateError, Unreachable
+from agent.errors import AgentError, EnrolmentError, Unreachable
 from wire.errors import EdusecError
 from wire.text import Lang
 from wire.version import VERSION
@@ -37,12 +37,16 @@ def main(argv: Sequence[str] | None = None, lang: Lang | None = None) -> int:
         return CLEAN
     except PermissionError as error:
         return _say(f"{error.filename or ''}: {error.strerror}", PRIVILEGE)
-    except Unreachable as error:
-        return _say(str(error), UNREACHABLE)
-    except StateError as error:
-        return _say(str(error), PRIVILEGE if isinstance(error.__context__, PermissionError) else USAGE)
-    except (EdusecError, OSError, ValueError) as error:
+    except AgentError as error:
+        return _say(error.text(chosen), _code(error))
+    except (EdusecError, OSError) as error:
         return _say(str(error), USAGE)
+
+
+def _code(error: AgentError) -> int:
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
+    return PRIVILEGE if isinstance(error.__context__, PermissionError) else USAGE
 
 
 def _command(options: argparse.Namespace, lang: Lang) -> int:
@@ -62,7 +66,7 @@ def _enroll(options: argparse.Namespace, lang: Lang) -> int:
     folder = options.state or load(options.config).state
     token = sys.stdin.readline(4096) if options.token == "-" else options.token  # noqa: S105 (no password)
     if not token.strip():
-        raise EnrolmentError("--token: the token is empty")
+        raise EnrolmentError("--token：令牌为空", "--token: the token is empty")
     made = enrol(folder, options.collector, token, name=options.name, force=options.force)
     texts = {"agent": made.agent, "unit": made.unit, "unit_name": made.unit_name, "url": made.url}
     print(words.ENROLLED(lang).format(**texts))
@@ -134,12 +138,14 @@ def _parser(lang: Lang) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "edusec agent", description=words.DESCRIPTION(lang), add_help=False, allow_abbrev=False
     )
-    parser.add_argument("-h", "--help", action="help", help=said("help"))
-    parser.add_argument("--version", action="version", version=f"edusec {VERSION}", help=said("version"))
-    parser.add_argument("--lang", choices=("zh", "en"), help=said("lang"))  # taken out before, here for the help
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    general = parser.add_argument_group(words.OPTIONS_TITLE(lang))
+    general.add_argument("-h", "--help", action="help", help=said("help"))
+    general.add_argument("--version", action="version", version=f"edusec {VERSION}", help=said("version"))
+    general.add_argument("--lang", choices=("zh", "en"), help=said("lang"))  # taken out before, here for the help
+    title = words.COMMANDS_TITLE(lang)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title=title)
     for name, text in words.COMMANDS.items():
-        command = commands.add_parser(
+        made = commands.add_parser(
             name,
             help=text(lang),
             description=text(lang),
@@ -147,6 +153,7 @@ def _parser(lang: Lang) -> argparse.ArgumentParser:
             allow_abbrev=False,
             aliases=["enrol"] if name == "enroll" else [],
         )
+        command = made.add_argument_group(words.OPTIONS_TITLE(lang))
         command.add_argument("-h", "--help", action="help", help=said("help"))
         command.add_argument("--config", type=Path, metavar="FILE", help=said("config"))
         if name != "check":

@@ -11,8 +11,9 @@ from typing import Any
 from agent.config import Config
 from agent.errors import ConfigError
 from agent.runner import end, start_python
+from wire.text import Text
 
-_SECONDS = 60.0
+_SECONDS = 20.0  # well within what a watchdog waits
 
 
 def check_tasks(config: Config) -> None:
@@ -24,15 +25,19 @@ def check_tasks(config: Config) -> None:
         try:
             out, err = process.communicate(json.dumps(wanted).encode(), timeout=_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ConfigError((f"{config.file}: the tasks could not be checked in time",)) from None
+            raise ConfigError(
+                Text(f"{config.file}：任务检查超时", f"{config.file}: the tasks could not be checked in time")
+            ) from None
         finally:
             end(process)
     if process.returncode:
         what = err[-500:].decode("utf-8", "replace").strip()
-        raise ConfigError((f"{config.file}: the tasks could not be checked: {what}",))
-    problems = tuple(str(problem) for problem in json.loads(out))
+        raise ConfigError(
+            Text(f"{config.file}：无法检查任务：{what}", f"{config.file}: the tasks could not be checked: {what}")
+        )
+    problems = [str(problem) for problem in json.loads(out)]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(*(Text(problem, problem) for problem in problems))
 
 
 def _faults(tasks: list[tuple[str, str, dict[str, Any]]]) -> list[str]:

@@ -16,6 +16,7 @@ from agent.errors import ConfigError
 from agent.job import Limits
 from agent.spool import MIN_BYTES
 from probes.kit.pacing import QuietHours
+from wire.text import Text
 from wire.types import Value
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -90,15 +91,16 @@ def load(path: Path | None) -> Config:
     except FileNotFoundError:
         if path is None:
             return Config(scope=_scope_place())
-        raise ConfigError((f"{place}: there is no such file",)) from None
+        raise ConfigError(Text(f"{place}：没有这个文件", f"{place}: there is no such file")) from None
     except OSError as error:
-        raise ConfigError((f"{place}: {error.strerror}",)) from None
+        raise ConfigError(Text(f"{place}：{error.strerror}", f"{place}: {error.strerror}")) from None
     if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError((f"{place}: larger than {MAX_CONFIG_BYTES} bytes",))
+        most = MAX_CONFIG_BYTES
+        raise ConfigError(Text(f"{place}：超过 {most} 字节", f"{place}: larger than {most} bytes"))
     try:
         document = tomllib.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError((f"{place}: not TOML: {error}",)) from None
+        raise ConfigError(Text(f"{place}：不是有效的 TOML：{error}", f"{place}: not TOML: {error}")) from None
     return _Reader(str(place)).config(document)
 
 
@@ -129,7 +131,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.problems: list[str] = []
+        self.problems: list[Text] = []
 
     def config(self, document: Mapping[str, Any]) -> Config:
         self.known("", document, ("agent", "spool", "limits", "task"))
@@ -159,29 +161,32 @@ class _Reader:
             tasks=self.tasks(document),
         )
         if self.problems:
-            raise ConfigError(tuple(self.problems))
+            raise ConfigError(*self.problems)
         return config
 
-    def fault(self, key: str, what: str) -> None:
-        self.problems.append(f"{self.file}: {key}: {what}")
+    def fault(self, key: str, zh: str, en: str) -> None:
+        self.problems.append(Text(f"{self.file}: {key}: {zh}", f"{self.file}: {key}: {en}"))
 
     def known(self, prefix: str, table: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
         for key in table:
             if key not in allowed:
-                self.fault(f"{prefix}{key[:MAX_NAME]!s}", f"is not known; allowed are {', '.join(allowed)}")
+                names = ", ".join(allowed)
+                self.fault(
+                    f"{prefix}{key[:MAX_NAME]!s}", f"未知的键；允许 {names}", f"is not known; allowed are {names}"
+                )
 
     def table(self, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         found = document.get(key, {})
         if isinstance(found, dict):
             return found
-        self.fault(key, f"must be a table, written as [{key}]")
+        self.fault(key, f"必须是表，写作 [{key}]", f"must be a table, written as [{key}]")
         return {}
 
     def integer(self, table: Mapping[str, Any], prefix: str, key: str, default: int, low: int, high: int) -> int:
         value = table.get(key, default)
         if type(value) is int and low <= value <= high:
             return value
-        self.fault(prefix + key, f"a whole number from {low} to {high} is allowed, not {_shown(value)}")
+        self._out_of_range(prefix + key, "整数", "a whole number", f"{low}", f"{high}", value)
         return default
 
     def number(
@@ -190,14 +195,22 @@ class _Reader:
         value = table.get(key, default)
         if value is None or (type(value) in (int, float) and low <= value <= high):
             return None if value is None else float(value)
-        self.fault(prefix + key, f"a number from {low:.15g} to {high:.15g} is allowed, not {_shown(value)}")
+        self._out_of_range(prefix + key, "数值", "a number", f"{low:.15g}", f"{high:.15g}", value)
         return default
+
+    def _out_of_range(self, key: str, zh: str, en: str, low: str, high: str, value: object) -> None:
+        found = _shown(value)
+        self.fault(
+            key, f"应为 {low} 至 {high} 的{zh}，不能是 {found}", f"{en} from {low} to {high} is allowed, not {found}"
+        )
 
     def text(self, table: Mapping[str, Any], prefix: str, key: str, default: str, most: int) -> str:
         value = table.get(key, default)
         if isinstance(value, str) and len(value) <= most and (value.isprintable() or not value):
             return value
-        self.fault(prefix + key, f"a text of at most {most} printable characters is allowed, not {_shown(value)}")
+        found = _shown(value)
+        zh = f"应为最多 {most} 个可打印字符的文本，不能是 {found}"
+        self.fault(prefix + key, zh, f"a text of at most {most} printable characters is allowed, not {found}")
         return default
 
     def path(self, table: Mapping[str, Any], prefix: str, key: str, default: Path) -> Path:
@@ -206,7 +219,9 @@ class _Reader:
             return default
         if isinstance(value, str) and value.startswith("/") and "\0" not in value:
             return Path(value)
-        self.fault(prefix + key, f"an absolute path such as {default} is allowed, not {_shown(value)}")
+        found = _shown(value)
+        zh = f"应为绝对路径，如 {default}，不能是 {found}"
+        self.fault(prefix + key, zh, f"an absolute path such as {default} is allowed, not {found}")
         return default
 
     def metrics(self, table: Mapping[str, Any]) -> Endpoint | None:
@@ -214,17 +229,17 @@ class _Reader:
         if value == "off":
             return None
         try:
-            if not isinstance(value, str):
-                raise ValueError("an address and a port in quotes is allowed")
-            return parse_endpoint(value)
+            return parse_endpoint(str(value))
         except ValueError as error:
-            self.fault("agent.metrics", f'{error}, or "off", not {_shown(value)}')
+            zh = f'应为地址和端口，如 127.0.0.1:9917 或 [::1]:9917，或 "off"，不能是 {_shown(value)}'
+            self.fault("agent.metrics", zh, f'{error}, or "off", not {_shown(value)}')
             return None
 
     def quiet_hours(self, table: Mapping[str, Any]) -> tuple[str, ...]:
         value = table.get("quiet_hours", [])
         if not isinstance(value, list) or len(value) > 16:
-            self.fault("limits.quiet_hours", 'a list of at most 16 spans such as ["07:30-12:00"] is allowed')
+            zh, en = "应为最多 16 个时段的列表，如", "a list of at most 16 spans is allowed, such as"
+            self.fault("limits.quiet_hours", f'{zh} ["07:30-12:00"]', f'{en} ["07:30-12:00"]')
             return ()
         spans = []
         for number, item in enumerate(value, start=1):
@@ -233,23 +248,26 @@ class _Reader:
                     raise ValueError(f'{_shown(item)} is not a text such as "07:30-12:00"')
                 spans.append(str(QuietHours.parse(item)))
             except ValueError as error:
-                self.fault(f"limits.quiet_hours: item {number}", str(error))
+                zh = f"应为 07:30-12:00 或 22:00-06:00 这样的时段，不能是 {_shown(item)}"
+                self.fault(f"limits.quiet_hours: item {number}", zh, str(error))
         return tuple(spans)
 
     def tasks(self, document: Mapping[str, Any]) -> tuple[TaskConfig, ...]:
         listed = document.get("task", [])
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-            self.fault("task", "must be written as [[task]] tables")
+            self.fault("task", "必须写作 [[task]] 表", "must be written as [[task]] tables")
             return ()
         if len(listed) > MAX_TASKS:
-            self.fault("task", f"at most {MAX_TASKS} tasks are allowed, not {len(listed)}")
+            zh = f"最多 {MAX_TASKS} 个任务，现有 {len(listed)} 个"
+            self.fault("task", zh, f"at most {MAX_TASKS} tasks are allowed, not {len(listed)}")
             return ()
         tasks = [self.task(number, item) for number, item in enumerate(listed, start=1)]
         names = [task.name for task in tasks]
         for number, name in enumerate(names, start=1):
             if name and name in names[: number - 1]:
                 taken = names.index(name) + 1
-                self.fault(f"task {number}: name", f"{name!r} is taken by task {taken}; names are unique")
+                zh = f"{name!r} 已被第 {taken} 个任务使用，名称不能重复"
+                self.fault(f"task {number}: name", zh, f"{name!r} is taken by task {taken}; names are unique")
         return tuple(tasks)
 
     def task(self, number: int, table: Mapping[str, Any]) -> TaskConfig:
@@ -257,11 +275,12 @@ class _Reader:
         self.known(prefix, table, ("name", "probe", "interval", "timeout", "options"))
         for key in ("probe", "interval"):
             if key not in table:
-                self.fault(prefix + key, "is missing")
+                self.fault(prefix + key, "缺少", "is missing")
         probe = self.word(table, prefix, "probe", "")
         options = table.get("options", {})
         if not isinstance(options, dict) or len(options) > MAX_OPTIONS:
-            self.fault(f"{prefix}options", f"a table of at most {MAX_OPTIONS} options is allowed")
+            most = MAX_OPTIONS
+            self.fault(f"{prefix}options", f"应为最多 {most} 项的表", f"a table of at most {most} options is allowed")
             options = {}
         return TaskConfig(
             name=self.word(table, prefix, "name", probe),
@@ -277,7 +296,9 @@ class _Reader:
         value = table.get(key, default)
         if isinstance(value, str) and ((not value and key not in table) or is_word(value)):
             return value
-        self.fault(prefix + key, f"1 to {MAX_NAME} letters, digits, '_', '-' and '.' are allowed, not {_shown(value)}")
+        found = _shown(value)
+        zh = f"应为 1 至 {MAX_NAME} 个字母、数字、'_'、'-'、'.'，不能是 {found}"
+        self.fault(prefix + key, zh, f"1 to {MAX_NAME} letters, digits, '_', '-' and '.' are allowed, not {found}")
         return default
 
     def option(self, key: str, value: object) -> Value:
@@ -289,8 +310,9 @@ class _Reader:
             texts = tuple(item for item in value if isinstance(item, str) and len(item) <= MAX_TEXT)
             if len(texts) == len(value):
                 return texts
-        allowed = f"a text (at most {MAX_TEXT} characters), a number, true, false or a list of texts is allowed"
-        self.fault(key, allowed)
+        zh = f"应为文本（最多 {MAX_TEXT} 个字符）、数值、true、false 或文本列表"
+        en = f"a text (at most {MAX_TEXT} characters), a number, true, false or a list of texts is allowed"
+        self.fault(key, zh, en)
         return None
 
 

@@ -37,6 +37,7 @@ HOLD_SECONDS = 15.0
 """A new agent waits so long for its first policy, so that its first runs already know the whitelist."""
 FIRST_REPORT_SECONDS = 10.0
 FLUSH_SECONDS = 5.0
+END_SECONDS = 15.0
 ONCE_SECONDS = 10.0
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
@@ -220,8 +221,10 @@ class Daemon:
 
     def _end_probes(self) -> None:
         self._stop_probes.set()
+        deadline = time.monotonic() + END_SECONDS
         for thread in self._running.values():
-            thread.join()
+            # One may hang in a look-up of the collector's name; it has nothing to lose then.
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     # ---- the collector
 

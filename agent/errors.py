@@ -10,18 +10,23 @@ EdusecError                 (wire.errors)
 """
 
 from wire.errors import EdusecError
+from wire.text import Text
 
 
 class AgentError(EdusecError):
-    """Root of all errors that the agent raises on purpose."""
+    """Root of all errors that the agent raises on purpose; `text` has both languages, the log gets the English one."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.text = Text(zh, en)
 
 
 class ConfigError(AgentError):
-    """The configuration has faults; `problems` holds each as `file: key: what is allowed`."""
+    """The configuration has faults; `problems` holds each, in English, as `file: key: what is allowed`."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    def __init__(self, *problems: Text) -> None:
+        super().__init__("\n".join(problem.zh for problem in problems), "\n".join(problem.en for problem in problems))
+        self.problems = tuple(problem.en for problem in problems)
 
 
 class StateError(AgentError):
@@ -37,4 +42,7 @@ class Unreachable(AgentError):
 
 
 class SpoolError(AgentError):
-    """The spool takes nothing at the moment; what it already holds is safe."""
+    """The spool takes nothing at the moment; what it already holds is safe. For the log, so in English only."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said, said)

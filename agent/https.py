@@ -67,7 +67,7 @@ def exchange(
         while piece := response.read1(_PIECE):
             received += piece
             if len(received) > limit:
-                raise Unreachable(f"the answer is larger than {limit} bytes")
+                raise Unreachable(f"应答超过 {limit} 字节", f"the answer is larger than {limit} bytes")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
@@ -76,24 +76,34 @@ def exchange(
         found = {name.lower(): value for name, value in response.getheaders()}
         return Reply(response.status, found, bytes(received))
     except ssl.SSLCertVerificationError as error:
-        raise Unreachable(_distrust(error)) from None
+        raise _distrust(error) from None
     except ssl.SSLError as error:
-        raise Unreachable(f"TLS failed: {error.reason or error}") from None
+        raise Unreachable(f"TLS 失败：{error.reason or error}", f"TLS failed: {error.reason or error}") from None
     except socket.gaierror as error:
-        raise Unreachable(f"the name {host} cannot be resolved: {error.strerror}") from None
+        zh = f"无法解析域名 {host}：{error.strerror}"
+        raise Unreachable(zh, f"the name {host} cannot be resolved: {error.strerror}") from None
     except TimeoutError:
-        raise Unreachable("no answer in time") from None
+        raise Unreachable("没有按时应答", "no answer in time") from None
     except OSError as error:
-        raise Unreachable(f"no connection: {error.strerror or error}") from None
+        why = error.strerror or str(error)
+        raise Unreachable(f"无法连接：{why}", f"no connection: {why}") from None
     except http.client.HTTPException as error:
-        raise Unreachable(f"what answers does not speak HTTP: {type(error).__name__}") from None
+        kind = type(error).__name__
+        raise Unreachable(f"对端不是 HTTP 服务：{kind}", f"what answers does not speak HTTP: {kind}") from None
     finally:
         connection.close()
 
 
-def _distrust(error: ssl.SSLCertVerificationError) -> str:
+def _distrust(error: ssl.SSLCertVerificationError) -> Unreachable:
     if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
-        when = "is not valid yet" if error.verify_code == _NOT_YET_VALID else "has expired"
+        early = error.verify_code == _NOT_YET_VALID
         today = time.strftime("%Y-%m-%d", time.gmtime())
-        return f"the collector's certificate {when}; is the clock of this machine right (it says {today})?"
-    return f"what answers is not the collector this agent enrolled with: {error.verify_message}"
+        return Unreachable(
+            f"采集中心的证书{'尚未生效' if early else '已过期'}；本机时钟是否正确（现为 {today}）？",
+            f"the collector's certificate {'is not valid yet' if early else 'has expired'};"
+            f" is the clock of this machine right (it says {today})?",
+        )
+    why = error.verify_message
+    return Unreachable(
+        f"对端不是本代理注册的采集中心：{why}", f"what answers is not the collector this agent enrolled with: {why}"
+    )

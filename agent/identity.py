@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from agent.errors import StateError
+from agent.errors import EnrolmentError, StateError
 from agent.state import IDENTITY, replace_file
 from probes.kit.scope import normal_domain
 from wire.codec import decode, encode
@@ -38,21 +38,24 @@ class Identity:
 
 
 def parse_url(text: str) -> tuple[str, int]:
-    """Take the collector's host and port out of `https://host[:port]`; raises ValueError saying what is allowed."""
+    """Take the collector's host and port out of `https://host[:port]`; raises EnrolmentError."""
     scheme, _, rest = text.strip().partition("://")
     rest = rest.removesuffix("/")
     if scheme.lower() != "https" or not rest or any(char in rest for char in "/?#@ "):
-        raise ValueError(f"{text!r} is not an address such as https://collector.example.edu.cn:8443")
+        raise _no_url(text)
     if rest.startswith("["):
         host, bracket, port = rest[1:].partition("]")
         if not bracket or (port and not port.startswith(":")):
-            raise ValueError(f"{text!r} has an IPv6 address without its closing bracket")
+            raise _no_url(text)
         port = port[1:]
     else:
         host, _, port = rest.partition(":")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
-        raise ValueError(f"{text!r} has no port from 1 to 65535 behind its host")
-    return _plain_host(host), int(port) if port else DEFAULT_PORT
+        raise _no_url(text)
+    try:
+        return _plain_host(host), int(port) if port else DEFAULT_PORT
+    except ValueError:
+        raise _no_url(text) from None
 
 
 def _plain_host(host: str) -> str:
@@ -62,20 +65,30 @@ def _plain_host(host: str) -> str:
         return normal_domain(host)
 
 
+def _no_url(text: str) -> EnrolmentError:
+    example = "https://collector.example.edu.cn:8443"
+    return EnrolmentError(
+        f"--collector：{text!r} 不是 {example} 这样的地址", f"--collector: {text!r} is not an address such as {example}"
+    )
+
+
 def load(folder: Path) -> Identity:
     """Read the identity; raises StateError that says how to get one."""
     path = folder / IDENTITY
     try:
         return decode(Identity, path.read_bytes())
     except FileNotFoundError:
+        command = "edusec agent enroll --collector URL --token TOKEN"
         raise StateError(
-            f"{path}: not enrolled yet; with a collector's token: edusec agent enroll --collector URL --token TOKEN"
+            f"{path}：尚未注册；取得采集中心的令牌后执行：{command}",
+            f"{path}: not enrolled yet; with a collector's token: {command}",
         ) from None
     except OSError as error:
-        raise StateError(f"{path}: {error.strerror}") from None
+        raise StateError(f"{path}：{error.strerror}", f"{path}: {error.strerror}") from None
     except WireError as error:
+        command = "edusec agent enroll --collector URL --token TOKEN --force"
         raise StateError(
-            f"{path}: {error}; enrol again with: edusec agent enroll --collector URL --token TOKEN --force"
+            f"{path}：{error}；请重新注册：{command}", f"{path}: {error}; enrol again with: {command}"
         ) from None
 
 

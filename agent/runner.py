@@ -32,7 +32,7 @@ _LOOK_SECONDS = 0.2
 _MAX_LINE = 1 << 20
 _TAIL = 2_000
 # Nothing of the operator's environment reaches a probe but what it takes to find the programs and the local time.
-_PASSED_ON = ("PYTHONPATH", "TZ", "LD_LIBRARY_PATH")
+_PASSED_ON = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,10 @@ def is_corrupt(error: sqlite3.DatabaseError) -> bool:
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
-    """Open the spool of a running agent for reading; raises sqlite3.Error."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None)
+    """Open a spool for reading, whether its agent runs or not; makes no file. Raises sqlite3.Error."""
+    # Without a journal nobody has it open, and SQLite would make one, perhaps as root in the folder of another user.
+    manner = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{manner}", uri=True, timeout=10, isolation_level=None)
 
 
 def move_aside(path: Path, suffix: str) -> Path:

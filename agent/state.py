@@ -23,13 +23,17 @@ def prepare(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise StateError(
-            f"{folder}: {error.strerror}; run as the agent's own user, or choose another folder with --state"
+            f"{folder}：{error.strerror}；请以代理自己的用户运行，或用 --state 另选目录",
+            f"{folder}: {error.strerror}; run as the agent's own user, or choose another folder with --state",
         ) from None
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file for its owner only, in one step, durable on return; raises OSError and leaves the old one then."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file for its owner only, in one step, durable on return; raises OSError and leaves the old one then.
+
+    One writer at a time: the temporary file has one name, so that kills cannot fill the folder.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -58,13 +62,16 @@ def held(folder: Path) -> Iterator[None]:
     try:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(f"{folder / LOCK}: {error.strerror}") from None
+        raise StateError(f"{folder / LOCK}：{error.strerror}", f"{folder / LOCK}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid = os.read(handle, 20).decode("ascii", "replace").strip()
-            raise StateError(f"{folder}: an agent works here already (process {pid}); stop it first") from None
+            raise StateError(
+                f"{folder}：已有代理在运行（进程 {pid}），请先停止它",
+                f"{folder}: an agent works here already (process {pid}); stop it first",
+            ) from None
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         yield

@@ -38,7 +38,8 @@ ENROLLED = Text(
 NEXT = Text("下一步：edusec agent run", "next: edusec agent run")
 CONFIG_OK = Text("配置无误：{file}", "no fault found: {file}")
 NO_FILE = Text("没有配置文件，使用默认值", "no configuration file, defaults hold")
-NEEDS_COMMAND = Text("请给出子命令：enroll、run、status 或 check", "give a command: enroll, run, status or check")
+OPTIONS_TITLE = Text("选项", "options")
+COMMANDS_TITLE = Text("命令", "commands")
 
 HEADINGS: Mapping[str, Text] = {
     "agent": Text("代理", "agent"),

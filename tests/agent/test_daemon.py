@@ -76,7 +76,9 @@ def test_status_works_beside_it_and_without_it(gateway: Gateway, collector: Fake
     wait_until(lambda: bool(gateway.status()["uplink"]["problem"]), "the trouble is seen")
     agent.terminate()
     assert gateway.status()["pid"] is None
+    files = {path.name for path in gateway.state.iterdir()}
     done = gateway.command("--lang", "zh", "status")
+    assert {path.name for path in gateway.state.iterdir()} == files  # a look as root leaves no files of root
     assert UNIT_NAME in done.stdout
     assert "未运行" in done.stdout
     assert "Connection refused" in done.stdout

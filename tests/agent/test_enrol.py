@@ -141,8 +141,9 @@ def test_urls(url: str, parsed: tuple[str, int]) -> None:
     ],
 )
 def test_what_is_no_collectors_address_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
+    with pytest.raises(EnrolmentError, match="is not an address such as https://") as raised:
         parse_url(url)
+    assert "不是" in raised.value.text.zh
 
 
 def test_an_identity_that_is_damaged_or_missing_says_how_to_get_one(folder: Path) -> None:

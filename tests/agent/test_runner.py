@@ -204,7 +204,7 @@ def test_a_probe_is_confined() -> None:
     policy = encode(Policy("d", "6401060001", "a school", 300))
     told = run(Job("task", "hostile", 20, {"how": "telling"}, (entry,), policy, None, limits))
     values = dict(body(told).observations[0].values)
-    assert set(values.pop("environment")) <= {"LANG", "LC_CTYPE", "PATH", "PYTHONPATH", "TZ"}  # type: ignore[arg-type]
+    assert set(values.pop("environment")) <= {"LANG", "LC_CTYPE", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "TZ"}  # type: ignore[arg-type]
     handles = values.pop("handles")
     assert isinstance(handles, tuple)
     assert len(handles) <= 5  # the standard three, the channel, and the one that lists them

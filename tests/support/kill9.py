@@ -52,10 +52,14 @@ class Siege:
         """Kill the agent once a round, and the collector about every second round; ends with both at work."""
         self.collector.start()
         up = True
-        for _ in range(rounds):
+        for number in range(rounds):
             agent = self.gateway.run("--now", ready=None)
             with self._watched():
-                time.sleep(self.random.uniform(0.1, 1.6))
+                if number % 2:
+                    time.sleep(self.random.uniform(0.1, 1.2))  # wherever that is in its start or its work
+                else:
+                    self._wait_for_news()
+                    time.sleep(self.random.uniform(0.0, 0.5))
                 if self.random.random() < 0.5:
                     if up:
                         self.acknowledged.update(self.collector.numbers())
@@ -80,6 +84,10 @@ class Siege:
         assert not self._spooled(), "an orderly end delivers what is left"
         return Counter(self.collector.numbers())
 
+    def _wait_for_news(self) -> None:
+        known = len(self.durable)
+        wait_until(lambda: len(self.durable) > known, "something new is durable")
+
     def _spooled(self) -> list[str]:
         return self.gateway.spooled(lambda observation: str(observation["values"]["number"]))
 
@@ -103,7 +111,7 @@ class Siege:
 
 
 def check(siege: Siege, arrived: Counter[str], *, at_least: int) -> None:
-    """Nothing durable or acknowledged is missing, and nothing is there twice."""
+    """Nothing durable or acknowledged is missing, and nothing is there twice; `at_least` so many were there at all."""
     assert siege.durable - set(arrived) == set()
     assert siege.acknowledged - set(arrived) == set()
     assert [number for number, times in arrived.items() if times > 1] == []
