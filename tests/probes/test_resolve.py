@@ -24,6 +24,7 @@ from probes.kit.scope import Address
 from tests.probes.rig import LAB, net_of
 from tests.probes.servers import named, tcp_server, udp_server
 from tests.support.netns import Namespace, Namespaces
+from tests.support.ports import free_port
 from tests.support.processes import Processes
 
 HERE = [ip_address("127.0.0.1")]
@@ -264,7 +265,8 @@ def test_a_second_way_that_does_not_work(talk: Callable[[socket.socket], None], 
 @contextlib.contextmanager
 def _truncating(talk: Callable[[socket.socket], None]):  # type: ignore[no-untyped-def]
     """Say "truncated" over UDP, so that the question comes again over TCP at the same port."""
-    with udp_server(lambda query: [wire(query, flags=dns.flags.TC)]) as port, tcp_server(talk, port=port):
+    port = free_port()  # one that is free for both
+    with udp_server(lambda query: [wire(query, flags=dns.flags.TC)], port=port), tcp_server(talk, port=port):
         yield port
 
 
