@@ -6,6 +6,7 @@ acknowledged is in the store, once. Run it as `python bench/ingest.py`; options 
 """
 
 import argparse
+import gc
 import os
 import resource
 import sys
@@ -94,6 +95,8 @@ def _measure(core: Core, schools: int, rounds: int) -> None:
 
 
 def _run(core: Core, what: str, reports: list[tuple[AgentIdentity, Report]], *, check: int) -> None:
+    gc.collect()
+    gc.freeze()  # the reports made beforehand are no part of a collector: its garbage collector must not walk them
     before = resource.getrusage(resource.RUSAGE_SELF)
     started, cpu = time.perf_counter(), time.process_time()
     waiting: list[Future[Answer]] = []
