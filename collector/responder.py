@@ -141,8 +141,9 @@ class Responder:
     def halt(self) -> None:
         """Make `serve` return soon; safe to call from a signal handler."""
         self.stop.set()
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_write, b"x")
+        if self._wake_write >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake_write, b"x")
 
     def serve(self) -> None:
         """Wait for requests on all connections together, and start the tests that are granted."""
@@ -166,7 +167,8 @@ class Responder:
             self._selector.close()
             for door in self._listening:
                 door.close()
-            for handle in (self._wake_read, self._wake_write, self._payload):
+            wake, self._wake_write = self._wake_write, -1  # a second signal may come while this closes
+            for handle in (self._wake_read, wake, self._payload):
                 os.close(handle)
 
     def _patience(self) -> float | None:

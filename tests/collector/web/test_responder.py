@@ -56,6 +56,10 @@ def _ticket(agent: str = "agent-1", seconds: float = 600, most: int = 1 << 30, s
     return make_ticket(bytes.fromhex(secret), agent, time.time() + seconds, most)
 
 
+def _forged(ticket: str) -> str:
+    return ticket[:-1] + ("1" if ticket[-1] == "0" else "0")
+
+
 def _dial(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
@@ -163,7 +167,7 @@ def test_time_is_a_limit_too(start: Callable[..., int]) -> None:
     [
         (_ticket(secret="00" * 32), "ticket"),
         (_ticket(seconds=-1), "expired"),
-        (_ticket()[:-2] + "00", "ticket"),
+        (_forged(_ticket()), "ticket"),
     ],
 )
 def test_a_ticket_that_does_not_hold_is_refused(start: Callable[..., int], ticket: str, code: str) -> None:
