@@ -1,5 +1,6 @@
 """What a probe's process gives up before it starts: limits, privileges, descriptors. Linux only, through prctl(2)."""
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -12,7 +13,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
-_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_PR_CAP_AMBIENT_LOWER = 3
 _CAPABILITY_VERSION_3 = 0x20080522
 
 CAP_NET_RAW = 13
@@ -65,15 +66,13 @@ def drop_privileges(keep: Iterable[int] = ()) -> None:
     """
     kept = set(keep)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     permitted = _permitted()
-    # Leaving the bounding set takes CAP_SETPCAP; without it no_new_privs alone keeps them out.
     for number in range(_last_capability() + 1):
         if number not in kept:
-            try:
+            _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_LOWER, number)
+            # This takes CAP_SETPCAP; without it no_new_privs alone keeps them out.
+            with contextlib.suppress(PermissionError):
                 _prctl(_PR_CAPBSET_DROP, number)
-            except PermissionError:
-                break
     left = {number for number in kept if permitted >> number & 1}
     try:
         _set_capabilities(sum(1 << number for number in left))

@@ -27,7 +27,8 @@ from wire.types import Body, Count, Line, Max, Range, RunStatus, Section, Sectio
 __all__ = ["Job", "Limits", "Run", "perform", "run"]
 
 _STOP_SECONDS = 10.0
-"""How long the guard may take to end its probe and hand over what it has."""
+_HAND_OVER_SECONDS = 60.0
+"""How long the guard may take to end its probe and hand over what it has: when stopped, and on a slow machine."""
 _LOOK_SECONDS = 0.2
 _MAX_LINE = 1 << 20
 _TAIL = 2_000
@@ -87,7 +88,7 @@ def perform(
     with start_python("agent.child") as guard:
         reader = _Reader(on_progress)
         try:
-            death = _converse(guard, write_job(job), reader, job.seconds + job.grace + _STOP_SECONDS, stop)
+            death = _converse(guard, write_job(job), reader, job.seconds + job.grace + _HAND_OVER_SECONDS, stop)
         finally:
             end(guard)
     if reader.result is not None and len(reader.body) == reader.result.packed:

@@ -1,10 +1,13 @@
 """Probes in processes of their own: whatever a probe does, one honest section comes of it and nothing stays behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -14,12 +17,14 @@ from agent import policy as policies
 from agent.job import Job, Limits, read_job, write_job
 from agent.runner import perform, run
 from probes.kit.contract import Progress
+from tests.support.extra_probes import with_test_probes
 from tests.support.processes import Processes, wait_until
 from wire.codec import encode
 from wire.digest import section_digest
 from wire.errors import DecodeError
 from wire.types import Body, Policy, RunStatus, ScopeEntry, Section, Skipped, Value
 
+ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.usefixtures("hostile")
 
 
@@ -230,6 +235,37 @@ def test_a_declared_privilege_is_all_that_is_left_also_for_helpers() -> None:
     (seen,) = body(run(Job("task", "raw_packets", 20))).observations
     held = f"{1 << 13 if os.geteuid() == 0 else 0:016x}"
     assert seen.values == {"own": held, "helper": held, "no_new_privs": True}
+
+
+def test_a_users_ambient_capability_reaches_only_probes_that_declare_it(needs: Callable[..., str]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
+    setpriv = needs("setpriv", package="util-linux")
+    raw = ("--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw", "--bounding-set=-all,+net_raw")
+    as_nobody = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", *raw]
+    enough = "import sys, subprocess as s; sys.exit(sys.version_info < (3, 11) or s.call([sys.executable, '-c', '']))"
+    pythons = [sys.executable, "/usr/bin/python3"]
+    trials = [subprocess.run([*as_nobody, p, "-c", enough], capture_output=True, check=False) for p in pythons]
+    usable = [python for python, trial in zip(pythons, trials, strict=True) if trial.returncode == 0]
+    if not usable:
+        pytest.skip("needs a Python 3.11 that any user may run")
+    code = (
+        "from agent.runner import run; from agent.job import Job\n"
+        "for name, options in (('raw_packets', {}), ('hostile', {'how': 'telling'})):\n"
+        "    values = run(Job('task', name, 20, options)).body.observations[0].values\n"
+        "    print(*(values[key] for key in ('own', 'helper', 'effective', 'permitted') if key in values))\n"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for room in ("agent", "wire"):
+            shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+        with_test_probes(folder)
+        environment = {"PYTHONPATH": name, "PYTHONDONTWRITEBYTECODE": "1"}
+        words = [*as_nobody, usable[0], "-P", "-c", code]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    held, nothing = f"{1 << 13:016x}", "0" * 16
+    assert done.stdout.splitlines() == [f"{held} {held}", f"{nothing} {nothing}"], done.stderr
 
 
 def test_what_lies_outside_the_scope_is_no_fact() -> None:
