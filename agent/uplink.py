@@ -23,7 +23,9 @@ from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.types import Answer, Policy, Report
 
-ATTEMPT_SECONDS = 60.0
+ATTEMPT_SECONDS = 240.0
+BATCH_BYTES = 256 << 10
+"""Compressed bytes of a batch with several sections: half a minute at 64 kbit/s, which some lines still have."""
 FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 UNAUTHORISED_SECONDS = 900.0
@@ -124,7 +126,7 @@ class Uplink:
     def step(self, seconds: float = ATTEMPT_SECONDS) -> float:
         """Send the sealed batch or a new one; gives the seconds to wait before the next step."""
         try:
-            batch = self._spool.seal(self._hooks.report(), max_sections=self._most)
+            batch = self._spool.seal(self._hooks.report(), max_sections=self._most, max_bytes=BATCH_BYTES)
             payload = self._spool.payload(batch.sequence)
             return self._settle(batch, self._send(payload, seconds))
         except SpoolError as error:
@@ -156,6 +158,8 @@ class Uplink:
             return self._failed("conflict", f"{message} It reports under a new name now", delivery, spool=name)
         if delivery.status in (400, 413, 422) and code != "unsupported_schema":
             return self._refused(batch, said, delivery)
+        if delivery.status == 408:
+            return self._too_slow(batch, said, delivery)
         if delivery.status in (429, 503):
             return self._failed("busy", f"the collector is busy ({said})", delivery)
         return self._failed("refused", f"the collector answers {said}", delivery)
@@ -225,6 +229,12 @@ class Uplink:
         if batch.sections == 1:
             return self._random() * DRAIN_SECONDS
         return self._failed("", f"the collector refuses even an empty report ({said})", delivery)
+
+    def _too_slow(self, batch: Batch, said: str, delivery: Delivery) -> float:
+        if batch.sections > 1:
+            self._spool.release(batch.sequence)
+            self._most = batch.sections // 2
+        return self._failed("too_slow", f"the line is too slow for what was sent ({said}); less is sent now", delivery)
 
     def _failed(self, result: str, message: str, delivery: Delivery, **fields: object) -> float:
         if result:

@@ -236,6 +236,20 @@ def test_one_poisonous_section_does_not_block_the_others(agent: Agent, collector
     assert len(collector.store.reports[-1].sections) > 4  # batches grow again
 
 
+def test_a_slow_line_gets_smaller_batches(agent: Agent, collector: FakeCollector) -> None:
+    def slow(report: Report) -> Reply | None:
+        collector.store.script.append(slow)
+        return refuse(408, "bad_request", "too slow") if len(report.sections) > 2 else None
+
+    collector.store.script.append(slow)
+    agent.add(*(f"t{number}" for number in range(10)))
+    while agent.spool.waiting():
+        agent.uplink.step()
+    assert collector.store.names() == [f"t{number}" for number in range(10)]
+    assert agent.spool.counts().aside == 0
+    assert agent.attempts()["too_slow"] >= 2
+
+
 def test_a_collector_that_refuses_everything_makes_nothing_be_set_aside(agent: Agent, collector: FakeCollector) -> None:
     agent.add("a", "b", "c")
     for _ in range(20):
