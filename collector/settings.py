@@ -48,5 +48,7 @@ class Settings:
     whitelist_entries: int = 20_000
     """Most whitelist entries that apply to one unit, those of its ancestors included (the wire's own bound)."""
     page_limit: int = 500
+    sightings_in_memory: int = 100_000
+    """Sightings kept at hand for comparing; those of sections that reported least recently make room."""
     spools: int = 16
     """Spools remembered for each agent; an agent makes a new one only when it lost the old one."""

@@ -45,6 +45,19 @@ class Difference:
     lost: list[Lost] = field(default_factory=list)
     due: int | None = None
 
+    def after(self, known: list[KnownRow]) -> list[KnownRow]:
+        """Give the sightings as they are once this is written."""
+        if not (self.fresh or self.altered or self.lost):
+            return known
+        rows = {row[0]: row for row in known}
+        for lost in self.lost:
+            rows[lost.known.key] = lost.known._replace(state=lost.state, missed_from=lost.missed_from)
+        for old, (state, detail) in self.altered:
+            rows[old.key] = (old.key, state, detail, 0)
+        for key, (state, detail) in self.fresh.items():
+            rows[key] = (key, state, detail, 0)
+        return list(rows.values())
+
 
 def compare(known: Sequence[KnownRow], picture: Picture, area: Area, run: int, absent_after: int) -> Difference:
     """Find what is new, what changed, and what this covering run (number `run`) did not see."""

@@ -67,22 +67,31 @@ class Keeper:
         `state` is the section as of this run, already counted; `before` as of the run before it.
         """
         picture, covered = draw(body.observations), area(body.coverage)
-        found = compare(self._known(state), picture, covered, state.runs, self.absent_after)
+        known = self._known(state)
+        found = compare(known, picture, covered, state.runs, self.absent_after)
         former = self._remember(state, body)
         self._apply(state, before, picture, found, _Baseline(covered, former))
+        self.sections.keep_picture(state.id, found.after(known))
         return found.due
 
     def pass_on(self, state: SectionState) -> int | None:
         """Count a run that said nothing new and has absences to settle; gives the run that settles the next one."""
-        found = settle(self._known(state), state.runs, self.absent_after)
+        known = self._known(state)
+        found = settle(known, state.runs, self.absent_after)
         self._lose(state, found.lost, self.now)
         self._merge_all(state, frozenset())
+        self.sections.keep_picture(state.id, found.after(known))
         return found.due
 
     def _known(self, state: SectionState) -> list[KnownRow]:
-        return self.turn.rows(
-            "SELECT key, state, detail, missed_from FROM sighting WHERE county = ? AND section = ?",
-            (state.county, state.id),
+        at_hand = self.sections.picture(state.id)
+        return (
+            at_hand
+            if at_hand is not None
+            else self.turn.rows(
+                "SELECT key, state, detail, missed_from FROM sighting WHERE county = ? AND section = ?",
+                (state.county, state.id),
+            )
         )
 
     def _remember(self, state: SectionState, body: Body) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Select, TableClause, select
 
+from collector.inventory.compare import KnownRow
 from collector.settings import Settings
 from collector.store import tables
 from collector.store.contract import Statements, Turn
@@ -136,6 +137,8 @@ class Sections:
         self._agents: Layered[str, AgentState] = Layered()
         self._spools: Layered[tuple[str, str], SpoolState] = Layered()
         self._keys: dict[int, tuple[str, str]] = {}
+        self._pictures: dict[int, list[KnownRow]] = {}
+        self._room = settings.sightings_in_memory
         self._next_id = 1
 
     def load(self, connection: Connection) -> None:
@@ -156,6 +159,7 @@ class Sections:
         try:
             yield
         except BaseException:
+            self._forget_pictures()
             for layered in (self._states, self._agents, self._spools):
                 layered.drop()
             raise
@@ -175,6 +179,7 @@ class Sections:
 
     def abandoned(self) -> None:
         """Forget what was rolled back."""
+        self._forget_pictures()
         for layered in (self._states, self._agents, self._spools):
             layered.forget()
 
@@ -196,6 +201,21 @@ class Sections:
         ident, self._next_id = self._next_id, self._next_id + 1
         self._keys[ident] = (agent, name)
         return ident
+
+    def picture(self, section: int) -> list[KnownRow] | None:
+        """Give the sightings of a section where they are at hand; else they are in the store."""
+        return self._pictures.get(section)
+
+    def keep_picture(self, section: int, known: list[KnownRow]) -> None:
+        """Keep the sightings of a section at hand as the work at hand leaves them; a rollback forgets them all."""
+        self._room += len(self._pictures.pop(section, ())) - len(known)
+        self._pictures[section] = known
+        while self._room < 0:
+            self._room += len(self._pictures.pop(next(iter(self._pictures))))
+
+    def _forget_pictures(self) -> None:
+        self._pictures.clear()
+        self._room = self._settings.sightings_in_memory
 
     def agent(self, ident: str) -> AgentState | None:
         """Give what the last report said of an agent."""

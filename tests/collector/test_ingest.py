@@ -398,3 +398,34 @@ def test_a_full_disk_is_busy_and_nothing_is_remembered(desk: Desk) -> None:
     desk.core.store.write(lambda turn: turn.rows("PRAGMA max_page_count = 1000000"))
     assert not submit(desk.core, agent, report, START).result().duplicate
     assert desk.core.counts().assets["present"] == 2000
+
+
+@pytest.mark.parametrize("room", [0, 3, 100])
+def test_sightings_at_hand_are_bounded_and_change_nothing(tmp_path: Path, room: int) -> None:
+    with desk(tmp_path, Settings(sightings_in_memory=room)) as small:
+        known = [small.agent(name=f"gateway {number}") for number in range(4)]
+        for turn in range(4):
+            for agent in known:
+                small.send(agent, ports(START + turn, 22, 80 + turn))
+                held = small.core.sections._pictures
+                assert sum(map(len, held.values())) <= room
+        assert {found.port: found.state for found in small.asset("ip:10.0.0.5").services} == {
+            22: "open",
+            80: "filtered",
+            81: "open",
+            82: "open",
+            83: "open",
+        }
+
+
+def test_a_report_that_fails_late_leaves_no_sightings_at_hand(desk: Desk) -> None:
+    agent = desk.agent()
+    desk.send(agent, ports(START, 22))
+    judged = desk.core.rules.of
+    desk.core.rules.of = {}  # judging comes last, after everything was written
+    with pytest.raises(KeyError):
+        desk.send(agent, ports(START, 22, 80))
+    desk.core.rules.of = judged
+    assert [found.port for found in desk.asset("ip:10.0.0.5").services] == [22]
+    desk.send(agent, ports(START, 22, 80))
+    assert [found.port for found in desk.asset("ip:10.0.0.5").services] == [22, 80]

@@ -142,5 +142,15 @@ def test_whatever_decodes_is_taken_in(
     ):
         msgspec.json.encode(answer)
     assert all(asset.first_seen.timestamp() <= shared.clock.now for asset in items)
+    at_hand = shared.core.sections._pictures
+    stored = {
+        (section, *row)
+        for section, *row in shared.core.store.write(
+            lambda turn: turn.rows("SELECT section, key, state, detail, missed_from FROM sighting")
+        )
+    }
+    assert {(section, *row) for section, known in at_hand.items() for row in known} == {
+        row for row in stored if row[0] in at_hand
+    }
     for what, sql in ORPHANS.items():
         assert shared.core.store.write(lambda turn, sql=sql: turn.rows(sql.replace("LIVING", LIVING))) == [], what
