@@ -267,6 +267,20 @@ def test_a_user_with_the_capability_lends_it_to_the_helper_only(
     assert "complete=True" in done.stdout
 
 
+def test_it_works_inside_the_walls_of_the_agents_runner(
+    netns: Namespaces, needs: Callable[..., str], tmp_path: Path
+) -> None:
+    setpriv, prlimit = needs("setpriv", package="util-linux"), needs("prlimit", package="util-linux")
+    space = netns()
+    _, there = netns.link(space, netns())
+    wanted = tmp_path / "job"
+    wanted.write_bytes(encode(job([str(there.v4.ip)], "1-65535")))
+    # Root with CAP_NET_RAW alone may neither change its user id nor gain anything by executing another program.
+    walls = [prlimit, f"--as={256 << 20}", setpriv, "--no-new-privs", "--bounding-set", "-all,+net_raw", "--"]
+    done = space.run([*walls, sys.executable, "-P", "-c", _DRIVER, wanted])
+    assert "complete=True" in done.stdout
+
+
 def test_progress_and_figures_add_up(netns: Namespaces) -> None:
     space = netns()
     _, there = netns.link(space, netns())
