@@ -1,0 +1,80 @@
+"""What a HOST observation says of who the device is: the names of the values, and the one spelling of each.
+
+Several probes find the same devices in different ways. What they find out can be joined only when it is spelt alike,
+so every probe writes these values with the functions here. docs/probes.md explains them.
+"""
+
+import re
+from collections.abc import Iterable
+
+MAC = "mac"
+LOCAL_MAC = "local_mac"
+HOSTNAME = "hostname"
+DHCP_ID = "dhcp_id"
+UUID = "uuid"
+
+MOST_UUIDS = 8
+_HARDWARE_BYTES = 6
+_DHCP_ID_BYTES = range(2, 129)
+"""RFC 8415 section 11.1 allows 130 bytes for a DUID; RFC 2132 section 9.14 asks for at least two."""
+_LONGEST_NAME = 253
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_EVERYBODYS = frozenset({"localhost", "unknown", "none", "null", "android", "localdomain"})
+_LOCAL_SUFFIXES = (".local", ".localdomain", ".lan", ".home.arpa", ".internal")
+
+
+def normal_mac(raw: bytes) -> str:
+    """Write a hardware address as `aa:bb:cc:dd:ee:ff`; empty for a group's, an all-zero one or another length."""
+    if len(raw) != _HARDWARE_BYTES or raw[0] & 1 or not any(raw):
+        return ""
+    return raw.hex(":")
+
+
+def is_local_mac(mac: str) -> bool:
+    """Tell whether a MAC as `normal_mac` writes it is locally administered, as the invented ones of phones are."""
+    return bool(int(mac[:2], 16) & 2)
+
+
+def normal_hostname(text: str) -> str:
+    """Write the name that a device gives itself: lower case, without a dot or a link-local suffix at the end.
+
+    Empty for what cannot be a host name (RFC 1123 section 2.1, and `_`), an address, or what many devices say alike.
+    """
+    name = text[:_LONGEST_NAME].strip().rstrip(".").lower()
+    while name.endswith(_LOCAL_SUFFIXES):
+        name = name.rpartition(next(suffix for suffix in _LOCAL_SUFFIXES if name.endswith(suffix)))[0]
+    labels = name.split(".")
+    if not name or name in _EVERYBODYS or labels[-1].isdigit():
+        return ""
+    return name if all(_LABEL.fullmatch(label) for label in labels) else ""
+
+
+def normal_uuid(text: str) -> str:
+    """Write a UUID as RFC 9562 does; empty for none, the nil and the max one, and those of one digit throughout."""
+    found = _UUID.search(text[:512].lower())
+    if found is None or len(set(found[0]) - {"-"}) == 1:
+        return ""
+    return found[0]
+
+
+def uuids(texts: Iterable[str]) -> tuple[str, ...]:
+    """Write the value of UUID: those that are some, each once, in order, a few at most."""
+    return tuple(sorted({uuid for text in texts if (uuid := normal_uuid(text))}))[:MOST_UUIDS]
+
+
+def dhcp_id(client: bytes, mac: str) -> str:
+    """Write a DHCPv4 client identifier (option 61); empty when it says no more than the MAC does.
+
+    A client that follows RFC 4361 gives its DUID there, which then reads as it does over DHCPv6.
+    """
+    if client[:1] == b"\xff" and len(client) > 5:  # type, IAID of four bytes, DUID
+        return duid(client[5:])
+    if len(client) not in _DHCP_ID_BYTES or client[1:].hex(":") == mac or not any(client[1:]):
+        return ""
+    return f"id:{client.hex()}"
+
+
+def duid(raw: bytes) -> str:
+    """Write a DHCP unique identifier (RFC 8415 section 11)."""
+    return f"duid:{raw.hex()}" if len(raw) in _DHCP_ID_BYTES and any(raw) else ""
