@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
-from probes.kit.net import DEFAULT_CONNECTIONS, DEFAULT_PER_HOST
-from probes.kit.pacing import DEFAULT_RATE
+from probes.kit.net import DEFAULT_CONNECTIONS, DEFAULT_PER_HOST, Net
+from probes.kit.pacing import DEFAULT_RATE, Pace, QuietHours
+from probes.kit.scope import Scope
 from wire.codec import decode, encode
 from wire.errors import DecodeError
 from wire.types import MAX_PLAIN_BYTES, Code, Line, Max, Range, ScopeEntry, Value
@@ -59,6 +60,18 @@ class _Orders:
 
 
 _SHARED = tuple(item.name for item in fields(Job) if not item.name.startswith("policy"))
+
+
+def net_of(job: Job) -> Net:
+    """Make the Net that a job's probe gets: its scope, caps and quiet hours. Raises ScopeError."""
+    limits = job.limits
+    return Net(
+        Scope(job.scope),
+        pace=Pace(limits.rate),
+        per_host=limits.per_host,
+        connections=limits.connections,
+        quiet=[QuietHours.parse(text) for text in limits.quiet_hours],
+    )
 
 
 def write_job(job: Job) -> bytes:

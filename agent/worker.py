@@ -14,15 +14,13 @@ from typing import Any, NoReturn
 
 from agent import confine
 from agent.collect import say
-from agent.job import Job
+from agent.job import Job, net_of
 from agent.policy import NONE, read_whole
 from probes.kit import options, registry
 from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress
 from probes.kit.errors import OptionError, Refused, ScopeError, UnknownProbe
 from probes.kit.net import Net
-from probes.kit.pacing import Pace, QuietHours
 from probes.kit.reasons import MAX_REASON, because
-from probes.kit.scope import Scope
 from wire.codec import decode, to_plain
 from wire.errors import WireError
 from wire.types import Coverage, Observation, Outcome, Policy, Skipped, TargetKind
@@ -89,13 +87,7 @@ def _run(job: Job, channel: _Channel, started: float) -> dict[str, Any]:
         _require(probe)
         given = options.build(probe, job.options)
         policy = _policy(job)
-        net = Net(
-            Scope(job.scope),
-            pace=Pace(limits.rate),
-            per_host=limits.per_host,
-            connections=limits.connections,
-            quiet=[QuietHours.parse(text) for text in limits.quiet_hours],
-        )
+        net = net_of(job)
     except (UnknownProbe, ImportError) as error:
         return _cannot_run(because("cannot_load", str(error)))
     except OptionError as error:

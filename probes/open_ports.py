@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from probes.kit.contract import CannotRun, Context, Probe, Progress, Yield
+from probes.kit.contract import CannotRun, Context, Preview, Probe, Progress, Yield
 from probes.kit.fingerprint.model import FingerprintFileError
 from probes.kit.fingerprint.store import load
 from probes.kit.neighbours import links, not_hosts, own_addresses, route_to
+from probes.kit.net import Net
 from probes.kit.options import option
 from probes.kit.outcomes import Settled
 from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
+from probes.kit.preview import portions, printers_among, seconds_at, syns_of_connect
 from probes.kit.reasons import because
 from probes.kit.scope import Address
 from probes.kit.services import enrich
+from probes.kit.services.plan import MOST_CONVERSATIONS
 from probes.kit.sweep import CODE_OF, PENDING, Block, Sweep
 from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
@@ -49,6 +52,8 @@ _MAX_TEXT = 1000
 _MAX_WHAT = 1024
 _MAX_GROUPS = 32
 _METHOD = "connect"
+_PER_OPEN, _PER_OPEN_HERE = 3, 7
+"""An ACK for the handshake and one for what the server says or closes at once, a reset; here perhaps one look more."""
 _OPEN, _CLOSED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED]
 _FILTERED = frozenset({CODE_OF[Settled.PROHIBITED], CODE_OF[Settled.NO_HOST], CODE_OF[Settled.TIMEOUT]})
 _ANSWERS = frozenset({_OPEN, _CLOSED, CODE_OF[Settled.PROHIBITED]})
@@ -119,12 +124,49 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     )
 
 
+def preview(options: Options, net: Net) -> Preview:
+    """Say what a run would send; see `Preview`."""
+    plan = _plan(options, net)
+    found = portions(plan.blocks())
+    pairs = sum(part.pairs for part in found)
+    rate = min(net.pace.rate, options.rate)
+    connections, per_host = min(net.connections, options.connections), min(net.per_host, options.per_host)
+    tries = 1 + options.retries
+    packets = pairs * tries * syns_of_connect(options.timeout)
+    deepest = max((part.pairs // part.addresses for part in found), default=0)
+    waiting = tries * options.timeout * max(pairs / connections, deepest / per_host)
+    return Preview(
+        method=_METHOD,
+        why="",
+        portions=found,
+        refused=tuple(plan.refused()),
+        pairs=pairs,
+        packets=packets,
+        most_packets=packets,
+        per_open=_PER_OPEN_HERE if any(part.local for part in found) else _PER_OPEN,
+        conversations=MOST_CONVERSATIONS if options.identify else 0,
+        no_payload=printers_among(port for part in found for port in expand(parse_ports(part.ports))),
+        rate=rate,
+        host_rate=0.0,
+        connections=connections,
+        per_host=per_host,
+        seconds=(
+            seconds_at(rate, found, 1),
+            max(seconds_at(rate, found, tries), waiting) + (tries * options.timeout if pairs else 0.0),
+        ),
+    )
+
+
+def _plan(options: Options, net: Net) -> Plan:
+    spans = parse_targets(options.targets)
+    return Plan(net, spans, expand(parse_ports(options.ports)), not_hosts(own_addresses()))
+
+
 def _scan(options: Options, context: Context) -> Iterator[Yield]:
     """Scan block by block."""
     net = context.net
-    spans = parse_targets(options.targets)
-    named = {str(span.address(span.low)) for span in spans if len(span) == 1}
-    plan = Plan(net, spans, expand(parse_ports(options.ports)), not_hosts(own_addresses()))
+    named = {str(span.address(span.low)) for span in parse_targets(options.targets) if len(span) == 1}
+    plan = _plan(options, net)
     sweep = Sweep(
         net,
         timeout=options.timeout,
@@ -241,4 +283,5 @@ PROBE = Probe(
     SectionKind.STATE,
     Options,
     run,
+    preview=preview,
 )

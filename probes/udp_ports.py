@@ -4,17 +4,31 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
-from probes.kit.contract import Context, Probe, Progress, Yield
-from probes.kit.datagram_sweep import Answered, sweep
+from probes.kit.connection import PRINTER_PORTS
+from probes.kit.contract import Context, Preview, Probe, Progress, Yield
+from probes.kit.datagram_sweep import (
+    FIRST_WAIT,
+    LEAST_ROUNDS,
+    MOST_ROUNDS,
+    MOST_SOCKETS,
+    ROUND_WAIT,
+    Answered,
+    sweep,
+)
 from probes.kit.fingerprint.match import by_key
 from probes.kit.fingerprint.own import built_in
+from probes.kit.neighbours import not_hosts, own_addresses
+from probes.kit.net import Net
 from probes.kit.options import option
+from probes.kit.plan import Plan
+from probes.kit.preview import portions, printers_among, seconds_at
 from probes.kit.reasons import because
 from probes.kit.scope import Address
 from probes.kit.services.datagrams import QUESTIONS
 from probes.kit.services.enrich import values_of
-from probes.kit.targets import parse_targets, plain_prefixes, prefixes
+from probes.kit.targets import first, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
 from wire.types import (
@@ -52,24 +66,60 @@ class Options:
     )
 
 
+def preview(options: Options, net: Net) -> Preview:
+    """Say what a run would send; see `Preview`."""
+    plan, too_many = _plan(options, net)
+    found = portions(plan.blocks())
+    pairs = sum(part.pairs for part in found)
+    rate = net.pace.rate
+    batches = -(-pairs // MOST_SOCKETS)
+    return Preview(
+        method=_METHOD,
+        why="",
+        portions=found,
+        refused=(*plan.refused(), *too_many),
+        pairs=pairs,
+        packets=pairs * LEAST_ROUNDS,
+        most_packets=pairs * MOST_ROUNDS,
+        per_open=0,
+        conversations=0,
+        no_payload=printers_among(expand(parse_ports(options.ports))),
+        rate=rate,
+        host_rate=0.0,
+        connections=MOST_SOCKETS,
+        per_host=0,
+        seconds=(
+            seconds_at(rate, found, 1),
+            max(seconds_at(rate, found, LEAST_ROUNDS), batches * (FIRST_WAIT + (LEAST_ROUNDS - 1) * ROUND_WAIT)),
+        ),
+    )
+
+
+def _plan(options: Options, net: Net) -> tuple[Plan, list[Skipped]]:
+    """Plan the work within MAX_PAIRS; say what is too much, and that printers are left alone."""
+    asked = expand(parse_ports(options.ports))
+    ports = [port for port in asked if port not in PRINTER_PORTS]
+    kept, left = first(parse_targets(options.targets), MAX_PAIRS // max(1, len(ports)))
+    too_many = plain_prefixes(address for span in left for address in span)
+    skipped = [Skipped(prefix, because("too_large", str(MAX_PAIRS))) for prefix in too_many]
+    if printers := printers_among(asked):
+        skipped.append(Skipped(f"ports {printers}", because("printer_port")))
+    return Plan(net, kept, ports, not_hosts(own_addresses())), skipped
+
+
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Ask every port; give those that answered, and cover only what an answer or an error settled.
 
     What stays silent is open or filtered: nobody can tell, so it is not covered, and stays unknown to a collector.
     """
-    ports = expand(parse_ports(options.ports))
-    addresses = [address for span in parse_targets(options.targets) for address in span]
-    room = MAX_PAIRS // max(1, len(ports))
-    asked, left_out = addresses[:room], addresses[room:]
-    parsed = {str(address): address for address in asked}
-    total = len(asked) * len(ports)
+    plan, skipped = _plan(options, context.net)
     known = by_key(built_in())
     settled: dict[Address, set[int]] = defaultdict(set)
     refused: dict[str, list[Address]] = defaultdict(list)
-    pairs = ((str(address), port) for address in asked for port in ports)
+    pairs = ((gate.address, port) for block in plan.blocks() for gate in block.hosts for port in block.ports)
     alive: set[str] = set()
     for done, answer in enumerate(sweep(context.net, pairs, context.deadline - 1.0), 1):
-        address = parsed[answer.address]
+        address = ip_address(answer.address)
         if answer.refused is not None:
             refused[answer.refused.skipped.reason].append(address)
         elif answer.outcome in _SETTLED:
@@ -78,13 +128,13 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
             yield _service(answer, {} if answer.heard is None else values_of(answer.heard, known))
         if answer.outcome in (Outcome.OPEN, Outcome.CLOSED):
             alive.add(answer.address)
-        yield Progress(done, total)
+        yield Progress(done, plan.total)
     now = time.time()
     for name in sorted(alive):
         yield Observation("udp_ports", _METHOD, Target(TargetKind.HOST, name), Outcome.SEEN, now)
     yield from _coverage(settled)
-    skipped = [Skipped(prefix, reason) for reason, out in refused.items() for prefix in plain_prefixes(set(out))]
-    skipped += [Skipped(prefix, because("too_large", str(MAX_PAIRS))) for prefix in plain_prefixes(left_out)]
+    skipped[:0] = plan.refused()
+    skipped += [Skipped(prefix, reason) for reason, out in refused.items() for prefix in plain_prefixes(set(out))]
     yield from skipped[:_MAX_SKIPPED]
 
 
@@ -106,4 +156,5 @@ PROBE = Probe(
     SectionKind.STATE,
     Options,
     run,
+    preview=preview,
 )

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from probes.kit import errors
 from probes.kit.net import Net
 from wire.text import Text
-from wire.types import Coverage, Observation, Policy, SectionKind, Skipped
+from wire.types import Coverage, Family, Observation, Policy, SectionKind, Skipped
 
 O = TypeVar("O")  # noqa: E741 (the options dataclass of a probe)
 
@@ -53,10 +53,61 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Portion:
+    """Addresses of one family that would be asked on the same ports; `local` ones are this machine's loopback.
+
+    `on_link` of them lie on a link of this machine, which therefore asks for their hardware addresses first (ARP, ND).
+    """
+
+    family: Family
+    prefixes: tuple[str, ...]
+    addresses: int
+    ports: str
+    pairs: int
+    local: bool
+    on_link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would send, worked out without sending anything. A run with more time than `seconds` sends just this.
+
+    `method`          as on the observations: `syn`, `connect` or `datagram`; `why` says why it is not the one asked for
+    `portions`        every address and port that would be asked; `refused` what would not, with the reason of each
+    `pairs`           (address, port) pairs of all portions
+    `packets`         SYNs or datagrams at most, when nobody answers and nothing gets lost on the way
+    `most_packets`    the same where loss or rationed answers are proven, so that silence is asked again and again
+    `per_open`        further packets (ACK, RST) at most for each open port, unless its server talks a lot at once
+    `conversations`   connections for each open port to tell its service, at most; 0 when none is asked who it is
+    `no_payload`      printers' ports among them: connected to if TCP, and never written to; left out if UDP
+    `rate`            SYNs, connections or datagrams a second over all hosts; `host_rate` at one host, 0 without a limit
+    `connections`     connections or questions under way at a time; `per_host` at one address; 0 where none are held
+    `seconds`         how long it takes when all ports answer at once, and when none answers; identification not counted
+    """
+
+    method: str
+    why: str
+    portions: tuple[Portion, ...]
+    refused: tuple[Skipped, ...]
+    pairs: int
+    packets: int
+    most_packets: int
+    per_open: int
+    conversations: int
+    no_payload: str
+    rate: float
+    host_rate: float
+    connections: int
+    per_host: int
+    seconds: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Probe(Generic[O]):
     """A probe: what it is for, how it runs, its options, and what it needs.
 
     `needs` names extras of the package (`raw`, `snmp`); `memory` is the limit of its process in bytes of address space.
+    `preview` says what a run would send from the Net that it would be given, and sends nothing; it raises CannotRun.
     """
 
     summary: Text
@@ -66,3 +117,4 @@ class Probe(Generic[O]):
     needs: tuple[str, ...] = ()
     privileges: frozenset[Privilege] = frozenset()
     memory: int = 256 << 20
+    preview: Callable[[O, Net], Preview] | None = None

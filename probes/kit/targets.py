@@ -1,7 +1,7 @@
 """Addresses as people write them: single ones, prefixes such as 10.1.0.0/24, and ranges such as 10.1.0.5-20."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network, summarize_address_range
 
 from probes.kit.scope import Address, unmapped
@@ -52,6 +52,19 @@ def parse_targets(texts: Iterable[str]) -> tuple[Span, ...]:
         if total > MAX_ADDRESSES:
             raise ValueError(f"{text!r}: more than {MAX_ADDRESSES} addresses in all; split the task")
     return tuple(spans)
+
+
+def first(spans: Iterable[Span], count: int) -> tuple[list[Span], list[Span]]:
+    """Part spans into those of the first `count` addresses and those of the others."""
+    kept: list[Span] = []
+    left: list[Span] = []
+    for span in spans:
+        room = min(count, len(span))
+        count -= room
+        for part, low, high in ((kept, span.low, span.low + room - 1), (left, span.low + room, span.high)):
+            if low <= high:
+                part.append(replace(span, low=low, high=high))
+    return kept, left
 
 
 def prefixes(addresses: Iterable[Address]) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ HTTP_FIRST = frozenset(
     {80, 81, 88, 591, 2375, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
 )
 MOST_IMPORTED = 3
+MOST_CONVERSATIONS = 3 + MOST_IMPORTED
+"""Most connections that one open port gets, those for an operator's own fingerprints included."""
 SHORT_WAIT = 0.4
 """Seconds to wait for a greeting where the client usually speaks first."""
 

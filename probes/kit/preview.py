@@ -1,0 +1,75 @@
+"""What a scan would send, worked out from the same plan that the scan itself follows. Nothing leaves the machine."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from probes.kit.connection import PRINTER_PORTS
+from probes.kit.contract import Portion
+from probes.kit.net import Gate
+from probes.kit.raw.routes import routes
+from probes.kit.sweep import Block
+from probes.kit.targets import prefixes
+from wire.ports import format_ports
+from wire.types import Family
+
+_RESENDS_LINEAR = 4
+"""Handshakes that Linux repeats one second apart (net.ipv4.tcp_syn_linear_timeouts) before it doubles the wait."""
+_SLACK_SECONDS = 0.25
+_LOCAL_RATE = 20_000.0
+
+
+def portions(blocks: Iterable[Block]) -> tuple[Portion, ...]:
+    """Join blocks of a plan that have family and ports in common; raises OSError when the kernel tells no routes."""
+    found: dict[tuple[Family, bool, tuple[int, ...]], list[Gate]] = defaultdict(list)
+    for block in blocks:
+        for gate in block.hosts:
+            found[gate.family, not gate.paced, block.ports].append(gate)
+    return tuple(
+        Portion(
+            family,
+            _texts(gates),
+            len(gates),
+            format_ports(ports),
+            len(gates) * len(ports),
+            local,
+            0 if local else _on_link(gates),
+        )
+        for (family, local, ports), gates in sorted(found.items(), key=lambda item: item[0][:2])
+    )
+
+
+def printers_among(ports: Iterable[int]) -> str:
+    """Give the printers' ports of a set."""
+    return format_ports(PRINTER_PORTS.intersection(ports))
+
+
+def syns_of_connect(timeout: float) -> int:
+    """Give how many SYNs the kernel may send for one handshake that we give up after `timeout` seconds.
+
+    It repeats them by itself: a second after the first one, then each second, later at doubled distances.
+    """
+    count, at, wait = 1, 1.0, 1.0
+    while at <= timeout + _SLACK_SECONDS:
+        count += 1
+        wait = wait if count <= _RESENDS_LINEAR + 1 else 2 * wait
+        at += wait
+    return count
+
+
+def seconds_at(rate: float, some: Iterable[Portion], times: int) -> float:
+    """Give how long it takes to ask each pair so many times at a rate, from which this machine itself is exempt."""
+    pairs = dict.fromkeys((True, False), 0)
+    for portion in some:
+        pairs[portion.local] += portion.pairs
+    return times * (pairs[False] / rate + pairs[True] / _LOCAL_RATE)
+
+
+def _texts(gates: Iterable[Gate]) -> tuple[str, ...]:
+    """Write addresses as prefixes, link-local ones (which name their interface) one by one."""
+    plain = [gate.parsed for gate in gates if not gate.zone]
+    return (*prefixes(plain), *(gate.address for gate in gates if gate.zone))
+
+
+def _on_link(gates: Iterable[Gate]) -> int:
+    found = routes([(gate.parsed.packed, gate.zone) for gate in gates])
+    return sum(route is not None and route.gateway is None and not route.local for route in found)
