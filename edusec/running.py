@@ -9,7 +9,6 @@ from typing import Any
 
 from agent.runner import Job, run
 from edusec.progress import Progress
-from probes.kit import contract
 from wire.types import Section
 
 
@@ -25,18 +24,14 @@ def run_job(job: Job, *, quiet: bool) -> Ran:
     """Run a probe; the first Ctrl-C or SIGTERM ends it and keeps what it found, a second one gives up at once."""
     stop = threading.Event()
     progress = Progress(quiet=quiet)
-    with _Interruptible(stop):
-        section = run(job, on_progress=lambda step: _show(progress, step), stop=stop)
+    with Interruptible(stop):
+        section = run(job, on_progress=lambda step: progress(step.done, step.total, step.note), stop=stop)
     progress.clear()
     return Ran(section, stop.is_set())
 
 
-def _show(progress: Progress, step: contract.Progress) -> None:
-    progress(step.done, step.total, step.note)
-
-
-class _Interruptible:
-    """Turns signals into a stop event while it is entered."""
+class Interruptible:
+    """Turns Ctrl-C and SIGTERM into a stop event while it is entered; the second one is a KeyboardInterrupt."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop

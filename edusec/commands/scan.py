@@ -1,37 +1,30 @@
 """`edusec scan`: which ports are open, on an operator's own machine, without any collector."""
 
 import os
-import uuid
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agent.job import Job, Limits
 from edusec.command import Command, FailOnOption, JsonOption, ScopeOption
 from edusec.exits import ExitCode, Stop
 from edusec.files import write_atomically
-from edusec.flags import check_options, given
+from edusec.flags import given
 from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
-from edusec.places import fingerprint_files, scans_file, scope_file
+from edusec.places import scans_file
 from edusec.render import json_line
-from edusec.running import run_job
 from edusec.scan import lines
-from edusec.scan.judge import judge_scan
-from edusec.scan.lines import Asked, Line
+from edusec.scan.lines import Line
+from edusec.scan.perform import perform
+from edusec.scan.result import judged
 from edusec.scan.show import banner, show
-from edusec.scan.targets import read_targets, require_ports
-from edusec.scan.whitelist import read_whitelist
-from probes.kit.scope_file import load_scope
-from wire.ports import expand, parse_ports
-from wire.types import RunStatus, Section, Value, WhitelistEntry
+from edusec.scan.source import local
+from edusec.scan.wanted import Wanted, prepare
+from wire.types import RunStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-PROBE = "open_ports"
 
 
 @app.command(
@@ -75,6 +68,17 @@ def scan(
             help=t(
                 "端口，如 22,80,8000-8100（默认：常见与高危端口）",
                 "Ports such as 22,80,8000-8100 (default: the usual and the high-risk ones)",
+            ),
+        ),
+    ] = None,
+    udp: Annotated[
+        str | None,
+        typer.Option(
+            "--udp",
+            metavar="PORTS",
+            help=t(
+                "另外询问的 UDP 端口，如 53,123,161（--ports none 则只询问 UDP）",
+                "Ask these UDP ports too, such as 53,123,161 (with --ports none nothing but them)",
             ),
         ),
     ] = None,
@@ -134,16 +138,10 @@ def scan(
     elif not targets:
         raise Stop(t("缺少目标，例如：edusec scan 127.0.0.1", "no target is given; for example: edusec scan 127.0.0.1"))
     else:
-        found, interrupted = _scan(
-            targets,
-            ports,
-            whitelist,
-            scope or scope_file(),
-            given({"identify": identify, "timeout": timeout, "rate": rate, "connections": connections}),
-            time_limit,
-            threshold,
-            quiet=quiet,
-        )
+        options = given({"identify": identify, "timeout": timeout, "rate": rate, "connections": connections})
+        work = prepare(Wanted(tuple(targets), ports, udp, options, whitelist, scope, time_limit))
+        done = perform(work, local, quiet=quiet)
+        found, interrupted = judged(done.section, work.asked, work.whitelist, work.today, threshold), done.interrupted
         _keep(found)
     if output is not None:
         write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
@@ -153,62 +151,6 @@ def scan(
     else:
         show(found)
     return ExitCode.INTERRUPTED if interrupted else _exit_code(found, threshold)
-
-
-def _scan(
-    words: Sequence[str],
-    ports: str | None,
-    whitelist_file: Path | None,
-    scope: Path,
-    options: dict[str, Value],
-    time_limit: float,
-    threshold: str,
-    *,
-    quiet: bool,
-) -> tuple[list[Line], bool]:
-    """Check everything first, then send; gives the lines and whether the operator ended it early."""
-    today = datetime.now(UTC).date()
-    allowed = load_scope(scope, today)
-    targets, entries = read_targets(words, allowed, today), allowed.entries
-    if ports is not None:
-        try:
-            numbers = expand(parse_ports(ports))
-        except ValueError as error:
-            raise Stop(f"--ports: {error}") from None
-        require_ports(targets, numbers, allowed, today)
-        options["ports"] = ports
-    whitelist = read_whitelist(whitelist_file) if whitelist_file else ()
-    if targets.domains:
-        from edusec.scan.names import resolve
-
-        resolved = resolve(targets, allowed, today)
-        targets, entries = resolved.targets, (*entries, *resolved.lent)
-    options["targets"] = targets.prefixes
-    if options.get("identify", True):
-        options["fingerprints"] = tuple(str(file.resolve()) for file in fingerprint_files())
-    check_options(PROBE, options)
-    job = Job("scan", PROBE, time_limit, options, entries, limits=_limits(options))
-    ran = run_job(job, quiet=quiet)
-    asked = Asked(tuple(words), targets.names, ports or "", entries, str(whitelist_file or ""))
-    return _judged(ran.section, asked, whitelist, today, threshold), ran.interrupted
-
-
-def _judged(
-    section: Section, asked: Asked, whitelist: Sequence[WhitelistEntry], today: date, threshold: str
-) -> list[Line]:
-    run = lines.run_line(uuid.uuid4().hex, asked, section)
-    services = lines.service_lines(section, whitelist, today)
-    hosts = lines.host_lines(section, services, asked, whitelist, today)
-    judgements = judge_scan(hosts, services, today)
-    found = [run, *hosts, *services, *map(lines.finding_line, judgements)]
-    return [*found, lines.summary_line(section, found, threshold)]
-
-
-def _limits(options: Mapping[str, Value]) -> Limits:
-    """Let the runner's own caps follow what the operator asked for."""
-    plain = Limits()
-    rate, connections = options.get("rate", plain.rate), options.get("connections", plain.connections)
-    return Limits(rate=max(plain.rate, float(str(rate))), connections=max(plain.connections, int(str(connections))))
 
 
 def _keep(found: Sequence[Line]) -> None:

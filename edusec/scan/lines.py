@@ -35,11 +35,12 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the operator asked for; `ports` and `whitelist` are as typed, empty when not given."""
+    """What the operator asked for; `ports`, `udp` and `whitelist` are as typed, empty when not given."""
 
     targets: tuple[str, ...]
     names: Mapping[str, str]
     ports: str
+    udp: str
     scope: tuple[ScopeEntry, ...]
     whitelist: str
 
@@ -58,6 +59,7 @@ def run_line(identifier: str, asked: Asked, section: Section) -> Line:
         "probe": section.probe,
         "targets": list(asked.targets),
         "ports": asked.ports,
+        "udp_ports": asked.udp,
         "scope": [_scope(entry) for entry in asked.scope],
         "coverage": [_coverage(item) for item in body.coverage],
         "skipped": [to_plain(item) for item in body.skipped],

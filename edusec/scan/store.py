@@ -30,6 +30,7 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "probe": str,
         "targets": str,
         "ports": str,
+        "udp_ports": str,
         "scope": str,
         "coverage": str,
         "skipped": str,
@@ -174,4 +175,6 @@ def _lines(database: Database, run: Mapping[str, Any]) -> Iterator[Line]:
 def _line(kind: str, row: Mapping[str, Any]) -> Line:
     # Rows of an older release have no value in columns that came later.
     nested = {name: json.loads(value or "{}") if name in _NESTED else value for name, value in row.items()}
+    if kind == RUN:
+        nested["udp_ports"] = nested["udp_ports"] or ""
     return {"schema": SCHEMA, "type": kind, **nested}

@@ -26,18 +26,19 @@ class Targets:
     names: Mapping[str, str]
 
 
-def read_targets(words: Sequence[str], scope: Scope, today: date, *, hosts_file: Path = HOSTS_FILE) -> Targets:
+def read_targets(words: Sequence[str], scope: Scope | None, today: date, *, hosts_file: Path = HOSTS_FILE) -> Targets:
     """Read targets and check all of them against the scope; sends nothing.
 
-    Raises Stop for a word that is no target, for too many addresses, and for a target outside the scope, with the
-    command that would authorise it.
+    Without a scope an agent elsewhere is to check them against its own; names of this machine's hosts file say nothing
+    there. Raises Stop for a word that is no target, for too many addresses, and for a target outside the scope, with
+    the command that would authorise it.
     """
     networks: dict[Network, None] = {}
     zoned: dict[str, None] = {}
     domains: dict[str, None] = {}
     names: dict[str, str] = {}
     refused: dict[str, None] = {}
-    known = _hosts(hosts_file)
+    known = _hosts(hosts_file) if scope is not None else {}
     for word in words:
         if "%" in word:
             zoned[_zoned(word, scope, today, refused)] = None
@@ -54,7 +55,7 @@ def read_targets(words: Sequence[str], scope: Scope, today: date, *, hosts_file:
                     refused[str(address)] = None
             if not addresses:
                 domains[name] = None
-                if not scope.domain_ports(name, today):
+                if scope is not None and not scope.domain_ports(name, today):
                     refused[name] = None
     if refused:
         raise Stop(outside(refused, today))
@@ -139,12 +140,12 @@ def _range(word: str) -> list[Network]:
     raise Stop(t(f"{word}：两端不是同一地址族", f"{word}: both ends must be of one family"))
 
 
-def _zoned(word: str, scope: Scope, today: date, refused: dict[str, None]) -> str:
+def _zoned(word: str, scope: Scope | None, today: date, refused: dict[str, None]) -> str:
     try:
         address = ip_address(word)
     except ValueError:
         raise Stop(_no_target(word)) from None
-    if not scope.ports_of(address, today):
+    if scope is not None and not scope.ports_of(address, today):
         refused[word.partition("%")[0]] = None
     return str(address)
 
@@ -163,8 +164,10 @@ def _no_target(word: str) -> str:
     )
 
 
-def _within(network: Network, scope: Scope, today: date) -> bool:
+def _within(network: Network, scope: Scope | None, today: date) -> bool:
     """Tell whether every address of a network has some port in scope: its ends, and no gap between the entries."""
+    if scope is None:
+        return True
     position, end = int(network[0]), int(network[-1])
     if network.num_addresses == 1:
         return bool(scope.ports_of(network[0], today))

@@ -387,3 +387,23 @@ def test_the_installed_interpreter_is_used() -> None:
         [sys.executable, "-P", "-m", "edusec", "rules", "check"], capture_output=True, text=True, timeout=60, check=True
     )
     assert "no fault" in done.stdout
+
+
+def test_udp_ports_are_joined_into_the_same_result(listener: Callable[..., int]) -> None:
+    port = listener()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering:
+        answering.bind(("127.0.0.1", 0))
+        # A closed UDP port answers with an error, an open one that says nothing stays unknown.
+        udp = str(answering.getsockname()[1])
+        done = edusec("scan", "127.0.0.1", "--no-identify", "--ports", str(port), "--udp", f"{udp},1", "--json")
+    lines = json_lines(done)
+    for line in lines:
+        VALID.validate(line)
+    assert lines[0]["probe"] == "open_ports,udp_ports"
+    assert [(line["transport"], line["port"]) for line in _of(lines, "service")] == [("tcp", port)]
+    covered = {(item["transport"], item["ports"]) for item in lines[0]["coverage"]}
+    assert covered == {("tcp", str(port)), ("udp", "1")}
+    assert [line["address"] for line in _of(lines, "host")] == ["127.0.0.1"]
+    only = json_lines(edusec("scan", "127.0.0.1", "--ports", "none", "--udp", "1", "--json"))
+    assert {item["transport"] for item in only[0]["coverage"]} == {"udp"}
+    assert edusec("scan", "127.0.0.1", "--ports", "none").returncode == 2

@@ -1,0 +1,21 @@
+"""Where the sections of a scan come from: this machine's runner, or whatever else takes a job and gives a section.
+
+A source is called with one job after the other. It passes on how far the job is, ends it early once `stop` is set,
+keeping what it has, and gives the section that came of it, with its body. It raises Stop (edusec.exits) when there is
+no section at all.
+"""
+
+import threading
+from collections.abc import Callable
+
+from agent.job import Job
+from agent.runner import run
+from probes.kit.contract import Progress
+from wire.types import Section
+
+Source = Callable[[Job, Callable[[Progress], None], threading.Event], Section]
+
+
+def local(job: Job, on_progress: Callable[[Progress], None], stop: threading.Event) -> Section:
+    """Run a job on this machine."""
+    return run(job, on_progress=on_progress, stop=stop)
