@@ -18,6 +18,8 @@ REPORT_SCHEMA = "edusec.report/1"
 ANSWER_SCHEMA = "edusec.answer/1"
 REFUSAL_SCHEMA = "edusec.refusal/1"
 ENROLMENT_SCHEMA = "edusec.enrolment/1"
+ORDERS_SCHEMA = "edusec.orders/1"
+PROGRESS_SCHEMA = "edusec.progress/1"
 
 MAX_REPORT_BYTES = 1 << 20
 """Largest compressed report that a collector reads."""
@@ -171,7 +173,8 @@ class Body:
 class Section:
     """The result of one task's run. An unchanged STATE section travels without its body: the digest stands for it.
 
-    The digest is SHA-256 over probe, status, reason and body without times and durations (`wire.digest`).
+    The digest is SHA-256 over probe, status, reason and body without times and durations (`wire.digest`). `order` is
+    the id of the order that this was the run of; such a section always travels whole.
     """
 
     name: Code
@@ -183,6 +186,7 @@ class Section:
     finished: Time
     reason: Line = ""
     body: Body | None = None
+    order: Code = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +279,85 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The acknowledgement of a report, sent after the commit. `policy` is there only if the agent's is not current."""
+    """The acknowledgement of a report, sent after the commit. `policy` is there only if the agent's is not current.
+
+    `orders` is how many orders wait for this agent: reason enough to ask for them.
+    """
 
     batch: Code
     sequence: Count
     time: Time
     duplicate: bool = False
     policy: Policy | None = None
+    orders: Count = 0
     schema: Code = ANSWER_SCHEMA
+
+
+class OrderState(StrEnum):
+    """How far an order is; docs/design/005 draws the ways between these. A state from CANCELLED on is final."""
+
+    WAITING = "waiting"
+    TAKEN = "taken"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    ENDED = "ended"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run of a probe that a person asked for, for one agent; its section comes back with this id.
+
+    It never widens the agent's scope. `time_limit` bounds the run; it must not start after `expires`, which is on the
+    collector's clock.
+    """
+
+    id: Code
+    unit: Code
+    agent: Code
+    probe: Code
+    time_limit: Annotated[float, Range(1, 86_400)]
+    expires: Time
+    asked_by: Name
+    reason: Line = ""
+    options: Annotated[Mapping[str, Value], Max(64)] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What waits for one agent: orders that it has not claimed, and the ids of those that it should end.
+
+    `time` is the collector's clock, against which `expires` is read. `again` asks the agent not to come back for so
+    many seconds, when the collector can hold no more connections.
+    """
+
+    time: Time
+    orders: Annotated[tuple[Order, ...], Max(16)] = ()
+    cancelled: Annotated[tuple[Code, ...], Max(64)] = ()
+    again: Seconds = 0.0
+    schema: Code = ORDERS_SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class OrderProgress:
+    """What an agent says of an order: TAKEN claims it, RUNNING says how far it is, in items of the probe's choosing."""
+
+    state: OrderState
+    done: Count = 0
+    total: Count = 0
+    note: Line = ""
+    schema: Code = PROGRESS_SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReply:
+    """Whether to go on with an order; False: it was cancelled, has expired, or is known no more."""
+
+    go: bool
+    schema: Code = PROGRESS_SCHEMA
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ from tests.wire import messages as m
 from wire.codec import compress, decode, decompress, encode, from_plain, to_plain
 from wire.errors import UnsupportedSchema
 from wire.types import (
+    PROGRESS_SCHEMA,
     Body,
     Observation,
+    OrderProgress,
+    OrderState,
     Outcome,
     Report,
     RunStatus,
@@ -95,13 +98,15 @@ def test_an_outcome_of_a_later_release_reads_as_unknown(word: str) -> None:
     plain = to_plain(report())
     plain["sections"][0]["status"] = word
     assert from_plain(Report, plain).sections[0].status is RunStatus.UNKNOWN
+    assert from_plain(OrderProgress, {"schema": PROGRESS_SCHEMA, "state": word}).state is OrderState.UNKNOWN
 
 
 SCHEMAS = [kind for kind in m.MESSAGES if "schema" in {item.name for item in dataclasses.fields(kind)}]
 
 
 def test_the_messages_that_cross_alone_name_their_schema() -> None:
-    assert {kind.__name__ for kind in SCHEMAS} == {"Report", "Answer", "Refusal", "EnrolmentRequest", "Enrolment"}
+    reports = {"Report", "Answer", "Refusal", "EnrolmentRequest", "Enrolment"}
+    assert {kind.__name__ for kind in SCHEMAS} == reports | {"Orders", "OrderProgress", "OrderReply"}
 
 
 @given(
