@@ -98,6 +98,7 @@ class Judging:
     """When something counts as absent, unknown or silent (see collector.settings); times in seconds."""
 
     absent_after: Annotated[int, Range(1, 100)] = 3
+    ipv6_equal_results: Annotated[int, Range(1, 100)] = 3
     unknown_after: Annotated[float, Range(60, 31_622_400)] = 86_400.0
     silent_after: Annotated[float, Range(1, 1000)] = 3.0
     clock_tolerance: Annotated[float, Range(1, 86_400)] = 300.0

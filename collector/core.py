@@ -12,6 +12,7 @@ from collector.inventory.sections import Sections
 from collector.inventory.stock import Stock
 from collector.judge import Rules, mark_dirty
 from collector.registry.directory import Directory
+from collector.registry.register import Register
 from collector.registry.standing import Whitelists
 from collector.schedule import Schedule
 from collector.settings import Settings
@@ -46,9 +47,11 @@ class Core:
         self.store, self.settings, self.rules, self.stats = store, settings, rules, stats
         self.clock, self.responder = clock, responder
         self.directory, self.whitelists, self.sections = Directory(), Whitelists(), Sections(settings)
+        self.register = Register()
         with store.reader() as connection:
             self.directory.load(connection)
             self.whitelists.load(connection)
+            self.register.load(connection)
             self.sections.load(connection)
         store.watch(self.sections)
         self.schedule = Schedule(self)

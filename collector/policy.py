@@ -4,6 +4,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from collector.registry.directory import AgentIdentity
+from collector.registry.register_files import Kind, spelling
 from wire.codec import encode
 from wire.types import EntryKind, Policy, Responder
 
@@ -17,7 +18,17 @@ def policy_for(core: "Core", agent: AgentIdentity) -> Policy:
     """Give the policy of an agent as of now; its digest changes when anything in it does."""
     chain, settings = core.directory.chain(agent.unit), core.settings
     entries = core.whitelists.entries(chain)
-    sites = (entry.value for entry in entries if entry.kind is EntryKind.DOMAIN and not entry.value.startswith("*"))
+    listed = (entry.value for entry in entries if entry.kind is EntryKind.DOMAIN and not entry.value.startswith("*"))
+    registered = (
+        entry.address
+        for unit in core.register.watched(core, agent.id)
+        for entry in core.register.own(unit)
+        if entry.kind is not Kind.NETWORK
+    )
+    # A website may be listed and registered, and be spelt in two ways: it is looked at once.
+    sites: dict[str, str] = {}
+    for site in (*registered, *settings.targets, *listed):
+        sites.setdefault(spelling(site), site)
     responder = core.responder(agent.id)
     return Policy(
         digest=_digest(core, agent, responder),
@@ -25,7 +36,7 @@ def policy_for(core: "Core", agent: AgentIdentity) -> Policy:
         unit_name=core.directory.units[agent.unit].name,
         report_interval=settings.report_interval,
         whitelist=entries,
-        targets=tuple(dict.fromkeys((*settings.targets, *sites)))[:MAX_TARGETS],
+        targets=tuple(sites.values())[:MAX_TARGETS],
         tasks=settings.tasks,
         responder=responder,
     )
@@ -45,6 +56,7 @@ def _digest(core: "Core", agent: AgentIdentity, responder: Responder | None) -> 
         *settings.targets,
         *(encode(task).decode() for task in settings.tasks),
         core.whitelists.digest(chain),
+        core.register.digest(core.register.watched(core, agent.id)),
         "" if responder is None else encode(responder).decode(),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -13,6 +13,8 @@ class Settings:
     targets: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
 
+    ipv6_equal_results: int = 3
+    """So many equal results in a row change what stands for IPv6."""
     absent_after: int = 3
     """N: covering runs in a row that must miss something before it counts as absent."""
     unknown_after: float = 86_400.0
@@ -47,6 +49,8 @@ class Settings:
     import_rows: int = 200_000
     whitelist_entries: int = 20_000
     """Most whitelist entries that apply to one unit, those of its ancestors included (the wire's own bound)."""
+    registered_entries: int = 1_000
+    """Most websites, systems and networks that one unit may register; as many targets fit into a policy."""
     page_limit: int = 500
     sightings_in_memory: int = 100_000
     """Sightings kept at hand for comparing; those of sections that reported least recently make room."""

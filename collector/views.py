@@ -56,6 +56,28 @@ class WhitelistItem(View, frozen=True, kw_only=True):
     standing: str
 
 
+class Registered(View, frozen=True, kw_only=True):
+    """A registered website, system or network; `source` is import, or whitelist for an approved domain taken over."""
+
+    id: str
+    unit: str
+    unit_name: str
+    kind: str
+    address: str
+    name: str
+    system: str
+    mlps_level: int | None
+    owner: str
+    source: str
+
+
+class RegisteredPage(View, frozen=True, kw_only=True):
+    """Some entries of the register and the cursor of the next page, None at the end."""
+
+    items: tuple[Registered, ...]
+    cursor: str | None
+
+
 class Finding(View, frozen=True, kw_only=True):
     """Something found that a whitelist entry is about, or that no entry is about (`entry` None)."""
 

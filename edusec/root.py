@@ -20,6 +20,7 @@ COMMANDS = {
     "collector": Text("采集中心：初始化、运行", "the collector: set it up, run it"),
     "unit": Text("单位树：省、市、县、学校", "the tree of units: province, city, county, school"),
     "asset": Text("资产台账", "the inventory of assets"),
+    "site": Text("登记的网站、信息系统和网段", "the register of websites, systems and networks"),
     "whitelist": Text("白名单：导入、导出、复核", "whitelists: import, export, review"),
     "alert": Text("告警：查看、确认、办结", "alerts: read, acknowledge, resolve"),
     "rules": Text("规则：查看、检查、测试", "rules: list, check, test"),

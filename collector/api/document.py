@@ -36,8 +36,8 @@ _REASONS = {
 }
 _CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert")
 _WIRE_ANSWERS = {"report": "Answer", "enrol": "Enrolment"}
-_TAGS = ("reports", "enrolment", "agents", "units", "whitelist", "inventory", "alerts", "prometheus")
-_FILES = ("importUnits", "importWhitelist")
+_TAGS = ("reports", "enrolment", "agents", "units", "whitelist", "register", "inventory", "alerts", "prometheus")
+_FILES = ("importUnits", "importWhitelist", "importRegister")
 
 
 def document() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Units and whitelists: imports, lists, exports, reviews."""
+"""Units, whitelists and the register: imports, lists, exports, reviews."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from collector.api import answers
 from collector.api.auth import person
 from collector.api.bodies import MAX_IMPORT_BYTES, WrongType, read_body
 from collector.api.context import context_of
-from collector.registry import units, whitelist
+from collector.registry import register, units, whitelist
 from collector.registry.people import Person, Role
 
 PersonRequest = Request[Person, Any, Any]
@@ -31,6 +31,8 @@ Filename = Annotated[
         max_length=255,
     ),
 ]
+PageLimit = Annotated[int, Parameter(ge=1, le=500, description="Most items in one answer.")]
+Cursor = Annotated[str | None, Parameter(max_length=2048, description="Where the page before ended.")]
 _FORMS = {
     "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -99,7 +101,73 @@ async def review_whitelist(
     return await context.people.run(whitelist.review, context.core, request.user, unit, days)
 
 
-ROUTES = [import_units, list_units, import_whitelist, list_whitelist, export_whitelist, review_whitelist]
+@post(
+    "/api/v1/register/import",
+    status_code=200,
+    guards=[person(Role.OPERATOR)],
+    operation_id="importRegister",
+    tags=["register"],
+)
+async def import_register(request: PersonRequest, filename: Filename, unit: UnitCode = None) -> views.ImportResult:
+    """Import registered websites, systems and networks: all of the file or, with one fault, nothing."""
+    context = context_of(request)
+    content = await _file(request)
+    return await context.people.run(register.import_entries, context.core, request.user, content, filename, unit)
+
+
+@post(
+    "/api/v1/register/seed",
+    status_code=200,
+    guards=[person(Role.OPERATOR)],
+    operation_id="seedRegister",
+    tags=["register"],
+)
+async def seed_register(request: PersonRequest, unit: UnitCode = None) -> views.ImportResult:
+    """Register the approved domains of the whitelist that nobody registered yet; the warnings name each."""
+    context = context_of(request)
+    return await context.people.run(register.seed, context.core, request.user, unit)
+
+
+@get("/api/v1/register", guards=[person(Role.VIEWER)], operation_id="listRegister", tags=["register"])
+async def list_register(
+    request: PersonRequest,
+    under: UnitCode = None,
+    kind: Annotated[str, Parameter(max_length=16, description="Only website, system or network.")] = "",
+    limit: PageLimit = 100,
+    cursor: Cursor = None,
+) -> views.RegisteredPage:
+    """List registered websites, systems and networks, a page at a time."""
+    context = context_of(request)
+    return await context.people.run(register.list_entries, context.core, request.user, under, kind, limit, cursor)
+
+
+@post(
+    "/api/v1/register/{entry_id:str}/remove",
+    status_code=200,
+    guards=[person(Role.OPERATOR)],
+    operation_id="removeRegistered",
+    tags=["register"],
+)
+async def remove_registered(
+    request: PersonRequest, entry_id: Annotated[str, Parameter(max_length=64, description="Id of an entry.")]
+) -> views.Registered:
+    """Take an entry out of the register; what was seen of it stays."""
+    context = context_of(request)
+    return await context.people.run(register.remove, context.core, request.user, entry_id)
+
+
+ROUTES = [
+    import_units,
+    list_units,
+    import_whitelist,
+    list_whitelist,
+    export_whitelist,
+    review_whitelist,
+    import_register,
+    seed_register,
+    list_register,
+    remove_registered,
+]
 
 
 async def _file(request: PersonRequest) -> bytes:

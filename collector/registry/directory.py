@@ -59,6 +59,8 @@ class Directory:
         self.agents: dict[str, AgentRecord] = {}
         self._agents_by_hash: dict[str, AgentRecord] = {}
         self._people_by_hash: dict[str, tuple[str, str, Role, str | None]] = {}
+        self.revision = 0
+        """Rises whenever units or agents change."""
 
     def load(self, connection: Connection) -> None:
         """Read everything anew."""
@@ -77,6 +79,7 @@ class Directory:
     def put_units(self, units: dict[str, Node]) -> None:
         """Adopt a tree that was stored."""
         self.units = units
+        self.revision += 1
 
     def put_person(self, ident: str, name: str, role: Role, unit: str | None, token_hash: str) -> None:
         """Adopt a person who was stored."""
@@ -85,6 +88,7 @@ class Directory:
     def put_agent(self, record: AgentRecord) -> None:
         """Adopt an agent that was stored or revoked."""
         self.agents[record.identity.id] = record
+        self.revision += 1
         self._agents_by_hash[record.credential_hash] = record
 
     def person(self, token: str) -> Person | None:

@@ -42,7 +42,7 @@ COLUMNS = (
 MAX_NAME = 256
 MAX_DEPTH = 8
 _NODE = tuple(field.name for field in fields(Node))
-TABLES_WITH_UNIT = ("asset", "service", "site", "measurement", "alert")
+TABLES_WITH_UNIT = ("asset", "service", "site", "measurement", "alert", "registered")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ alert = _table(
     "county id unit rule kind subject label state colour severity clause baseline evidence first_seen last_seen due "
     "resolved resolved_by cleared acknowledged acknowledged_by note previous",
 )
+registered = _table("registered", "county id unit kind key address name system mlps_level owner source added changed")
+ipv6_result = _table("ipv6_result", "county section kind key unit checks pending taken")
+ipv6_level = _table("ipv6_level", "county unit kind key confirmed possible held verdicts since")
+ipv6_history = _table("ipv6_history", "county unit kind key time id confirmed possible")
+ipv6_week = _table("ipv6_week", "county unit week metric passed total unknown")
 
 
 def under(path: str) -> ColumnElement[bool]:

@@ -29,6 +29,10 @@ OPERATIONS = {
     ("get", "/api/v1/whitelist", "person"),
     ("get", "/api/v1/whitelist/export", "person"),
     ("get", "/api/v1/whitelist/review", "person"),
+    ("post", "/api/v1/register/import", "person"),
+    ("post", "/api/v1/register/seed", "person"),
+    ("get", "/api/v1/register", "person"),
+    ("post", "/api/v1/register/{entry_id}/remove", "person"),
     ("get", "/api/v1/assets", "person"),
     ("get", "/api/v1/assets/{asset_id}", "person"),
     ("get", "/api/v1/sites", "person"),
@@ -66,7 +70,12 @@ def test_the_interface_is_the_one_of_the_architecture(plain: dict[str, Any]) -> 
     assert found == OPERATIONS
     text = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text(encoding="utf-8")
     for _, path, _ in OPERATIONS:
-        short = path.removeprefix("/api/v1").replace("{agent_id}", "{id}").replace("{alert_id}", "{id}")
+        short = (
+            path.removeprefix("/api/v1")
+            .replace("{agent_id}", "{id}")
+            .replace("{alert_id}", "{id}")
+            .replace("{entry_id}", "{id}")
+        )
         assert short.replace("{asset_id}", "{id}").removesuffix("/ack").removesuffix("/resolve") in text, path
 
 

@@ -1,0 +1,27 @@
+"""Where a page ended, as one opaque word that people hand back for the next page."""
+
+import base64
+import binascii
+import json
+
+from collector.errors import BadInput
+
+MAX_CURSOR = 2048
+
+
+def write_cursor(*parts: str) -> str:
+    """Write the sorting key of the last item of a page."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, length: int) -> tuple[str, ...]:
+    """Read a key of so many parts back; raises BadInput for anything that no page gave."""
+    try:
+        if len(text) > MAX_CURSOR:
+            raise ValueError
+        parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, TypeError, RecursionError, binascii.Error):
+        raise BadInput("cursor: must be one that a page gave") from None
+    if not isinstance(parts, list) or len(parts) != length or not all(isinstance(part, str) for part in parts):
+        raise BadInput("cursor: must be one that a page gave")
+    return tuple(parts)
