@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -15,9 +14,11 @@ from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
 from edusec.places import scans_file
 from edusec.render import json_line
-from edusec.scan import lines
+from edusec.scan import flags, lines
 from edusec.scan.lines import Line
 from edusec.scan.perform import perform
+from edusec.scan.ports import TOP
+from edusec.scan.profiles import DEFAULT
 from edusec.scan.result import judged
 from edusec.scan.show import banner, show
 from edusec.scan.source import local
@@ -48,81 +49,29 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
     ),
 )
 def scan(
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="TARGET",
-            show_default=False,
-            help=t(
-                "地址、前缀 10.20.0.0/24、范围 10.20.0.1-50、hosts 文件里的主机名、授权范围内的域名",
-                "An address, a prefix 10.20.0.0/24, a range 10.20.0.1-50, a name of the hosts file, a domain in scope",
-            ),
-        ),
-    ] = None,
-    ports: Annotated[
-        str | None,
-        typer.Option(
-            "--ports",
-            "-p",
-            metavar="PORTS",
-            help=t(
-                "端口，如 22,80,8000-8100（默认：常见与高危端口）",
-                "Ports such as 22,80,8000-8100 (default: the usual and the high-risk ones)",
-            ),
-        ),
-    ] = None,
-    udp: Annotated[
-        str | None,
-        typer.Option(
-            "--udp",
-            metavar="PORTS",
-            help=t(
-                "另外询问的 UDP 端口，如 53,123,161（--ports none 则只询问 UDP）",
-                "Ask these UDP ports too, such as 53,123,161 (with --ports none nothing but them)",
-            ),
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
-        ),
-    ] = None,
-    whitelist: Annotated[
-        Path | None,
-        typer.Option("--whitelist", metavar="FILE", help=t("白名单 CSV、TSV 或 XLSX", "A whitelist: CSV, TSV or XLSX")),
-    ] = None,
-    fail_on: FailOnOption = "red",
-    identify: Annotated[
-        bool,
-        typer.Option(
-            "--identify/--no-identify",
-            help=t(
-                "询问开放端口是什么服务（不尝试口令，打印机端口除外）",
-                "Ask open ports what they are (no password is tried, printers are left alone)",
-            ),
-        ),
-    ] = True,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="S", help=t("单次连接的秒数", "Seconds for one connection"))
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            help=t("每秒新建连接数上限（本机除外）", "New connections per second at most (this machine exempt)"),
-        ),
-    ] = None,
-    connections: Annotated[
-        int | None, typer.Option(metavar="N", help=t("同时打开的连接数上限", "Connections open at a time at most"))
-    ] = None,
-    time_limit: Annotated[
-        float, typer.Option(metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
-    ] = 3600,
+    targets: flags.Targets = None,
+    targets_file: flags.TargetsFile = None,
+    exclude: flags.Exclude = None,
+    ports: flags.Ports = None,
+    top_ports: flags.TopPorts = None,
+    udp: flags.Udp = None,
+    port_frequencies: flags.Frequencies = None,
+    profile: flags.Profile = DEFAULT,
+    engine: flags.Engine = None,
+    identify: flags.Identify = None,
+    timeout: flags.Timeout = None,
+    retries: flags.Retries = None,
+    rate: flags.Rate = None,
+    per_host: flags.PerHost = None,
+    connections: flags.Connections = None,
+    time_limit: flags.TimeLimit = 3600,
     scope: ScopeOption = None,
-    last: Annotated[bool, typer.Option("--last", help=t("显示上次的结果", "Show the last result"))] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))] = False,
+    whitelist: flags.Whitelist = None,
+    fail_on: FailOnOption = "red",
+    as_json: JsonOption = False,
+    output: flags.Output = None,
+    last: flags.Last = False,
+    quiet: flags.Quiet = False,
 ) -> int:
     """Scan, or show the last scan."""
     threshold = parse_fail_on(fail_on)
@@ -131,15 +80,34 @@ def scan(
     if last:
         from edusec.scan import store
 
-        if targets:
+        if targets or targets_file:
             raise Stop(t("--last 不带目标", "--last takes no targets"))
         found = store.last(scans_file())
         interrupted = False
-    elif not targets:
-        raise Stop(t("缺少目标，例如：edusec scan 127.0.0.1", "no target is given; for example: edusec scan 127.0.0.1"))
     else:
-        options = given({"identify": identify, "timeout": timeout, "rate": rate, "connections": connections})
-        work = prepare(Wanted(tuple(targets), ports, udp, options, whitelist, scope, time_limit))
+        options = {
+            "engine": engine,
+            "identify": identify,
+            "timeout": timeout,
+            "retries": retries,
+            "rate": rate,
+            "per_host": per_host,
+            "connections": connections,
+        }
+        wanted = Wanted(
+            targets=tuple(targets or ()),
+            files=tuple(targets_file or ()),
+            exclude=tuple(exclude or ()),
+            ports=_one_of(ports, top_ports),
+            udp=udp,
+            frequencies=port_frequencies,
+            profile=profile,
+            options=given(options),
+            whitelist=whitelist,
+            scope=scope,
+            seconds=time_limit,
+        )
+        work = prepare(wanted)
         done = perform(work, local, quiet=quiet)
         found, interrupted = judged(done.section, work.asked, work.whitelist, work.today, threshold), done.interrupted
         _keep(found)
@@ -151,6 +119,14 @@ def scan(
     else:
         show(found)
     return ExitCode.INTERRUPTED if interrupted else _exit_code(found, threshold)
+
+
+def _one_of(ports: str | None, top_ports: int | None) -> str | None:
+    if top_ports is None:
+        return ports
+    if ports is not None:
+        raise Stop(t("--ports 与 --top-ports 只能用一个", "--ports and --top-ports exclude each other"))
+    return f"{TOP}{top_ports}"
 
 
 def _keep(found: Sequence[Line]) -> None:

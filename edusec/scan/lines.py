@@ -43,6 +43,8 @@ class Asked:
     udp: str
     scope: tuple[ScopeEntry, ...]
     whitelist: str
+    exclude: tuple[str, ...] = ()
+    profile: str = ""
 
 
 def run_line(identifier: str, asked: Asked, section: Section) -> Line:
@@ -58,6 +60,8 @@ def run_line(identifier: str, asked: Asked, section: Section) -> Line:
         "reason": section.reason,
         "probe": section.probe,
         "targets": list(asked.targets),
+        "exclude": list(asked.exclude),
+        "profile": asked.profile,
         "ports": asked.ports,
         "udp_ports": asked.udp,
         "scope": [_scope(entry) for entry in asked.scope],

@@ -32,6 +32,8 @@ def resolve(targets: Targets, scope: Scope, today: date) -> Resolved:
     net = Net(scope)
     for domain in targets.domains:
         for address in _ask(net, domain):
+            if address in targets.excluded:
+                continue
             if not scope.ports_of(address, today):
                 # As in the kit: whoever controls a zone must not be able to aim at what is not public.
                 if is_special(address):
@@ -40,6 +42,8 @@ def resolve(targets: Targets, scope: Scope, today: date) -> Resolved:
             names[str(address)] = domain
             addresses.append(str(address))
     plain = tuple(dict.fromkeys((*targets.prefixes, *addresses)))
+    if not plain:
+        raise Stop(t("排除之后没有剩下目标", "nothing is left of the targets once the excluded ones are out"))
     return Resolved(replace(targets, prefixes=plain, domains=(), names=names), tuple(lent))
 
 

@@ -29,6 +29,8 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "reason": str,
         "probe": str,
         "targets": str,
+        "exclude": str,
+        "profile": str,
         "ports": str,
         "udp_ports": str,
         "scope": str,
@@ -84,7 +86,8 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "remedy": str,
     },
 }
-_NESTED = {"targets", "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy", "details"}
+_LISTS = {"targets", "exclude"}
+_NESTED = {*_LISTS, "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy", "details"}
 
 
 def save(file: Path, lines: Sequence[Line]) -> None:
@@ -174,7 +177,10 @@ def _lines(database: Database, run: Mapping[str, Any]) -> Iterator[Line]:
 
 def _line(kind: str, row: Mapping[str, Any]) -> Line:
     # Rows of an older release have no value in columns that came later.
-    nested = {name: json.loads(value or "{}") if name in _NESTED else value for name, value in row.items()}
+    nested = {
+        name: json.loads(value or ("[]" if name in _LISTS else "{}")) if name in _NESTED else value
+        for name, value in row.items()
+    }
     if kind == RUN:
-        nested["udp_ports"] = nested["udp_ports"] or ""
+        nested.update((name, nested[name] or "") for name in ("udp_ports", "profile"))
     return {"schema": SCHEMA, "type": kind, **nested}

@@ -1,13 +1,15 @@
 """What an operator may name as a target: addresses, prefixes, ranges, and names that resolve without asking anybody."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network, summarize_address_range
 from pathlib import Path
 
 from edusec.exits import Stop
 from edusec.lang import t
+from edusec.scan.excludes import Excluded
 from probes.kit.scope import Address, Network, Scope, normal_domain, unmapped
 
 MAX_ADDRESSES = 1 << 16
@@ -24,42 +26,38 @@ class Targets:
     prefixes: tuple[str, ...]
     domains: tuple[str, ...]
     names: Mapping[str, str]
+    excluded: Excluded = field(default_factory=Excluded)
 
 
-def read_targets(words: Sequence[str], scope: Scope | None, today: date, *, hosts_file: Path = HOSTS_FILE) -> Targets:
-    """Read targets and check all of them against the scope; sends nothing.
+def read_targets(
+    words: Sequence[str],
+    scope: Scope | None,
+    today: date,
+    *,
+    exclude: Sequence[str] = (),
+    hosts_file: Path = HOSTS_FILE,
+) -> Targets:
+    """Read targets, take out what is excluded, and check all that is left against the scope; sends nothing.
 
     Without a scope an agent elsewhere is to check them against its own; names of this machine's hosts file say nothing
-    there. Raises Stop for a word that is no target, for too many addresses, and for a target outside the scope, with
-    the command that would authorise it.
+    there. Raises Stop for a word that is no target, for too many addresses or none, and for a target outside the scope,
+    with the command that would authorise it.
     """
-    networks: dict[Network, None] = {}
-    zoned: dict[str, None] = {}
-    domains: dict[str, None] = {}
-    names: dict[str, str] = {}
-    refused: dict[str, None] = {}
     known = _hosts(hosts_file) if scope is not None else {}
-    for word in words:
-        if "%" in word:
-            zoned[_zoned(word, scope, today, refused)] = None
-        elif found := _networks(word):
-            networks.update(dict.fromkeys(found))
-            refused.update(dict.fromkeys(str(network) for network in found if not _within(network, scope, today)))
-        else:
-            name = _name(word)
-            addresses = known.get(name, ())
-            for address in addresses:
-                networks[ip_network(address)] = None
-                names[str(address)] = name
-                if not _within(ip_network(address), scope, today):
-                    refused[str(address)] = None
-            if not addresses:
-                domains[name] = None
-                if scope is not None and not scope.domain_ports(name, today):
-                    refused[name] = None
-    if refused:
-        raise Stop(outside(refused, today))
-    total = sum(network.num_addresses for network in networks) + len(zoned)
+    named, without = _sort(words, known), _sort(exclude, known)
+    excluded = Excluded(without.networks)
+    left = dict.fromkeys(part for network in named.networks for part in excluded.left(network))
+    zoned = [address for address in named.zoned if address not in without.zoned]
+    domains = [name for name in named.domains if name not in without.domains]
+    if not (left or zoned or domains):
+        raise Stop(t("排除之后没有剩下目标", "nothing is left of the targets once the excluded ones are out"))
+    if scope is not None:
+        refused = [str(network) for network in left if not _within(network, scope, today)]
+        refused += [text.partition("%")[0] for text in zoned if not scope.ports_of(ip_address(text), today)]
+        refused += [name for name in domains if not scope.domain_ports(name, today)]
+        if refused:
+            raise Stop(outside(refused, today))
+    total = sum(network.num_addresses for network in left) + len(zoned)
     if total > MAX_ADDRESSES:
         raise Stop(
             t(
@@ -68,8 +66,13 @@ def read_targets(words: Sequence[str], scope: Scope | None, today: date, *, host
                 "(an IPv6 prefix is not enumerated)",
             )
         )
-    plain = tuple(_plain(network) for network in networks)
-    return Targets((*plain, *zoned), tuple(domains), names)
+    plain = tuple(_plain(network) for network in left)
+    return Targets((*plain, *zoned), tuple(domains), named.names, excluded)
+
+
+def check_word(word: str) -> None:
+    """Raise Stop for what can be no target, whatever the hosts file says."""
+    _sort([word], {})
 
 
 def require_ports(targets: Targets, ports: Iterable[int], scope: Scope, today: date) -> None:
@@ -97,6 +100,31 @@ def outside(refused: Iterable[str], today: date, ports: Sequence[int] = ()) -> s
         "outside the authorised scope; nothing was sent. If somebody authorised it, record that first:",
     )
     return "\n".join([head, *commands])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """Words by what they are; the names of the hosts file have become addresses."""
+
+    networks: dict[Network, None] = field(default_factory=dict)
+    zoned: dict[str, None] = field(default_factory=dict)
+    domains: dict[str, None] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def _sort(words: Iterable[str], known: Mapping[str, Sequence[Address]]) -> _Sorted:
+    found = _Sorted()
+    for word in words:
+        if "%" in word:
+            found.zoned[_zoned(word)] = None
+        elif networks := _networks(word):
+            found.networks.update(dict.fromkeys(networks))
+        elif addresses := known.get(name := _name(word), ()):
+            found.networks.update((ip_network(address), None) for address in addresses)
+            found.names.update((str(address), name) for address in addresses)
+        else:
+            found.domains[name] = None
+    return found
 
 
 def _networks(word: str) -> list[Network]:
@@ -140,14 +168,11 @@ def _range(word: str) -> list[Network]:
     raise Stop(t(f"{word}：两端不是同一地址族", f"{word}: both ends must be of one family"))
 
 
-def _zoned(word: str, scope: Scope | None, today: date, refused: dict[str, None]) -> str:
+def _zoned(word: str) -> str:
     try:
-        address = ip_address(word)
+        return str(ip_address(word))
     except ValueError:
         raise Stop(_no_target(word)) from None
-    if scope is not None and not scope.ports_of(address, today):
-        refused[word.partition("%")[0]] = None
-    return str(address)
 
 
 def _name(word: str) -> str:
@@ -164,10 +189,8 @@ def _no_target(word: str) -> str:
     )
 
 
-def _within(network: Network, scope: Scope | None, today: date) -> bool:
+def _within(network: Network, scope: Scope, today: date) -> bool:
     """Tell whether every address of a network has some port in scope: its ends, and no gap between the entries."""
-    if scope is None:
-        return True
     position, end = int(network[0]), int(network[-1])
     if network.num_addresses == 1:
         return bool(scope.ports_of(network[0], today))
@@ -184,6 +207,7 @@ def _within(network: Network, scope: Scope | None, today: date) -> bool:
     return False
 
 
+@cache
 def _entry_network(value: str) -> Network | None:
     try:
         return ip_network(value)

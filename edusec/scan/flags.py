@@ -1,0 +1,140 @@
+"""The flags of `edusec scan`, each with its meaning; the command puts them together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edusec.lang import t
+from edusec.scan.profiles import PROFILES
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TARGET",
+        show_default=False,
+        help=t(
+            "地址、前缀 10.20.0.0/24、范围 10.20.0.1-50、hosts 文件里的主机名、授权范围内的域名、@文件",
+            "An address, a prefix 10.20.0.0/24, a range 10.20.0.1-50, a name of the hosts file, a domain in scope, "
+            "@FILE",
+        ),
+    ),
+]
+TargetsFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--targets-file", metavar="FILE", help=t("目标文件，# 之后为注释", "A file of targets; # starts a comment")
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="TARGET",
+        help=t("不扫描这些地址，写法同目标，可重复", "Leave these out, written like targets; may be repeated"),
+    ),
+]
+Ports = Annotated[
+    str | None,
+    typer.Option(
+        "--ports",
+        "-p",
+        metavar="PORTS",
+        help=t(
+            "TCP 端口：22,80,8000-8100、all、none 或 top:100（默认见方案）",
+            "TCP ports: 22,80,8000-8100, all, none or top:100 (default: the profile's)",
+        ),
+    ),
+]
+TopPorts = Annotated[
+    int | None,
+    typer.Option(
+        "--top-ports",
+        metavar="N",
+        min=1,
+        help=t("最常开放的 N 个 TCP 端口，即 --ports top:N", "The N most frequently open TCP ports: --ports top:N"),
+    ),
+]
+Udp = Annotated[
+    str | None,
+    typer.Option(
+        "--udp",
+        metavar="PORTS",
+        help=t(
+            "另外询问的 UDP 端口，写法同 --ports（--ports none 则只询问 UDP）",
+            "Ask these UDP ports too, written like --ports (with --ports none nothing but them)",
+        ),
+    ),
+]
+Frequencies = Annotated[
+    Path | None,
+    typer.Option(
+        "--port-frequencies",
+        metavar="FILE",
+        help=t(
+            "top:N 的次序改用已安装的 nmap-services", "Take the order of top:N from an installed nmap-services file"
+        ),
+    ),
+]
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="|".join(PROFILES),
+        help=t("选项方案；单独给出的选项优先", "A bundle of options; a flag that is given wins over it"),
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="auto|syn|connect",
+        show_default=False,
+        help=t(
+            "syn 需要 CAP_NET_RAW；auto 没有时改用 connect，并说明",
+            "syn needs CAP_NET_RAW; auto falls back to connect and says so",
+        ),
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
+    ),
+]
+Whitelist = Annotated[
+    Path | None,
+    typer.Option("--whitelist", metavar="FILE", help=t("白名单 CSV、TSV 或 XLSX", "A whitelist: CSV, TSV or XLSX")),
+]
+Identify = Annotated[
+    bool | None,
+    typer.Option(
+        "--identify/--no-identify",
+        show_default=False,
+        help=t(
+            "询问开放端口是什么服务（不尝试口令，打印机端口除外）",
+            "Ask open ports what they are (no password is tried, printers are left alone)",
+        ),
+    ),
+]
+Timeout = Annotated[float | None, typer.Option(metavar="S", help=t("等待应答的秒数", "Seconds to wait for an answer"))]
+Retries = Annotated[int | None, typer.Option(metavar="N", help=t("超时后的重试次数", "Tries after a timeout"))]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        help=t("每秒新建连接数上限（本机除外）", "New connections per second at most (this machine exempt)"),
+    ),
+]
+PerHost = Annotated[
+    int | None,
+    typer.Option(metavar="N", help=t("对同一地址同时进行的连接数上限", "Connections to one address at a time at most")),
+]
+Connections = Annotated[
+    int | None, typer.Option(metavar="N", help=t("同时打开的连接数上限", "Connections open at a time at most"))
+]
+TimeLimit = Annotated[
+    float, typer.Option(metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
+]
+Last = Annotated[bool, typer.Option("--last", help=t("显示上次的结果", "Show the last result"))]
+Quiet = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]
