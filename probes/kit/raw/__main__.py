@@ -7,15 +7,16 @@ sockets end with it, and it makes nothing else that could be left behind.
 import os
 import signal
 import sys
+from typing import Any
 
 from probes.kit.errors import CannotRun, ScopeError
-from probes.kit.raw.helper import work
+from probes.kit.raw.link_messages import LINK_JOB_SCHEMA, LinkJob
 from probes.kit.raw.messages import MAX_JOB_BYTES, Failed, Job, Said
 from probes.kit.raw.outlet import Outlet, ParentGone
 from probes.kit.raw.plan import BadJob
 from probes.kit.raw.privilege import bind_life_to_parent, limit
-from wire.codec import decode
-from wire.errors import WireError
+from wire.codec import from_plain, parse_json
+from wire.errors import TooLarge, WireError
 
 _JOB_SECONDS = 30.0
 _GRACE_SECONDS = 30.0
@@ -32,9 +33,9 @@ def main() -> int:
     outlet = Outlet(sys.stdout.fileno(), sys.stdin.fileno())
     try:
         try:
-            job = decode(Job, raw, MAX_JOB_BYTES)
-            limit(job.seconds + _GRACE_SECONDS)
-            work(job, outlet)
+            if len(raw) > MAX_JOB_BYTES:
+                raise TooLarge("job", MAX_JOB_BYTES)
+            _do(parse_json(raw), outlet)
             failure = ""
         except (WireError, BadJob, ScopeError, CannotRun) as error:
             failure = str(error)
@@ -46,6 +47,21 @@ def main() -> int:
     except ParentGone:
         return 1
     return 1 if failure else 0
+
+
+def _do(plain: Any, outlet: Outlet) -> None:
+    if isinstance(plain, dict) and plain.get("schema") == LINK_JOB_SCHEMA:
+        from probes.kit.raw.link_work import work_on_links
+
+        link_job = from_plain(LinkJob, plain)
+        limit(link_job.seconds + _GRACE_SECONDS)
+        work_on_links(link_job, outlet)
+        return
+    from probes.kit.raw.helper import work
+
+    job = from_plain(Job, plain)
+    limit(job.seconds + _GRACE_SECONDS)
+    work(job, outlet)
 
 
 def _read_job() -> bytes:

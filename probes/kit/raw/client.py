@@ -60,23 +60,27 @@ def run(job: Job) -> Generator[Event, None, None]:
     One HostStates per target comes near the end, then Done. Raises CannotRun when it fails. The helper dies with the
     thread that started it.
     """
+    with contextlib.closing(lines(encode(job))) as said:
+        for line in said:
+            yield from _events(_read(line))
+
+
+def lines(job: bytes) -> Generator[bytes, None, None]:
+    """Start the helper, give it a job of any kind and yield its lines; see `run`. Each line has to be checked."""
     with tempfile.TemporaryFile() as errors:
         with ambient_net_raw():
             helper = subprocess.Popen(
                 [sys.executable, "-P", "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
             )
         assert helper.stdin is not None and helper.stdout is not None  # noqa: S101, PT018 (both are pipes)
-        done = False
         try:
             with contextlib.suppress(BrokenPipeError):
-                helper.stdin.write(encode(job) + b"\n")
+                helper.stdin.write(job + b"\n")
                 helper.stdin.flush()
             while line := helper.stdout.readline(MAX_LINE_BYTES):
-                said = _read(line)
-                yield from _events(said)
-                done = done or said.done is not None
-            if not done:
-                status = helper.wait()
+                yield line
+            status = helper.wait()
+            if status:
                 raise CannotRun(f"the helper of the SYN engine ended early ({status}): {_last_words(errors.fileno())}")
         finally:
             with contextlib.suppress(BrokenPipeError):

@@ -74,7 +74,7 @@ class LinkAddresses:
         return found
 
     def _ask(self, address: bytes, source: bytes) -> None:
-        write = _solicitation if self._family == 6 else _arp_request
+        write = solicitation if self._family == 6 else arp_request
         try:
             self._sender.send(write(address, source, self.hardware))
         except OSError as error:
@@ -129,12 +129,14 @@ def read_advertisement(packet: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _arp_request(address: bytes, source: bytes, hardware: bytes) -> bytes:
+def arp_request(address: bytes, source: bytes, hardware: bytes) -> bytes:
+    """Write the frame that asks for an IPv4 address; `hardware` is our own."""
     packet = _ARP_PACKET.pack(1, ETHERTYPES[4], 6, 4, _REQUEST, hardware, source, bytes(6), address)
     return ethernet(_BROADCAST, hardware, _ARP) + packet
 
 
-def _solicitation(address: bytes, source: bytes, hardware: bytes) -> bytes:
+def solicitation(address: bytes, source: bytes, hardware: bytes) -> bytes:
+    """Write the frame that asks for an IPv6 address (RFC 4861 section 4.3)."""
     group = _SOLICITED + address[-3:]
     body = struct.pack("!BBHI", _SOLICITATION, 0, 0, 0) + address + struct.pack("!BB", _SOURCE_LINK, 1) + hardware
     total = checksum(pseudo_header(source, group, _ICMP6, len(body)) + body)
