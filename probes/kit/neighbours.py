@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 
 from probes.kit.netlink import RTM_GETADDR, RTM_GETLINK, RTM_GETNEIGH, RTM_GETROUTE, Answer, ask, dump, parse_attributes
@@ -28,6 +28,8 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_DADFAILED, _IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x08, 0x20, 0x40
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
 _RT_TABLE_MAIN, _RTN_UNICAST, _RTN_LOCAL = 254, 1, 2
+_RTN_DISCARDS = frozenset({6, 7, 8})
+"""Blackhole, unreachable, prohibit (rtnetlink(7))."""
 _NDA_DST, _NDA_LLADDR, _NDA_CACHEINFO = 1, 2, 3
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT, _IFF_RUNNING = 0x1, 0x8, 0x10, 0x40
@@ -153,6 +155,20 @@ def default_routes(family: Family) -> tuple[Route, ...]:
         if length == 0 and kind == _RTN_UNICAST and table == _RT_TABLE_MAIN:
             found.extend(_routes(attributes, names))
     return tuple(sorted(found, key=lambda route: route.metric))
+
+
+def discarded_prefixes() -> tuple[IPv6Network, ...]:
+    """List the IPv6 prefixes that this machine throws away where no longer one matches.
+
+    A router does so with what was delegated to it (RFC 7084, WPD-5), so they tell the delegated prefixes.
+    """
+    found = []
+    for fixed, attributes in dump(RTM_GETROUTE, socket.AF_INET6, _ROUTE.size):
+        _, length, _, _, _, _, _, kind, _ = _ROUTE.unpack(fixed)
+        address = _address(attributes.get(_RTA_DST, b""))
+        if kind in _RTN_DISCARDS and isinstance(address, IPv6Address) and length:
+            found.append(IPv6Network((address, length), strict=False))
+    return tuple(dict.fromkeys(found))
 
 
 def route_to(address: Address) -> Route | None:

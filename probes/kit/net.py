@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from probes.kit.connection import RESET_ON_CLOSE, Connection, Datagrams, wait_connected
 from probes.kit.errors import OutOfScope, Quiet, Refused
+from probes.kit.icmp import IcmpLine
 from probes.kit.outcomes import OUTCOMES, Settled, of_local_errno, of_remote_errno
 from probes.kit.pacing import Pace, QuietHours
 from probes.kit.scope import ALL_PORTS, Address, Ranges, Scope, is_special, unmapped
@@ -248,6 +249,23 @@ class Net:
             sock.close()
             raise
         return Datagrams(sock, gate.address, port, lambda: self._pay(self.gate(address, port)))
+
+    def icmp(self, address: str | Address, port: int | None = None) -> IcmpLine:
+        """Make a socket whose packets show which ICMPv6 errors come back: UDP to a port, or echo without one.
+
+        Raises Refused, PermissionError when users may not send echo requests here, or OSError when there is no way.
+        """
+        gate = self.gate(address, port)
+        if port is None:
+            sock = socket.socket(gate.af, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
+        else:
+            sock = socket.socket(gate.af, socket.SOCK_DGRAM)
+        try:
+            sock.connect(gate.sockaddr(port or 0))
+            return IcmpLine(sock, gate.plain, port, lambda: self._pay(self.gate(address, port)))
+        except OSError:
+            sock.close()
+            raise
 
     def _pay(self, gate: Gate) -> None:
         if gate.paced:

@@ -4,12 +4,14 @@ Nothing leaves the machine. All functions raise OSError when the kernel does not
 """
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH = 18, 22, 26, 30
+RTM_NEWNDUSEROPT = 68
 
 MAX_ANSWERS = 100_000
 _HEADER = struct.Struct("=IHHII")
@@ -18,6 +20,8 @@ _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
 _ERROR, _DONE = 2, 3
 _TYPE_MASK = 0x3FFF
 _BUFFER = 1 << 17
+_USER_OPTIONS_GROUP = 1 << 19
+_USER_OPTIONS = struct.Struct("=BxHiBBxxxxxx")
 _TRIES = 5
 
 
@@ -59,6 +63,37 @@ def parse_attributes(raw: bytes) -> dict[int, bytes]:
         found[number & _TYPE_MASK] = raw[place + 4 : place + length]
         place += (length + 3) & ~3
     return found
+
+
+class UserOptions:
+    """Options of router advertisements that the kernel passes on (RDNSS, PREF64, ...), heard from now on."""
+
+    def __init__(self) -> None:
+        """Begin to listen; takes no privilege."""
+        self._link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._link.setblocking(False)
+        try:
+            self._link.bind((0, _USER_OPTIONS_GROUP))
+        except OSError:
+            self._link.close()
+            raise
+
+    def heard(self, seconds: float = 0.0) -> Iterator[bytes]:
+        """Give the options, as they came, that were heard so far; waits so many seconds for a first one."""
+        select.select((self._link,), (), (), seconds)
+        for _ in range(MAX_ANSWERS):
+            try:
+                packet = self._link.recv(_BUFFER)
+            except OSError:
+                return
+            for kind, _, body in _messages(packet):
+                if kind == RTM_NEWNDUSEROPT and len(body) >= _USER_OPTIONS.size:
+                    _, length, _, _, _ = _USER_OPTIONS.unpack_from(body)
+                    yield body[_USER_OPTIONS.size : _USER_OPTIONS.size + length]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._link.close()
 
 
 def _ask(kind: int, flags: int, payload: bytes, fixed_size: int) -> Iterator[Answer]:

@@ -26,7 +26,9 @@ EXPECTED = {
     "ipv6_reachability": SectionKind.STATE,
     "open_ports": SectionKind.STATE,
     "site_ipv6": SectionKind.STATE,
+    "traffic_ipv6": SectionKind.MEASUREMENT,
     "udp_ports": SectionKind.STATE,
+    "vantage_ipv6": SectionKind.STATE,
     "zone_ipv6": SectionKind.STATE,
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from probes.kit.ipv6 import catalogue_vantage
 from wire.text import Text
 
 
@@ -14,7 +15,7 @@ class Entry(NamedTuple):
 
 
 CATALOGUE: Mapping[str, Entry] = {
-    "NET-SELF": Entry(Text("探测点自身 IPv6 可用", "the vantage point itself has IPv6"), "RFC 4443"),
+    **{name: Entry(*facts) for name, facts in catalogue_vantage.ENTRIES.items() if name.startswith("NET-")},
     "WEB-AAAA": Entry(Text("发布了可用的 AAAA 记录", "usable AAAA records are published"), "RFC 4291, RFC 6890"),
     "WEB-TCP": Entry(Text("每个 IPv6 地址都能连接", "every IPv6 address takes connections"), "RFC 9293"),
     "WEB-PORT": Entry(Text("IPv6 开放的端口不少于 IPv4", "IPv6 opens every port that IPv4 opens"), "RFC 8305"),
@@ -41,9 +42,11 @@ CATALOGUE: Mapping[str, Entry] = {
     "DNS-SEC": Entry(Text("DNSSEC 签名（信息）", "DNSSEC signatures (information)"), "RFC 4033"),
     "SVC-MX": Entry(Text("邮件服务器有 AAAA", "mail servers have AAAA records"), "RFC 3974"),
     "SVC-SPF": Entry(Text("SPF 含 IPv6", "SPF names IPv6 senders"), "RFC 7208"),
+    **{name: Entry(*facts) for name, facts in catalogue_vantage.ENTRIES.items() if name.startswith("TRF-")},
 }
 
 WHY: Mapping[str, Text] = {
+    **catalogue_vantage.WHY,
     # What keeps a verdict open.
     "no_ipv6": Text(
         "探测点自身没有可用的 IPv6，不能评判他人；先修复本机 IPv6",
