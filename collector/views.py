@@ -200,10 +200,14 @@ class Change(View, frozen=True, kw_only=True):
 
 
 class Evidence(View, frozen=True, kw_only=True):
-    """Why an asset is taken to be one device: a MAC, an address, the agent itself; and who saw it."""
+    """Why an asset is taken to be one device: a MAC, an address, a key, a name, the agent itself; and who saw it.
+
+    `weight` is from 0 to 1: what reaches 1 decides alone.
+    """
 
     kind: str
     value: str
+    weight: float
     first_seen: datetime
     last_confirmed: datetime | None
     source: str
@@ -246,6 +250,20 @@ class SubjectRef(View, frozen=True, kw_only=True):
     kind: str
     id: str
     label: str
+
+
+class Drift(View, frozen=True, kw_only=True):
+    """One change of an asset or a service: new, changed, vanished or returned; `field` is empty for what is new."""
+
+    time: datetime
+    unit: str
+    unit_name: str
+    asset: str
+    subject: SubjectRef
+    what: str
+    field: str
+    before: str
+    after: str
 
 
 class Alert(View, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from collector.alerts.life import ACKNOWLEDGED, RESOLVED, STANDING, STATES
 from collector.clock import moment
 from collector.errors import BadInput, Conflict, NotFound
 from collector.inventory.assets import last_confirmed
+from collector.notes import check_note
 from collector.registry import audit
 from collector.registry.directory import require
 from collector.registry.people import Person, Role
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 MAX_LIMIT = 10_000
-MAX_NOTE = 1024
 BASELINE_NOTE = Text("首次扫描即存在", "there at the first scan")
 
 
@@ -87,8 +87,7 @@ def resolve(core: "Core", person: Person, alert_id: str, note: str) -> views.Ale
 
 def _handle(core: "Core", person: Person, alert_id: str, note: str, state: str) -> views.Alert:
     require(person, Role.OPERATOR)
-    if len(note) > MAX_NOTE or not all(char.isprintable() or char == "\n" for char in note):
-        raise BadInput(f"note: at most {MAX_NOTE} characters, no control characters")
+    check_note(note)
     shown = show_alert(core, person, alert_id)
     county, now = core.directory.units[shown.unit].county, core.clock()
     values: tuple[object, ...] = (now, person.name, note)

@@ -38,6 +38,25 @@ class Measurements(views.View, frozen=True, kw_only=True):
     items: list[views.Measurement]
 
 
+class Drifts(views.View, frozen=True, kw_only=True):
+    """Changes of assets and services, newest first."""
+
+    items: list[views.Drift]
+
+
+class Reason(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a person corrects something."""
+
+    note: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
+class MergeRequest(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The asset that lives on, and why the two are one device."""
+
+    into: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    note: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+
+
 class Alerts(views.View, frozen=True, kw_only=True):
     """Alerts of a subtree."""
 

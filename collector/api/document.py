@@ -34,7 +34,7 @@ _REASONS = {
     "500": "A fault of the collector; its log says more.",
     "503": "Cannot take more work now; Retry-After says when to try again. Nothing was changed.",
 }
-_CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert")
+_CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert", "mergeAsset", "splitAsset")
 _WIRE_ANSWERS = {"report": "Answer", "enrol": "Enrolment"}
 _TAGS = ("reports", "enrolment", "agents", "units", "whitelist", "register", "inventory", "alerts", "prometheus")
 _FILES = ("importUnits", "importWhitelist", "importRegister")

@@ -1,22 +1,25 @@
 """What was found: assets, sites, measurements."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from litestar import Request, get
-from litestar.params import Parameter
+from litestar import Request, get, post
+from litestar.params import JSONBody, Parameter
 
 from collector import measurements, views
 from collector.api import answers
 from collector.api.auth import person
+from collector.api.bodies import json_only
 from collector.api.context import context_of
 from collector.api.registry import UnitCode
 from collector.errors import BadInput
-from collector.inventory import assets, sites
+from collector.inventory import assets, corrections, drift, sites
 from collector.registry.people import Person, Role
 
 PersonRequest = Request[Person, Any, Any]
-_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+AssetId = Annotated[str, Parameter(max_length=64, description="Id of an asset.")]
+Since = Annotated[str | None, Parameter(pattern=TIME, max_length=40, description="From then on (ISO 8601 with Z).")]
 
 
 @get("/api/v1/assets", guards=[person(Role.VIEWER)], operation_id="listAssets", tags=["inventory"])
@@ -33,12 +36,58 @@ async def list_assets(
 
 
 @get("/api/v1/assets/{asset_id:str}", guards=[person(Role.VIEWER)], operation_id="getAsset", tags=["inventory"])
-async def show_asset(
-    request: PersonRequest, asset_id: Annotated[str, Parameter(max_length=64, description="Id of an asset.")]
-) -> views.AssetDetail:
+async def show_asset(request: PersonRequest, asset_id: AssetId) -> views.AssetDetail:
     """Give one asset with its history and the evidence of its identity."""
     context = context_of(request)
     return await context.people.run(assets.show_asset, context.core, request.user, asset_id)
+
+
+@post(
+    "/api/v1/assets/{asset_id:str}/merge",
+    status_code=200,
+    guards=[person(Role.OPERATOR), json_only],
+    operation_id="mergeAsset",
+    tags=["inventory"],
+)
+async def merge_asset(
+    request: PersonRequest, asset_id: AssetId, data: JSONBody[answers.MergeRequest]
+) -> views.AssetDetail:
+    """Say that an asset and another one of its unit are one device."""
+    context = context_of(request)
+    return await context.people.run(
+        corrections.merge_assets, context.core, request.user, asset_id, data.into, data.note
+    )
+
+
+@post(
+    "/api/v1/assets/{asset_id:str}/split",
+    status_code=200,
+    guards=[person(Role.OPERATOR), json_only],
+    operation_id="splitAsset",
+    tags=["inventory"],
+)
+async def split_asset(request: PersonRequest, asset_id: AssetId, data: JSONBody[answers.Reason]) -> views.AssetDetail:
+    """Take a merge back; the two are never joined again by themselves."""
+    context = context_of(request)
+    return await context.people.run(corrections.split_asset, context.core, request.user, asset_id, data.note)
+
+
+@get("/api/v1/drift", guards=[person(Role.VIEWER)], operation_id="listDrift", tags=["inventory"])
+async def list_drift(
+    request: PersonRequest,
+    under: UnitCode = None,
+    since: Since = None,
+    kind: Annotated[
+        Literal["new", "changed", "vanished", "returned"] | None, Parameter(description="Only changes of this kind.")
+    ] = None,
+    limit: Annotated[int, Parameter(ge=1, le=10_000, description="Most changes in one answer.")] = 1000,
+) -> answers.Drifts:
+    """List what is new, changed, vanished or returned, newest first."""
+    context = context_of(request)
+    found = await context.people.run(
+        drift.list_drift, context.core, request.user, under, _start(since), kind or "", limit
+    )
+    return answers.Drifts(items=found)
 
 
 @get("/api/v1/sites", guards=[person(Role.VIEWER)], operation_id="listSites", tags=["inventory"])
@@ -53,21 +102,22 @@ async def list_measurements(
     request: PersonRequest,
     unit: UnitCode = None,
     probe: Annotated[str, Parameter(max_length=64, description="Only samples of this probe.")] = "",
-    since: Annotated[
-        str | None, Parameter(pattern=_TIME, max_length=40, description="Only samples from then on (ISO 8601 with Z).")
-    ] = None,
+    since: Since = None,
     limit: Annotated[int, Parameter(ge=1, le=10_000, description="Most samples in one answer.")] = 1000,
 ) -> answers.Measurements:
     """List samples, newest first."""
     context = context_of(request)
-    try:
-        start = 0.0 if since is None else datetime.fromisoformat(since).timestamp()
-    except (ValueError, OverflowError):
-        raise BadInput(f"since: {since} is not a time such as 2026-01-31T08:00:00Z") from None
     found = await context.people.run(
-        measurements.list_measurements, context.core, request.user, unit, probe, start, limit
+        measurements.list_measurements, context.core, request.user, unit, probe, _start(since), limit
     )
     return answers.Measurements(items=found)
 
 
-ROUTES = [list_assets, show_asset, list_sites, list_measurements]
+def _start(since: str | None) -> float:
+    try:
+        return 0.0 if since is None else datetime.fromisoformat(since).timestamp()
+    except (ValueError, OverflowError):
+        raise BadInput(f"since: {since} is not a time such as 2026-01-31T08:00:00Z") from None
+
+
+ROUTES = [list_assets, show_asset, merge_asset, split_asset, list_drift, list_sites, list_measurements]

@@ -13,6 +13,7 @@ from collector.clock import moment
 from collector.errors import BadInput, NotFound
 from collector.inventory.addresses import current_addresses
 from collector.inventory.picture import HOST, place
+from collector.inventory.proof import ENOUGH, WEIGHTS
 from collector.inventory.search import conditions
 from collector.inventory.stock import told, vouching
 from collector.inventory.subjects import SEEN
@@ -96,6 +97,7 @@ def show_asset(core: "Core", person: Person, asset_id: str) -> views.AssetDetail
             views.Evidence(
                 kind=found.kind,
                 value=found.value,
+                weight=WEIGHTS.get(found.kind, ENOUGH),
                 first_seen=moment(found.first_seen),
                 last_confirmed=moment(found.confirmed),
                 source=f"{found.agent}:{found.name}",

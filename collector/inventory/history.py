@@ -7,7 +7,7 @@ from collector.store.contract import Turn
 
 
 class Change(NamedTuple):
-    """What changed of a subject: `what` names it (state, presence, address, mac, name, product, merged)."""
+    """What changed of a subject: `what` names it (state, presence, address, mac, name, product, merged, split)."""
 
     county: str
     unit: str

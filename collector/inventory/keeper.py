@@ -13,8 +13,10 @@ from collector.inventory import subjects
 from collector.inventory.addresses import address
 from collector.inventory.compare import Difference, KnownRow, Lost, compare, settle
 from collector.inventory.coverage import Area, area, from_text, remember, skipped_text, to_text
+from collector.inventory.devices import Devices
 from collector.inventory.identity import Identities, companions
 from collector.inventory.picture import HOST, SERVICE, SITE, Picture, draw, place, values_of
+from collector.inventory.proof import gather
 from collector.inventory.sections import Sections, SectionState
 from collector.registry.directory import AgentIdentity
 from collector.store.contract import Turn
@@ -122,12 +124,10 @@ class Keeper:
     ) -> None:
         if not (found.fresh or found.altered or found.lost):
             return
-        identities = Identities(
-            self.turn, state.county, self.agent.unit, self.agent.id, state.id, self.now, state.finished, baseline.host
-        )
+        devices = Devices(self.turn, state.county, self.agent.unit, state.id, self.now, state.finished, baseline.host)
+        identities = Identities(devices, self.agent.id)
         self._lose(state, found.lost, (before and before.confirmed) or self.now)
-        hosts = [key for key in (*found.fresh, *(old.key for old, _ in found.altered)) if key.startswith(HOST)]
-        owners = self._identify(identities, picture, hosts) if hosts else {}
+        owners = self._identify(identities, picture, [*found.fresh, *(old.key for old, _ in found.altered)])
         subject = _Subjects(self, identities, owners, baseline)
         # Hosts first: a service belongs to whoever holds its address by now.
         for key, seen in sorted(found.fresh.items(), key=lambda item: item[0][0] != HOST):
@@ -145,9 +145,9 @@ class Keeper:
             self.touch(old.key, before_now)
             if old.key[0] == HOST and seen[1] != old.detail:
                 self._section.answers.add(ident)
-        self._section.assets |= identities.moved
-        self._section.services |= identities.services
-        self._merge_all(state, identities.made)
+        self._section.assets |= devices.moved
+        self._section.services |= devices.services
+        self._merge_all(state, devices.made)
 
     def _subject_of(self, state: SectionState, key: str) -> str:
         ((subject,),) = self.turn.rows(
@@ -155,15 +155,25 @@ class Keeper:
         )
         return str(subject)
 
-    def _identify(self, identities: Identities, picture: Picture, hosts: Iterable[str]) -> dict[str, str]:
-        details = {key: values_of(detail) for key, (_, detail) in picture.seen.items() if key.startswith(HOST)}
-        macs = {place(key).name: normal_mac(str(values.get("mac") or "")) for key, values in details.items()}
+    def _identify(self, identities: Identities, picture: Picture, changed: Iterable[str]) -> dict[str, str]:
+        """Find the device behind every host that is new or altered, and weigh what changed services say of theirs."""
+        hosts, named = [], dict[str, None]()
+        for key in changed:
+            if key[0] in (HOST, SERVICE):
+                named[place(key).name] = None
+                if key[0] == HOST:
+                    hosts.append(key)
+        if not named:
+            return {}
+        proofs, macs, found = gather(picture), _macs(picture) if hosts else {}, {}
         grouped = companions({name: mac for name, mac in macs.items() if mac}, self.mac_addresses)
-        found = {}
         for key in hosts:
             name = place(key).name
             mac = macs[name] if macs[name] in grouped else ""
-            found[key] = identities.resolve(name, mac, grouped.get(mac, ()), own=name in picture.own)
+            own = name in picture.own
+            found[key] = identities.resolve(name, mac, grouped.get(mac, ()), proofs.of.get(name, ()), own=own)
+        for name in named:
+            identities.prove(name, proofs)
         # An earlier one of them may have been merged into a later one.
         return {key: identities.of_address(place(key).name) or ident for key, ident in found.items()}
 
@@ -198,6 +208,11 @@ class Keeper:
             merge.site(ident)
         self.touched.add(self._section)
         self._section = Touched()
+
+
+def _macs(picture: Picture) -> dict[str, str]:
+    details = {key: values_of(detail) for key, (_, detail) in picture.seen.items() if key.startswith(HOST)}
+    return {place(key).name: normal_mac(str(values.get("mac") or "")) for key, values in details.items()}
 
 
 @dataclass(slots=True)
@@ -244,10 +259,10 @@ class _Subjects:
             ident = self.owners[key]
         elif what.kind == SERVICE:
             owner = self.identities.of_address(what.name) or self.identities.resolve(what.name, "", ())
-            if owner in self.identities.made:
+            if owner in self.identities.devices.made:
                 self.keeper.touch(HOST, owner)
             found = address(what.name)
-            ident = self.identities.service(
+            ident = self.identities.devices.service(
                 owner,
                 what.name if found is None else str(found),
                 6 if found is not None and found.version == 6 else 4,
@@ -263,7 +278,7 @@ class _Subjects:
         return ident
 
     def _site(self, name: str) -> str:
-        made = self.identities
+        made = self.identities.devices
         found = made.turn.rows(
             "SELECT id FROM site WHERE county = ? AND unit = ? AND name = ?", (made.county, made.unit, name)
         )

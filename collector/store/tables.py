@@ -21,6 +21,8 @@ section_detail = _table("section_detail", "county section coverage covered skipp
 sighting = _table("sighting", "county section key subject state detail missed_from first_seen confirmed")
 asset = _table("asset", "county id unit name presence standing baseline first_seen confirmed section merged_into")
 evidence = _table("evidence", "county unit kind value asset section first_seen")
+joined = _table("joined", "county id unit old new time person score why evidence first_seen baseline undone")
+apart = _table("apart", "county one other time person")
 service = _table(
     "service",
     "county id unit asset address family transport port state standing product baseline first_seen "

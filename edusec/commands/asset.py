@@ -1,6 +1,8 @@
 """`edusec asset`: the inventory."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from itertools import islice
 from typing import Annotated, Any
 
@@ -13,6 +15,9 @@ from edusec.listing import Column, details, show
 from edusec.words import moment, word
 
 app = group(t("资产台账", "The inventory of assets"))
+
+Identifier = Annotated[str, typer.Argument(metavar="ID", help=t("资产编号", "The asset's id"))]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help=t("理由（记入审计）", "Why (kept in the audit)"))]
 
 
 @app.command("list", cls=Command, help=t("列出资产", "List the assets"))
@@ -52,14 +57,110 @@ def list_assets(
 
 
 @app.command("show", cls=Command, help=t("查看一项资产及其变化", "Show one asset and its history"))
-def show_asset(
-    identifier: Annotated[str, typer.Argument(metavar="ID", help=t("资产编号", "The asset's id"))],
-    profile: ProfileOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def show_asset(identifier: Identifier, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Print one asset."""
     with open_collector(profile) as collector:
         asset = collector.get(f"/api/v1/assets/{path_part(identifier)}")
+    _print_asset(asset, as_json=as_json)
+
+
+@app.command(
+    "merge",
+    cls=Command,
+    help=t(
+        "两项资产其实是同一台设备：把第一项并入第二项（可用 split 撤销）",
+        "Two assets are one device: merge the first into the second (split takes it back)",
+    ),
+)
+def merge_asset(
+    identifier: Identifier,
+    into: Annotated[str, typer.Argument(metavar="INTO", help=t("保留的资产编号", "The asset that lives on"))],
+    reason: Reason,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge two assets and print the one that lives on."""
+    with open_collector(profile) as collector:
+        asset = collector.post(f"/api/v1/assets/{path_part(identifier)}/merge", {"into": into, "note": reason})
+    _print_asset(asset, as_json=as_json)
+
+
+@app.command(
+    "split",
+    cls=Command,
+    help=t(
+        "撤销一次合并：两台设备此后不会再自动合并",
+        "Take a merge back: the two devices are never merged by themselves again",
+    ),
+)
+def split_asset(
+    identifier: Identifier, reason: Reason, profile: ProfileOption = None, as_json: JsonOption = False
+) -> None:
+    """Split an asset off again and print it."""
+    with open_collector(profile) as collector:
+        asset = collector.post(f"/api/v1/assets/{path_part(identifier)}/split", {"note": reason})
+    _print_asset(asset, as_json=as_json)
+
+
+_DRIFT: Mapping[str, str] = {
+    "new": t("新增", "new"),
+    "changed": t("变更", "changed"),
+    "vanished": t("消失", "vanished"),
+    "returned": t("恢复", "returned"),
+}
+
+
+class DriftKind(StrEnum):
+    """What may be asked for."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    VANISHED = "vanished"
+    RETURNED = "returned"
+
+
+@app.command(
+    "drift",
+    cls=Command,
+    help=t(
+        "变化：新增、变更、消失、恢复的主机、端口与产品（首次扫描为基线，未覆盖的不算消失）",
+        "What is new, changed, vanished or returned, for each host, port and product (the first scan is the baseline; "
+        "what no scan covered has not vanished)",
+    ),
+)
+def drift(
+    under: UnderOption = None,
+    days: Annotated[
+        float, typer.Option(metavar="N", min=0, max=3660, help=t("最近几天", "Of the last so many days"))
+    ] = 7,
+    kind: Annotated[DriftKind | None, typer.Option(help=t("只看一类变化", "Only changes of one kind"))] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help=t("最多列出几条", "At most so many"))
+    ] = 1000,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the changes of a subtree, newest first."""
+    since = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with open_collector(profile) as collector:
+        show(
+            collector.items("/api/v1/drift", under=under, since=since, kind=kind and kind.value, limit=limit),
+            "edusec.drift/1",
+            (
+                Column(t("时间", "TIME"), lambda item: moment(item["time"])),
+                Column(t("单位", "UNIT"), lambda item: item["unit_name"]),
+                Column(t("变化", "CHANGE"), lambda item: _DRIFT.get(item["what"], item["what"]), _drift_style),
+                Column(t("对象", "SUBJECT"), lambda item: item["subject"]["label"] or item["asset"]),
+                Column(t("项目", "WHAT"), lambda item: item["field"]),
+                Column(t("原来", "BEFORE"), lambda item: word(item["before"])),
+                Column(t("现在", "AFTER"), lambda item: word(item["after"])),
+                Column(t("资产", "ASSET"), lambda item: item["asset"]),
+            ),
+            as_json=as_json,
+        )
+
+
+def _print_asset(asset: Mapping[str, Any], *, as_json: bool) -> None:
     details(
         asset,
         "edusec.asset/1",
@@ -74,7 +175,7 @@ def show_asset(
             (t("首次发现", "First seen"), moment(asset["first_seen"])),
             (t("最近确认", "Last confirmed"), moment(asset["last_confirmed"])),
             (t("服务", "Services"), "\n".join(_service_line(service) for service in asset["services"])),
-            (t("身份依据", "Identity"), "\n".join(f"{item['kind']} {item['value']}" for item in asset["evidence"])),
+            (t("身份依据", "Identity"), "\n".join(map(_proof_line, asset["evidence"]))),
             (t("变化", "Changes"), "\n".join(_change_line(change) for change in asset["changes"])),
         ),
         as_json=as_json,
@@ -90,6 +191,14 @@ def _service_line(service: Mapping[str, Any]) -> str:
     port = f"{service['port']}/{service['transport']}"
     said = [service["address"], port, word(service["state"]), word(service["standing"]), service["product"] or ""]
     return "  ".join(part for part in said if part)
+
+
+def _proof_line(proof: Mapping[str, Any]) -> str:
+    return f"{proof['kind']} {proof['value']}  {proof['weight']:.1f}"
+
+
+def _drift_style(text: str) -> str:
+    return {_DRIFT["new"]: "yellow", _DRIFT["vanished"]: "magenta", _DRIFT["changed"]: "cyan"}.get(text, "")
 
 
 def _change_line(change: Mapping[str, Any]) -> str:

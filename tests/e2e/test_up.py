@@ -111,6 +111,12 @@ def test_it_runs_until_told_to_stop_and_operators_can_work_with_it(
     (asset,) = [asset for asset in assets if "127.0.0.1" in asset["addresses"]]
     shown = json_lines(edusec("asset", "show", asset["id"], "--json", env=env))[0]
     assert {service["address"] for service in shown["services"]} >= {"127.0.0.1"}
+    assert {proof["kind"] for proof in shown["evidence"]} >= {"agent"}
+    news = json_lines(edusec("asset", "drift", "--kind", "new", "--json", env=env))
+    assert all(line["schema"] == "edusec.drift/1" and line["what"] == "new" for line in news)
+    alone = edusec("asset", "merge", asset["id"], asset["id"], "--reason", "x", env=env)
+    assert (alone.returncode, "already" in alone.stderr) == (2, True)
+    assert edusec("asset", "split", asset["id"], "--reason", "x", env=env).returncode == 2
     assert edusec("doctor", "--json", env=env).returncode == 0
 
     alert = json_lines(edusec("alert", "list", "--rule", "unlisted-port", "--json", env=env))[0]

@@ -164,7 +164,10 @@ def test_odd_characters_do_not_break_an_ascii_terminal() -> None:
 
 def test_interrupted_is_130() -> None:
     code = (
-        "import sys, os, signal\nimport edusec.commands.scope as scope\n"
+        "import sys, os, signal\n"
+        # A job in the background inherits that the signal is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import edusec.commands.scope as scope\n"
         "scope.load_scope = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "from edusec.cli import main\nsys.exit(main(['scope', 'list']))"
     )

@@ -1,0 +1,146 @@
+"""What people correct of identities: two assets that are one device, or one asset that is really two."""
+
+import json
+from typing import TYPE_CHECKING
+
+from collector import views
+from collector.errors import Conflict, NotFound
+from collector.inventory.assets import show_asset
+from collector.inventory.devices import ADDRESS, Devices
+from collector.inventory.keeper import Touched
+from collector.inventory.subjects import Merge
+from collector.judge import bench
+from collector.notes import check_note
+from collector.registry import audit
+from collector.registry.directory import require
+from collector.registry.people import Person, Role
+from collector.store.contract import Turn
+
+if TYPE_CHECKING:
+    from collector.core import Core
+
+PERSON = "person"
+
+
+def merge_assets(core: "Core", person: Person, asset_id: str, into: str, note: str) -> views.AssetDetail:
+    """Say that two assets of a unit are one device, which lives on as `into`.
+
+    Raises NotFound, Forbidden, Conflict (the same asset, another unit) and BadInput without a note.
+    """
+    require(person, Role.OPERATOR)
+    check_note(note, required=True)
+    old, new = (show_asset(core, person, ident) for ident in (asset_id, into))
+    if old.id == new.id:
+        raise Conflict(f"{asset_id} and {into} are one asset already")
+    if old.unit != new.unit:
+        raise Conflict(f"{asset_id} belongs to {old.unit}, {into} to {new.unit}: only assets of one unit can be merged")
+    now, county = core.clock(), core.directory.units[old.unit].county
+
+    def work(turn: Turn) -> None:
+        _require_alive(turn, county, old.id, new.id)
+        turn.run("DELETE FROM apart WHERE county = ? AND one = ? AND other = ?", (county, *sorted((old.id, new.id))))
+        devices = _devices(turn, county, old.unit, new.id, now)
+        devices.merge(old.id, new.id, [(PERSON, person.name)], person=person.name)
+        _look_again(core, devices, now)
+        audit.record(turn, now, person.name, "asset.merge", new.id, {"merged": old.id, "note": note})
+
+    core.store.write(work)
+    return show_asset(core, person, new.id)
+
+
+def split_asset(core: "Core", person: Person, asset_id: str, note: str) -> views.AssetDetail:
+    """Take back the merge by which an asset came to be part of another; by itself the two are never joined again.
+
+    `asset_id` is the one that was merged away, or the surviving one where that took over only one other.
+    Raises NotFound, Forbidden, Conflict (nothing to take back, or a later merge is in the way) and BadInput.
+    """
+    require(person, Role.OPERATOR)
+    check_note(note, required=True)
+    shown = show_asset(core, person, asset_id)
+    now, county = core.clock(), core.directory.units[shown.unit].county
+
+    def work(turn: Turn) -> str:
+        old = _undo(core, turn, county, shown, asset_id, person, now)
+        audit.record(turn, now, person.name, "asset.split", old, {"from": shown.id, "note": note})
+        return old
+
+    return show_asset(core, person, core.store.write(work))
+
+
+def _undo(
+    core: "Core", turn: Turn, county: str, shown: views.AssetDetail, asset_id: str, person: Person, now: float
+) -> str:
+    field, ident = ("new", shown.id) if asset_id == shown.id else ("old", asset_id)
+    rows = turn.rows(
+        "SELECT id, old, new, evidence, first_seen, baseline FROM joined "  # noqa: S608 (our own words)
+        f"WHERE county = ? AND {field} = ? AND undone IS NULL ORDER BY time DESC, id DESC",
+        (county, ident),
+    )
+    if not rows:
+        raise Conflict(f"{asset_id} was never merged with another asset, or before merges could be taken back")
+    if field == "new" and len(rows) > 1:
+        others = ", ".join(row[1] for row in rows[:20])
+        raise Conflict(f"{asset_id} took over several assets; name the one to take out: {others}")
+    merge_id, old, new, evidence, first_seen, baseline = rows[0]
+    if new != shown.id:
+        raise Conflict(f"{new} was merged into another asset later; take that merge back first: split {new}")
+    devices = _devices(turn, county, shown.unit, new, now)
+    ((gone_first,),) = turn.rows("SELECT first_seen FROM asset WHERE county = ? AND id = ?", (county, old))
+    turn.run("UPDATE asset SET merged_into = NULL WHERE county = ? AND id = ?", (county, old))
+    turn.run(
+        "UPDATE asset SET first_seen = ?, baseline = ? WHERE county = ? AND id = ? AND first_seen = ?",
+        (first_seen, baseline, county, new, gone_first),
+    )
+    turn.run("UPDATE joined SET undone = ? WHERE county = ? AND id = ?", (now, county, merge_id))
+    devices.keep_apart(old, new, now, person.name)
+    for kind, value in json.loads(evidence):
+        if devices.find(kind, value) != new:
+            continue  # a third device holds it by now
+        if kind == ADDRESS:
+            _give_back_services(devices, value, new, old)
+            devices.hold(value, old)
+        else:
+            devices.point(kind, value, old)
+    devices.note(old, "split", new, old)
+    devices.note(new, "split", new, old)
+    devices.moved |= {old, new}
+    _look_again(core, devices, now)
+    return str(old)
+
+
+def _give_back_services(devices: Devices, where: str, new: str, old: str) -> None:
+    """Services that the merge moved with their rows go back with them, history and all."""
+    for ident, transport, port in devices.turn.rows(
+        "SELECT id, transport, port FROM service WHERE county = ? AND asset = ? AND address = ?",
+        (devices.county, new, where),
+    ):
+        held = devices.turn.rows(
+            "SELECT 1 FROM service WHERE county = ? AND asset = ? AND address = ? AND transport = ? AND port = ?",
+            (devices.county, old, where, transport, port),
+        )
+        if not held:
+            devices.turn.run("UPDATE service SET asset = ? WHERE county = ? AND id = ?", (old, devices.county, ident))
+            devices.services.add(ident)
+
+
+def _require_alive(turn: Turn, county: str, *assets: str) -> None:
+    for ident in assets:
+        if turn.rows("SELECT merged_into FROM asset WHERE county = ? AND id = ?", (county, ident)) != [(None,)]:
+            raise NotFound(f"asset {ident} was merged into another one meanwhile; look at it again")
+
+
+def _devices(turn: Turn, county: str, unit: str, asset: str, now: float) -> Devices:
+    ((section,),) = turn.rows("SELECT section FROM asset WHERE county = ? AND id = ?", (county, asset))
+    return Devices(turn, county, unit, section, now, now, lambda _name: False)
+
+
+def _look_again(core: "Core", devices: Devices, now: float) -> None:
+    """Join the sightings of what moved, and judge it."""
+    merge = Merge(devices.turn, core.sections, devices.county, devices.unit, now, devices.made)
+    for ident in devices.moved:
+        merge.asset(ident)
+    for ident in devices.services:
+        merge.service(ident)
+    court = bench(core, devices.turn, now)
+    court.touched(devices.county, Touched(assets=devices.moved, services=devices.services))
+    court.finish()

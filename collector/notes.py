@@ -1,0 +1,13 @@
+"""What people write next to a decision."""
+
+from collector.errors import BadInput
+
+MAX_NOTE = 1024
+
+
+def check_note(note: str, *, required: bool = False) -> None:
+    """Take a note of bounded length without control characters (line ends are fine); raises BadInput."""
+    if required and not note.strip():
+        raise BadInput("note: must say why")
+    if len(note) > MAX_NOTE or not all(char.isprintable() or char == "\n" for char in note):
+        raise BadInput(f"note: at most {MAX_NOTE} characters, no control characters")
