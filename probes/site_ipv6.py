@@ -148,6 +148,7 @@ def _say(target: str, checks: Sequence[Check], ipv4: str = "unknown") -> Iterato
         "aaaa": {"pass": True, "fail": False}.get(published),
         "ipv4": ipv4,
         "ipv6": ipv6,
+        "pmtu": _answers(verdicts, "WEB-PMTU"),
     }
     yield Observation(NAME, "LEVEL", site, Outcome(ipv6), now, values)
 

@@ -55,6 +55,41 @@ PORT_RISKS = ("none", "medium", "high", "critical")
 CONFIDENCES = ("verified", "common")
 EXPOSURES = ("isolated_or_source_limited", "campus_lan", "edu_private_net", "internet")
 
+CHECK_VERDICTS = ("pass", "warn", "fail", "info", "unknown")
+AGENT_CHECKS: Mapping[str, Text] = {
+    "NET-PMTU": Text("上联 PMTU 黑洞", "path MTU black hole on the uplink"),
+    "NET-RES6": Text("解析器的 IPv6 与 AAAA", "IPv6 and AAAA of the resolver"),
+    "NET-FW6": Text("IPv6 入站策略不弱于 IPv4", "inbound policy of IPv6 no weaker than IPv4's"),
+    "LAN-RA": Text("内网路由通告", "router advertisements on the LAN"),
+    "LAN-MODE": Text("内网地址分配方式", "how LAN hosts get addresses"),
+    "LAN-RDNSS": Text("下发的 DNS 服务器应答", "the DNS servers announced on the LAN answer"),
+    "LAN-ROGUERA": Text("允许列表外的路由通告", "router advertisements from outside the allow list"),
+    "LAN-RAEXT": Text("带扩展头或分片的路由通告", "router advertisements behind extension headers or fragments"),
+    "LAN-ROGUEDHCP6": Text("允许列表外的 DHCPv6 服务器", "DHCPv6 servers outside the allow list"),
+    "LAN-RAGUARD": Text("接入口的 RA 防护", "RA guard on access ports"),
+    "LAN-NDCACHE": Text("IPv6 邻居表占用", "use of the IPv6 neighbour table"),
+}
+"""Single checks of the IPv6 catalogue that rules may ask an agent for; `check_fact` names their facts.
+
+Beside each verdict stand `..._code` (why, a word of the catalogue) and `..._seen` (the lines of evidence).
+"""
+
+
+def check_fact(check: str) -> str:
+    """Name the fact that holds the verdict of a check of the catalogue: LAN-RA is `lan_ra`."""
+    return check.lower().replace("-", "_")
+
+
+def _check_facts() -> dict[str, "Fact"]:
+    found: dict[str, Fact] = {}
+    for check, meaning in AGENT_CHECKS.items():
+        name = check_fact(check)
+        found[name] = Fact(str, Text(f"{check}：{meaning.zh}", f"{check}: {meaning.en}"), CHECK_VERDICTS)
+        found[f"{name}_code"] = Fact(str, Text(f"{check} 的原因代码", f"why, of {check}"))
+        found[f"{name}_seen"] = Fact(tuple, Text(f"{check} 的证据", f"evidence of {check}"))
+    return found
+
+
 # Facts that every subject may carry; they decide the colour of an alert, and rules may use them too.
 COMMON: Mapping[str, Fact] = {
     "unit_kind": Fact(str, Text("单位类别", "kind of unit"), ("province", "city", "county", "school", "university")),
@@ -103,6 +138,7 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "aaaa": Fact(bool, Text("有 AAAA 记录", "has an AAAA record")),
         "ipv4": Fact(str, Text("IPv4 访问结果", "result over IPv4"), ("pass", "fail", "unknown")),
         "ipv6": Fact(str, Text("IPv6 访问结果", "result over IPv6"), ("pass", "fail", "unknown")),
+        "pmtu": Fact(str, Text("IPv6 大包能否通过", "full-size packets come through"), ("pass", "fail", "unknown")),
     },
     SubjectKind.SYSTEM: {},
     SubjectKind.MEASUREMENT: {
@@ -128,6 +164,7 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "cpu_ratio": Fact(float, Text("CPU 占用(0-1)", "CPU in use, 0-1")),
         "memory_ratio": Fact(float, Text("内存占用(0-1)", "memory in use, 0-1")),
         "disk_ratio": Fact(float, Text("磁盘占用(0-1)", "disk in use, 0-1")),
+        **_check_facts(),
     },
 }
 

@@ -24,7 +24,7 @@ MAX_HOLD = 366 * 86_400
 
 RULE_KEYS = (
     "id", "title", "select", "severity", "control", "policy", "confidence", "drift", "for", "given", "when", "minimum",
-    "maximum", "remedy", "example", "replaces",
+    "maximum", "remedy", "example", "replaces", "shows",
 )  # fmt: skip
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _HOLD = re.compile(r"([0-9]{1,9}) ?([smhd])")
@@ -132,6 +132,7 @@ def _read_rule(table: dict[str, Any], place: Place) -> Rule | None:
     if "when" not in table:
         place.at("when").fault("is missing; say what the facts must be under [when]")
     when = read_condition(table["when"], vocabulary, place.at("when")) if "when" in table else None
+    shows = reading.words(table, "shows", vocabulary, place)
     examples = _read_examples(table, vocabulary, place)
     if len(place.faults) > before or when is None:
         return None
@@ -148,6 +149,7 @@ def _read_rule(table: dict[str, Any], place: Place) -> Rule | None:
         minimum=minimum,
         maximum=Colour(maximum),
         drift=drift,
+        shows=shows,
         confidence=Confidence(confidence),
         examples=examples,
         file=place.file,

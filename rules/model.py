@@ -139,7 +139,8 @@ class Rule:
 
     `given` is what must hold for the rule to say anything: where it does not, the verdict is UNKNOWN. `hold` is for how
     many seconds it must match before an alert fires. `drift` rules may match many subjects on the first day: those that
-    were there at the unit's first scan (the fact `baseline`) are told together, not one by one.
+    were there at the unit's first scan (the fact `baseline`) are told together, not one by one. `shows` names facts
+    that are told as evidence without being a condition.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Rule:
     minimum: tuple[Minimum, ...] = ()
     maximum: Colour = Colour.RED
     drift: bool = False
+    shows: tuple[str, ...] = ()
     confidence: Confidence = Confidence.VERIFIED
     examples: tuple[Example, ...] = ()
     file: str = ""

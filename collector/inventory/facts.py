@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from collector.clock import day
 from collector.inventory.addresses import address, current_addresses, network
+from collector.inventory.checks import Said, check_of, of_checks
 from collector.inventory.picture import HOST, holds, place, values_of
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
@@ -126,6 +127,7 @@ class Facts:
             "aaaa": bool(aaaa) if aaaa is not None and heard else None,
             "ipv4": ipv4 if heard else "unknown",
             "ipv6": ipv6 if heard else "unknown",
+            "pmtu": self._told(county, ident, "pmtu"),
             "baseline": bool(baseline),
             **_standing(match, today),
             **self._common(unit),
@@ -245,12 +247,21 @@ class Facts:
     def _said(self, county: str, unit: str, agent: str) -> dict[str, FactValue]:
         """Give what the agent says of its own machine: IPv6 from its picture, load from its latest sample."""
         facts: dict[str, FactValue] = {}
-        for detail, section in self.statements.rows(
-            "SELECT detail, section FROM sighting WHERE county = ? AND subject = ? AND detail <> ''", (county, agent)
+        checks: list[Said] = []
+        for key, state, detail, missed_from, section in self.statements.rows(
+            "SELECT key, state, detail, missed_from, section FROM sighting "
+            "WHERE county = ? AND subject = ? AND detail <> ''",
+            (county, agent),
         ):
+            if missed_from or not self._heard(section):
+                continue
             values = values_of(detail)
-            if "ipv6" in values and self._heard(section):
+            if "ipv6" in values:
                 facts["ipv6"], facts["ipv6_reason"] = _word(values, "ipv6"), _word(values, "reason")
+            check = check_of(key)
+            if check:
+                checks.append(Said(check, state, values))
+        facts |= of_checks(checks)
         for (samples,) in self.statements.rows(
             "SELECT samples FROM measurement WHERE county = ? AND unit = ? AND probe = ? AND agent = ? "
             "ORDER BY time DESC LIMIT 1",
@@ -259,6 +270,19 @@ class Facts:
             for sample in read_samples(samples):
                 facts |= {name: found for name in RATIOS if (found := _number(sample.values, name)) is not None}
         return facts
+
+    def _told(self, county: str, ident: str, name: str) -> str | None:
+        """Give a word that a fresh section says of a subject, the worst one where several do."""
+        found: set[str] = set()
+        for detail, section in self.statements.rows(
+            "SELECT detail, section FROM sighting WHERE county = ? AND subject = ? AND missed_from = 0 "
+            "AND detail <> ''",
+            (county, ident),
+        ):
+            word = _word(values_of(detail), name)
+            if word and self._heard(section):
+                found.add(word)
+        return next((word for word in ("fail", "pass", "unknown") if word in found), None)
 
     def _heard(self, section: int) -> bool:
         """Tell whether a section's word counts: it is fresh, and its agent is not silent."""

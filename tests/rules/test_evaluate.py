@@ -173,7 +173,7 @@ def test_judging_raises_nothing_whatever_the_facts(subject: Subject) -> None:
     for one in found:
         assert one.subject is subject
         assert (one.colour is Colour.NONE) == (one.verdict is not Verdict.MATCH)
-        assert set(one.evidence) == set(one.rule.reads)
+        assert set(one.evidence) == {*one.rule.reads, *one.rule.shows}
     assert judge(RULES, subject) == found or any(value != value for value in subject.facts.values())
 
 

@@ -166,6 +166,7 @@ def test_what_a_first_scan_finds_by_the_dozen_is_told_together() -> None:
         "open-on-v6-closed-on-v4",
         # registered sites only
         "site-no-ipv6",
+        "site-pmtu-black-hole",
     }
 
 
