@@ -48,6 +48,12 @@ REASONS: Mapping[str, Text] = {
     "resolver_silent": Text("IPv6 解析器无应答", "the IPv6 resolvers do not answer"),
     "no_gate_targets": Text("未配置自检目标，无法判断；需配置", "no targets to check itself against; set"),
     "gate_silent": Text("自检目标不可达", "the targets to check itself against are not reachable"),
+    "no_credentials": Text("没有可用的 SNMP 凭据", "no credential for SNMP that can be used"),
+    "snmp_silent": Text(
+        "SNMP 无应答（未启用、凭据不符或被过滤）", "no answer to SNMP (not there, or not with this credential)"
+    ),
+    "snmp_refused": Text("SNMP 代理拒绝", "the SNMP agent refuses"),
+    "snmp_bad_answer": Text("SNMP 应答不合规，已放弃", "the SNMP agent gave answers that are none, it was given up"),
     "not_http": Text("既不是域名也不是网址", "neither a domain nor a URL"),
 }
 

@@ -27,6 +27,7 @@ EXPECTED = {
     "open_ports": SectionKind.STATE,
     "site_ipv6": SectionKind.STATE,
     "traffic_ipv6": SectionKind.MEASUREMENT,
+    "snmp_tables": SectionKind.STATE,
     "udp_ports": SectionKind.STATE,
     "vantage_ipv6": SectionKind.STATE,
     "zone_ipv6": SectionKind.STATE,
