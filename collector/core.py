@@ -14,6 +14,7 @@ from collector.judge import Rules, mark_dirty
 from collector.registry.directory import Directory
 from collector.registry.register import Register
 from collector.registry.standing import Whitelists
+from collector.scans.board import Board
 from collector.schedule import Schedule
 from collector.settings import Settings
 from collector.store.contract import Store, Turn
@@ -48,11 +49,13 @@ class Core:
         self.clock, self.responder = clock, responder
         self.directory, self.whitelists, self.sections = Directory(), Whitelists(), Sections(settings)
         self.register = Register()
+        self.scans = Board()
         with store.reader() as connection:
             self.directory.load(connection)
             self.whitelists.load(connection)
             self.register.load(connection)
             self.sections.load(connection)
+            self.scans.load(connection)
         store.watch(self.sections)
         self.schedule = Schedule(self)
         self._stock = Stock()

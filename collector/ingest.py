@@ -18,6 +18,7 @@ from collector.inventory.sections import COVERING, AgentState, SectionState, Spo
 from collector.judge import bench
 from collector.policy import policy_digest, policy_for
 from collector.registry.directory import AgentIdentity
+from collector.scans.orders import ended
 from collector.settings import Settings
 from collector.store.contract import Turn
 from rules.facts import Subject, SubjectKind
@@ -102,7 +103,9 @@ def _known(core: Core, agent: AgentIdentity, section: Section) -> bool:
 
 def _answer(core: Core, agent: AgentIdentity, report: Report, received: float, *, duplicate: bool) -> Answer:
     current = report.policy == policy_digest(core, agent)
-    return Answer(report.batch, report.sequence, received, duplicate, None if current else policy_for(core, agent))
+    policy = None if current else policy_for(core, agent)
+    orders = core.scans.waiting(agent.id, received)
+    return Answer(report.batch, report.sequence, received, duplicate, policy, orders)
 
 
 def _agent_state(agent: AgentIdentity, report: Report, received: float, before: AgentState | None) -> AgentState:
@@ -167,6 +170,8 @@ class _Intake:
 
     def section(self, section: Section) -> str:
         before = self._core.sections.section(self._agent.id, section.name)
+        if section.order:
+            ended(self._core.scans, self._turn, self._agent, section, self._received)
         if section.kind is SectionKind.MEASUREMENT:
             self._put(section, before)
             if section.body is not None:
@@ -226,7 +231,7 @@ class _Intake:
             stale_at, due = before.stale_at, before.due
         if covering:
             runs += 1
-            confirmed, stale_at = sections.confirmed(before, finished)
+            confirmed, stale_at = sections.confirmed(before, finished, on_order=bool(section.order))
         state = SectionState(
             agent.county, number, agent.id, section.name, section.probe, section.kind.value, section.status.value,
             section.reason, section.digest, started, finished, confirmed, stale_at, runs, due,

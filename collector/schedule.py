@@ -14,6 +14,7 @@ from collector.errors import Busy
 from collector.inventory.sections import SectionState
 from collector.inventory.subjects import Merge
 from collector.judge import bench, mark_dirty
+from collector.scans.orders import look_at_the_clock
 from collector.store import tables
 from collector.store.contract import Turn
 from rules.facts import SubjectKind
@@ -36,6 +37,18 @@ _OLD_MEASUREMENTS = (
     "(SELECT id FROM measurement WHERE county = ? AND unit = ? AND probe = ? ORDER BY time LIMIT 1000)"
 )
 _OLD_CHANGES = "DELETE FROM change WHERE county = ? AND time < ?"
+# Orders that are not over stay, however old; so does their scan.
+_OLD_RESULTS = (
+    "DELETE FROM scan_result WHERE county = ? AND scan_order IN "
+    "(SELECT id FROM scan_order WHERE county = ? AND state = 'ended' AND changed < ?)"
+)
+_OLD_ORDERS = (
+    "DELETE FROM scan_order WHERE county = ? AND id IN (SELECT id FROM scan_order WHERE county = ? "
+    "AND state IN ('cancelled', 'expired', 'ended', 'lost') AND changed < ?)"
+)
+_OLD_SCANS = (
+    "DELETE FROM scan WHERE county = ? AND created < ? AND id NOT IN (SELECT scan FROM scan_order WHERE county = ?)"
+)
 
 Subjects = Iterable[tuple[SubjectKind, str, str]]
 
@@ -85,6 +98,7 @@ class Schedule:
             now = self._core.clock()
             for step in (self._midnight, self._stale, self._agents, self._due, self._units, self._dirty, self._sweep):
                 step(now)
+            look_at_the_clock(self._core, now)
 
     def _run(self) -> None:
         while not self._stop:
@@ -257,6 +271,9 @@ class Schedule:
             *((_OLD_MEASUREMENTS, (*task, old_measurement, *task)) for task in sorted(tasks)),
             *((_OLD_CHANGES, (county, old_change)) for county in sorted(counties)),
             ("DELETE FROM alert WHERE state = 'resolved' AND resolved < ?", (now - settings.alert_days * DAY,)),
+            *((_OLD_RESULTS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),
+            *((_OLD_ORDERS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),
+            *((_OLD_SCANS, (county, now - settings.scan_days * DAY, county)) for county in sorted(counties)),
             ("DELETE FROM enrolment_token WHERE expires < ?", (now - TOKEN_DAYS * DAY,)),
         ]
         for start in range(0, len(steps), CHUNK):

@@ -19,6 +19,8 @@ class Settings:
     """N: covering runs in a row that must miss something before it counts as absent."""
     unknown_after: float = 86_400.0
     """A section not confirmed for this long, and for three of its own periods, vouches for nothing any more."""
+    scan_holds: float = 3_600.0
+    """What a scan on order saw counts for this long: nobody repeats it, so it must not outlive the regular tasks."""
     silent_after: float = 3.0
     """An agent that missed this many report intervals counts as silent."""
     mac_addresses: int = 8
@@ -39,6 +41,8 @@ class Settings:
     measurement_days: int = 90
     alert_days: int = 365
     change_days: int = 365
+    scan_days: int = 30
+    """Scans that people asked for, and their results."""
 
     queue_size: int = 512
     """Reports and changes that may wait for the writer; more are refused as busy."""

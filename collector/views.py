@@ -328,3 +328,40 @@ class Counts(View, frozen=True, kw_only=True):
     rules: int
     oldest_report: float | None
     """Seconds since 1970: the last report of the active or silent agent that was heard least recently."""
+
+
+class ScanOrder(View, frozen=True, kw_only=True):
+    """The part of a scan that one agent does. `done` of `total` items are the agent's word as of `heard`.
+
+    `status`, `reason` and `observations` are what came of it, once `state` is ended.
+    """
+
+    id: str
+    agent: str
+    agent_name: str
+    agent_state: str
+    state: str
+    changed: datetime
+    heard: datetime | None
+    done: int
+    total: int
+    note: str
+    status: str
+    reason: str
+    observations: int
+    finished: datetime | None
+
+
+class Scan(View, frozen=True, kw_only=True):
+    """A scan that a person asked for; `revision` changes whenever anything else here does."""
+
+    id: str
+    unit: str
+    unit_name: str
+    probe: str
+    asked_by: str
+    reason: str
+    created: datetime
+    expires: datetime
+    revision: str = ""
+    orders: tuple[ScanOrder, ...] = ()

@@ -330,11 +330,13 @@ class Order:
 class Orders:
     """What waits for one agent: orders that it has not claimed, and the ids of those that it should end.
 
-    `time` is the collector's clock, against which `expires` is read. `again` asks the agent not to come back for so
-    many seconds, when the collector can hold no more connections.
+    `time` is the collector's clock, against which `expires` is read. `revision` names this answer: who asks with it
+    again is answered when there is another. `again` asks the agent not to come back for so many seconds, when the
+    collector can hold no more connections.
     """
 
     time: Time
+    revision: Code = ""
     orders: Annotated[tuple[Order, ...], Max(16)] = ()
     cancelled: Annotated[tuple[Code, ...], Max(64)] = ()
     again: Seconds = 0.0

@@ -91,6 +91,12 @@ class Note(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
     note: Annotated[str, msgspec.Meta(max_length=1024)] = ""
 
 
+class Scans(views.View, frozen=True, kw_only=True):
+    """Scans that people asked for, newest first."""
+
+    items: list[views.Scan]
+
+
 class Health(views.View, frozen=True, kw_only=True):
     """`ok` once the store takes writes."""
 

@@ -14,9 +14,11 @@ from collector.core import Core
 from collector.errors import Busy
 from collector.journal import Once
 from collector.metrics import Metrics
+from collector.scans.board import Board
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Unless = Callable[[], bool]
 
 STATE_KEY = "edusec"
 RETRY_SECONDS = 5.0
@@ -75,6 +77,46 @@ class Drain:
             timeout.reschedule(min(timeout.when() or soon, soon))
 
 
+class Held:
+    """Requests that wait for news: one for each agent and few for people, so that some connections always stay free."""
+
+    def __init__(self, most: int) -> None:
+        """Allow so many."""
+        self._most = most
+        self._waiting: dict[object, asyncio.Event] = {}
+
+    def full(self) -> bool:
+        """Tell whether no more may wait."""
+        return len(self._waiting) >= self._most
+
+    async def wait(self, who: object, board: Board, key: str, drain: Drain, seconds: float, *, unless: Unless) -> None:
+        """Wait until there is news of a key, until the time is over, or until the same one asks anew.
+
+        `unless` is asked once the news is listened for: True does not wait at all.
+        """
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        if (before := self._waiting.get(who)) is not None:
+            before.set()  # its line is dead, or it is another one under the same name
+        self._waiting[who] = news
+
+        def ring() -> None:
+            loop.call_soon_threadsafe(news.set)
+
+        try:
+            with board.listening(key, ring):
+                async with asyncio.timeout(0 if drain.closing or unless() else seconds) as timeout:
+                    drain.enter(timeout)
+                    try:
+                        await news.wait()
+                    finally:
+                        drain.leave(timeout)
+        except TimeoutError:
+            pass
+        finally:
+            if self._waiting.get(who) is news:
+                del self._waiting[who]
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """The running collector as the handlers see it."""
@@ -90,8 +132,14 @@ class Context:
     once: Once = field(default_factory=Once)
     failures: Failures = field(default_factory=Failures)
     drain: Drain = field(default_factory=Drain)
+    held_agents: Held = field(init=False)
+    held_people: Held = field(default_factory=lambda: Held(32))
     agents: Pool = field(default_factory=lambda: Pool("agents", 4, 256))
     people: Pool = field(default_factory=lambda: Pool("people", 4, 64))
+
+    def __post_init__(self) -> None:
+        """Let agents hold half of all connections."""
+        object.__setattr__(self, "held_agents", Held(self.limits.connections // 2))
 
     def close(self) -> None:
         """End the threads."""

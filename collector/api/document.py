@@ -12,7 +12,18 @@ from collector.api.auth import agent_only, scraper_only
 from collector.api.bodies import MAX_IMPORT_BYTES
 from collector.api.wire_schema import REF, components
 from collector.metrics import software_version
-from wire.types import Answer, Enrolment, EnrolmentRequest, Refusal, Report
+from collector.scans.requests import ScanRequest
+from wire.types import (
+    Answer,
+    Enrolment,
+    EnrolmentRequest,
+    OrderProgress,
+    OrderReply,
+    Orders,
+    Refusal,
+    Report,
+    Section,
+)
 
 _PEOPLE, _AGENT, _SCRAPER = "person", "agent", "scraper"
 _SCHEMES = {
@@ -34,9 +45,40 @@ _REASONS = {
     "500": "A fault of the collector; its log says more.",
     "503": "Cannot take more work now; Retry-After says when to try again. Nothing was changed.",
 }
-_CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert", "mergeAsset", "splitAsset")
-_WIRE_ANSWERS = {"report": "Answer", "enrol": "Enrolment"}
-_TAGS = ("reports", "enrolment", "agents", "units", "whitelist", "register", "inventory", "alerts", "prometheus")
+_CONFLICTING = ("report", "acknowledgeAlert", "resolveAlert", "mergeAsset", "splitAsset", "createScan")
+_WIRE_ANSWERS = {
+    "report": "Answer",
+    "enrol": "Enrolment",
+    "getOrders": "Orders",
+    "reportProgress": "OrderReply",
+    "getScanResult": "Section",
+}
+_WIRE_BODIES = {"enrol": "EnrolmentRequest", "createScan": "ScanRequest", "reportProgress": "OrderProgress"}
+_MESSAGES = (
+    Report,
+    Answer,
+    EnrolmentRequest,
+    Enrolment,
+    Orders,
+    OrderProgress,
+    OrderReply,
+    ScanRequest,
+    Section,
+    Refusal,
+)
+_TAGS = (
+    "reports",
+    "enrolment",
+    "agents",
+    "units",
+    "whitelist",
+    "register",
+    "inventory",
+    "alerts",
+    "scans",
+    "orders",
+    "prometheus",
+)
 _FILES = ("importUnits", "importWhitelist", "importRegister")
 
 
@@ -57,7 +99,7 @@ def document() -> dict[str, Any]:
     )
     schemaless = Litestar(route_handlers=ROUTES, openapi_config=config, logging_config=None)
     plain = schemaless.openapi_schema.to_schema()
-    plain["components"]["schemas"].update(components([Report, Answer, EnrolmentRequest, Enrolment, Refusal]))
+    plain["components"]["schemas"].update(components(_MESSAGES))
     schemes = _schemes()
     for path, operation in _operations(plain):
         name = operation["operationId"]
@@ -98,7 +140,7 @@ def _describe(path: str, operation: dict[str, Any], name: str, scheme: str) -> N
     if operation.get("parameters") or operation.get("requestBody"):
         statuses.add("400")
     names = {parameter["name"] for parameter in operation.get("parameters", ())}
-    if "{" in path or names & {"under", "unit"} or name == "createEnrolmentToken":
+    if "{" in path or names & {"under", "unit"} or name in ("createEnrolmentToken", "createScan"):
         statuses.add("404")
     if name in _CONFLICTING:
         statuses.add("409")
@@ -148,8 +190,8 @@ def _special_answers(name: str, answers: dict[str, Any]) -> None:
 
 
 def _body(name: str) -> dict[str, Any] | None:
-    if name == "enrol":
-        return {"required": True, "content": _json("EnrolmentRequest")}
+    if name in _WIRE_BODIES:
+        return {"required": True, "content": _json(_WIRE_BODIES[name])}
     if name == "report":
         return {
             "required": True,

@@ -256,8 +256,11 @@ class Sections:
                 if state.agent == agent and state.fresh(now):
                     self.put(replace(state, stale_at=now))
 
-    def confirmed(self, before: SectionState | None, finished: float) -> tuple[float, float]:
+    def confirmed(self, before: SectionState | None, finished: float, *, on_order: bool = False) -> tuple[float, float]:
         """Give (confirmed, stale_at) after a covering run that ended at a time; a task's own rhythm counts."""
+        if on_order:
+            confirmed = max(finished, (before and before.confirmed) or finished)
+            return confirmed, confirmed + min(self._settings.scan_holds, self._settings.unknown_after)
         if before is None or before.confirmed is None:
             return finished, finished + self._settings.unknown_after
         period = min(max(finished - before.confirmed, 0.0), MAX_PERIOD)

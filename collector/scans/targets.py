@@ -1,0 +1,58 @@
+"""What a scan of a unit without targets looks at: the agent's own scope where it is small, else what is known there."""
+
+import json
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from collector.inventory.addresses import Address, Network, address, network
+from collector.inventory.picture import HOST, place
+from collector.registry.directory import AgentIdentity
+from collector.store.tables import sighting
+
+if TYPE_CHECKING:
+    from collector.core import Core
+
+MAX_ADDRESSES = 4_096
+"""Largest scope that is scanned address by address; of a larger one only the known addresses are."""
+MAX_TARGETS = 1_000
+THIS_MACHINE = ("127.0.0.1", "::1")
+MAX_KNOWN = 20_000
+
+
+def targets_for(core: "Core", agent: AgentIdentity) -> tuple[str, ...]:
+    """Give prefixes and addresses; the agent's own machine is always among them.
+
+    An IPv6 prefix is never enumerated: of it, too, only known addresses count.
+    """
+    state = core.sections.agents().get(agent.id)
+    small: list[Network] = []
+    large: list[Network] = []
+    for entry in json.loads(state.scope) if state else []:
+        found = network(str(entry.get("value", "")))  # None: a domain
+        if found is not None and not found.is_loopback:
+            (small if found.num_addresses <= MAX_ADDRESSES else large).append(found)
+    if sum(found.num_addresses for found in small) > MAX_ADDRESSES:
+        small, large = [], [*small, *large]
+    known = [str(place) for place in _known(core, agent) if any(place in wide for wide in large)] if large else []
+    return tuple(dict.fromkeys((*THIS_MACHINE, *map(str, small), *known)))[:MAX_TARGETS]
+
+
+def _known(core: "Core", agent: AgentIdentity) -> list[Address]:
+    """Give the addresses at which this unit's agents see something now."""
+    records = core.directory.agents
+    sections = [state.id for state in core.sections.states() if records[state.agent].identity.unit == agent.unit]
+    query = (
+        select(sighting.c.key)
+        .where(
+            sighting.c.county == agent.county,
+            sighting.c.section.in_(sections),
+            sighting.c.state == "present",
+            sighting.c.missed_from == 0,
+        )
+        .limit(MAX_KNOWN)
+    )
+    with core.store.reader() as connection:
+        places = [place(key) for key in connection.execute(query).scalars()]
+    found = {address(what.name) for what in places if what.kind == HOST}
+    return sorted((seen for seen in found if seen is not None), key=lambda seen: (seen.version, int(seen)))
