@@ -14,15 +14,13 @@ from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
 from edusec.places import scans_file
 from edusec.render import json_line
-from edusec.scan import flags, lines
+from edusec.scan import flags, lines, session
 from edusec.scan.lines import Line
-from edusec.scan.perform import perform
 from edusec.scan.ports import TOP
 from edusec.scan.profiles import DEFAULT
-from edusec.scan.result import judged
-from edusec.scan.show import banner, show
-from edusec.scan.source import local
-from edusec.scan.wanted import Wanted, prepare
+from edusec.scan.session import Result
+from edusec.scan.show import show
+from edusec.scan.wanted import Wanted
 from wire.types import RunStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -71,19 +69,24 @@ def scan(
     as_json: JsonOption = False,
     output: flags.Output = None,
     last: flags.Last = False,
+    resume: flags.Resume = False,
+    run: flags.Run = "",
     quiet: flags.Quiet = False,
 ) -> int:
     """Scan, or show the last scan."""
     threshold = parse_fail_on(fail_on)
     if output is not None:
         _require_writable(output)
+    if (last or resume) and (targets or targets_file):
+        raise Stop(t("--last 和 --resume 不带目标", "--last and --resume take no targets"))
+    if run and not (last or resume):
+        raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
     if last:
         from edusec.scan import store
 
-        if targets or targets_file:
-            raise Stop(t("--last 不带目标", "--last takes no targets"))
-        found = store.last(scans_file())
-        interrupted = False
+        result = Result(store.last(scans_file(), run))
+    elif resume:
+        result = session.resume(run, scope, time_limit, threshold, quiet=quiet)
     else:
         options = {
             "engine": engine,
@@ -107,10 +110,8 @@ def scan(
             scope=scope,
             seconds=time_limit,
         )
-        work = prepare(wanted)
-        done = perform(work, local, quiet=quiet)
-        found, interrupted = judged(done.section, work.asked, work.whitelist, work.today, threshold), done.interrupted
-        _keep(found)
+        result = session.scan(wanted, threshold, quiet=quiet)
+    found = result.lines
     if output is not None:
         write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
     if as_json:
@@ -118,7 +119,7 @@ def scan(
             print(json_line(line))
     else:
         show(found)
-    return ExitCode.INTERRUPTED if interrupted else _exit_code(found, threshold)
+    return ExitCode.INTERRUPTED if result.interrupted else _exit_code(found, threshold)
 
 
 def _one_of(ports: str | None, top_ports: int | None) -> str | None:
@@ -127,18 +128,6 @@ def _one_of(ports: str | None, top_ports: int | None) -> str | None:
     if ports is not None:
         raise Stop(t("--ports 与 --top-ports 只能用一个", "--ports and --top-ports exclude each other"))
     return f"{TOP}{top_ports}"
-
-
-def _keep(found: Sequence[Line]) -> None:
-    try:
-        from edusec.scan import store
-    except ModuleNotFoundError as error:
-        banner(t(f"没有 {error.name}，结果不保存", f"{error.name} is not installed, so the result is not kept"))
-        return
-    try:
-        store.save(scans_file(), found)
-    except Stop as stop:
-        banner(str(stop))
 
 
 def _require_writable(file: Path) -> None:

@@ -137,4 +137,22 @@ TimeLimit = Annotated[
     float, typer.Option(metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
 ]
 Last = Annotated[bool, typer.Option("--last", help=t("显示上次的结果", "Show the last result"))]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help=t("续扫被中断的扫描：只做未覆盖的部分", "Go on with an interrupted scan: only what was not covered"),
+    ),
+]
+Run = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        metavar="ID",
+        show_default=False,
+        help=t(
+            "与 --last 或 --resume 同用：编号以此开头的那一次", "With --last or --resume: the scan whose id begins so"
+        ),
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]

@@ -1,14 +1,17 @@
 """Joins the sections of one scan (its batches, its transports, what an interrupted one had) into a single one."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from probes.kit.reasons import because
 from wire.digest import section_digest
-from wire.ports import format_ports, merge_ranges, parse_ports
+from wire.ports import MAX_SPEC, format_ports, merge_ranges, parse_ports
 from wire.types import (
     Body,
+    Coverage,
+    Family,
     Observation,
     Outcome,
     RunStatus,
@@ -21,6 +24,7 @@ from wire.types import (
 )
 
 _GRAVEST = (RunStatus.CRASHED, RunStatus.TIMED_OUT, RunStatus.CANNOT_RUN, RunStatus.UNKNOWN)
+_MAX_TEXT = 1000
 _SILENT = frozenset({"closed", "filtered"})
 
 
@@ -34,7 +38,7 @@ def join(sections: Sequence[Section]) -> Section:
     bodies = [section.body or Body() for section in sections]
     body = Body(
         _observations(item for one in bodies for item in one.observations),
-        tuple(dict.fromkeys(item for one in bodies for item in one.coverage)),
+        _coverage(item for one in bodies for item in one.coverage),
         tuple(dict.fromkeys(item for one in bodies for item in one.skipped)),
     )
     status, reason = _verdict(sections, body)
@@ -50,6 +54,13 @@ def join(sections: Sequence[Section]) -> Section:
         reason=reason,
         body=body,
     )
+
+
+def as_done(section: Section) -> Section:
+    """Give what an earlier attempt found as something that stands; what it left out is tried again, and said anew."""
+    body = replace(section.body or Body(), skipped=())
+    digest = section_digest(section.probe, RunStatus.DONE, "", body)
+    return replace(section, status=RunStatus.DONE, reason="", digest=digest, body=body)
 
 
 def left_out(probe: str, prefixes: Iterable[str], ports: str, code: str) -> Section:
@@ -88,16 +99,51 @@ def _observations(items: Iterable[Observation]) -> tuple[Observation, ...]:
     return tuple(_without_open(found))
 
 
+def _coverage(items: Iterable[Coverage]) -> tuple[Coverage, ...]:
+    """Say the same in few lines: the ports of the same prefixes together, then the prefixes of the same ports."""
+    ports: dict[tuple[tuple[str, ...], Family, Transport | None], set[str]] = {}
+    for item in items:
+        ports.setdefault((item.prefixes, item.family, item.transport), set()).add(item.ports)
+    prefixes: dict[tuple[str, Family, Transport | None], dict[str, None]] = {}
+    for (covered, family, transport), texts in ports.items():
+        for text in _port_texts(texts):
+            prefixes.setdefault((text, family, transport), {}).update(dict.fromkeys(covered))
+    return tuple(
+        Coverage(_collapsed(found, family), family, text, transport)
+        for (text, family, transport), found in prefixes.items()
+    )
+
+
+def _collapsed(found: Iterable[str], family: Family) -> tuple[str, ...]:
+    if family == 4:
+        return tuple(map(str, collapse_addresses(map(IPv4Network, found))))
+    return tuple(map(str, collapse_addresses(map(IPv6Network, found))))
+
+
+def _port_texts(texts: Iterable[str]) -> Iterator[str]:
+    """Join port sets; what does not fit into the text of one becomes several."""
+    spans = [
+        f"{low}" if low == high else f"{low}-{high}"
+        for low, high in merge_ranges(pair for text in texts for pair in parse_ports(text))
+    ]
+    held = ""
+    for span in spans:
+        if held and len(held) + 1 + len(span) > MAX_SPEC:
+            yield held
+            held = ""
+        held = f"{held},{span}" if held else span
+    yield held
+
+
 def _both(before: Observation, item: Observation) -> Observation:
     """Join two words about one host: it was seen if either saw it, and its silent ports add up."""
     seen = Outcome.SEEN in (before.outcome, item.outcome)
     values: dict[str, Value] = {**before.values, **item.values}
     for name in _SILENT & before.values.keys() & item.values.keys():
-        ranges = (parse_ports(str(one.values[name])) for one in (before, item))
-        values[name] = ",".join(
-            f"{low}" if low == high else f"{low}-{high}"
-            for low, high in merge_ranges(span for one in ranges for span in one)
-        )
+        ranges = merge_ranges(span for one in (before, item) for span in parse_ports(str(one.values[name])))
+        text = ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ranges)
+        # As in the probe: a list that is too long to be of use is left out, and so it stays.
+        values[name] = text if len(text) <= _MAX_TEXT else ""
     return replace(item, outcome=Outcome.SEEN if seen else item.outcome, values=values)
 
 

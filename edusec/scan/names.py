@@ -1,8 +1,9 @@
 """Domains in scope as targets: asked of this machine's resolvers, over the same guarded layer as every probe."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from ipaddress import ip_address
 from typing import get_args
 
 from edusec.exits import Stop
@@ -45,6 +46,16 @@ def resolve(targets: Targets, scope: Scope, today: date) -> Resolved:
     if not plain:
         raise Stop(t("排除之后没有剩下目标", "nothing is left of the targets once the excluded ones are out"))
     return Resolved(replace(targets, prefixes=plain, domains=(), names=names), tuple(lent))
+
+
+def lend(names: Mapping[str, str], scope: Scope, today: date) -> tuple[ScopeEntry, ...]:
+    """Give what the scope's domains lend today to addresses that they resolved to when a scan began."""
+    found: list[ScopeEntry] = []
+    for text, name in names.items():
+        address = ip_address(text)
+        if not scope.ports_of(address, today) and not is_special(address):
+            found += _lend(name, address, scope, today)
+    return tuple(found)
 
 
 def _ask(net: Net, domain: str) -> Iterable[Address]:

@@ -1,6 +1,5 @@
 """The lines of a finished scan: what was run, what was found, what the rules say of it."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import date
 
@@ -11,10 +10,10 @@ from wire.types import Section, WhitelistEntry
 
 
 def judged(
-    section: Section, asked: Asked, whitelist: Sequence[WhitelistEntry], today: date, threshold: str
+    identifier: str, section: Section, asked: Asked, whitelist: Sequence[WhitelistEntry], today: date, threshold: str
 ) -> list[Line]:
-    """Give the lines of a section, judged by whitelist and rules; `threshold` is that of --fail-on."""
-    run = lines.run_line(uuid.uuid4().hex, asked, section)
+    """Give the lines of a run, judged by whitelist and rules; `threshold` is that of --fail-on."""
+    run = lines.run_line(identifier, asked, section)
     services = lines.service_lines(section, whitelist, today)
     hosts = lines.host_lines(section, services, asked, whitelist, today)
     judgements = judge_scan(hosts, services, today)

@@ -91,7 +91,10 @@ _NESTED = {*_LISTS, "scope", "coverage", "skipped", "title", "subject", "evidenc
 
 
 def save(file: Path, lines: Sequence[Line]) -> None:
-    """Keep one scan in one transaction; the oldest beyond 1,000 go. Raises Stop when the file cannot be written."""
+    """Keep one scan in one transaction, in the place of what was kept of it before; the oldest beyond 1,000 go.
+
+    Raises Stop when the file cannot be written.
+    """
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _open(file) as database, database.atomic():
@@ -108,19 +111,24 @@ def save(file: Path, lines: Sequence[Line]) -> None:
         ) from None
 
 
-def last(file: Path) -> list[Line]:
-    """Give the lines of the newest scan; raises Stop when there is none."""
-    nothing = Stop(t(f"{file} 里还没有扫描结果", f"{file} holds no scan yet"))
+def last(file: Path, run: str = "") -> list[Line]:
+    """Give the lines of the newest scan, or of the one whose id begins with `run`; raises Stop when there is none."""
+    nothing = Stop(
+        t(f"{file} 里没有扫描 {run}", f"{file} holds no scan {run}")
+        if run
+        else t(f"{file} 里还没有扫描结果", f"{file} holds no scan yet")
+    )
     if not file.exists():
         raise nothing
     try:
         with _open(file) as database:
             if "scans" not in database.table_names():
                 raise nothing
-            run = next(database.query("select * from scans order by started desc, rowid desc limit 1"), None)
-            if run is None:
+            query = "select * from scans where substr(id, 1, length(?)) = ? order by started desc, rowid desc limit 1"
+            found = next(database.query(query, [run, run]), None)
+            if found is None:
                 raise nothing
-            return list(_lines(database, run))
+            return list(_lines(database, found))
     except sqlite3.Error as error:
         raise Stop(f"{file}: {error}") from None
 
@@ -141,6 +149,9 @@ def _bring_up_to_date(database: Database, table: str, columns: Mapping[str, type
 def _insert(database: Database, lines: Sequence[Line]) -> None:
     run = next(line for line in lines if line["type"] == RUN)
     summary = next(line for line in lines if line["type"] == SUMMARY)
+    for table in _TABLES.values():
+        database.execute(f"delete from {table} where scan = ?", [run["id"]])  # noqa: S608 (our own names)
+    database.execute("delete from scans where id = ?", [run["id"]])
     database.table("scans").insert({**_row("scans", run), "summary": json.dumps(_bare(summary), ensure_ascii=False)})
     for kind, table in _TABLES.items():
         rows = [{**_row(table, line), "scan": run["id"]} for line in lines if line["type"] == kind]

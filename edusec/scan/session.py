@@ -1,0 +1,80 @@
+"""One scan from its beginning, or from where it was interrupted, to lines that are kept in the local file."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edusec.exits import Stop
+from edusec.lang import t
+from edusec.places import scans_file
+from edusec.scan import journal
+from edusec.scan.journal import Journal
+from edusec.scan.lines import Line, iso
+from edusec.scan.perform import perform
+from edusec.scan.result import judged
+from edusec.scan.resume import find, taken_up, written
+from edusec.scan.show import banner
+from edusec.scan.source import Source, local
+from edusec.scan.wanted import Wanted, Work, prepare
+from wire.types import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The lines of a scan, and whether the operator ended it before its time."""
+
+    lines: list[Line]
+    interrupted: bool = False
+
+
+def scan(wanted: Wanted, threshold: str, *, quiet: bool, source: Source = local) -> Result:
+    """Check what is wanted, do it, judge it and keep it; raises Stop before anything is sent."""
+    return _carry_out(prepare(wanted), uuid.uuid4().hex, (), threshold, quiet=quiet, source=source)
+
+
+def resume(
+    run: str, scope: Path | None, seconds: float, threshold: str, *, quiet: bool, source: Source = local
+) -> Result:
+    """Do what an unfinished scan has not covered, and join both; raises Stop before anything is sent."""
+    unfinished = find(scans_file(), run)
+    work = taken_up(unfinished, scope, seconds)
+    had = journal.sections(scans_file(), unfinished.id)
+    return _carry_out(work, unfinished.id, had, threshold, quiet=quiet, source=source)
+
+
+def _carry_out(
+    work: Work, identifier: str, had: Sequence[Section], threshold: str, *, quiet: bool, source: Source
+) -> Result:
+    started = iso(datetime.now(UTC).timestamp())
+    kept = Journal(scans_file(), identifier, started, written(work))
+    if kept.fault:
+        banner(kept.fault)
+    done = perform(work, source, quiet=quiet, had=had, keep=kept.keep)
+    found = judged(identifier, done.section, work.asked, work.whitelist, work.today, threshold)
+    keep(found)
+    if done.finished:
+        kept.close()
+    elif not kept.fault:
+        kept.pause()
+        banner(
+            t(
+                f"未完成；续扫其余部分：edusec scan --resume --run {identifier[:8]}",
+                f"not finished; to do the rest: edusec scan --resume --run {identifier[:8]}",
+            )
+        )
+    return Result(found, done.interrupted)
+
+
+def keep(found: Sequence[Line]) -> None:
+    """Keep lines in the local file; where that cannot be, say so and go on."""
+    try:
+        from edusec.scan import store
+    except ModuleNotFoundError as error:
+        banner(t(f"没有 {error.name}，结果不保存", f"{error.name} is not installed, so the result is not kept"))
+        return
+    try:
+        store.save(scans_file(), found)
+    except Stop as stop:
+        banner(str(stop))
