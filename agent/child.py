@@ -204,7 +204,7 @@ def _death(status: int) -> str:
 
 def _progress(progress: Progress) -> None:
     with contextlib.suppress(BrokenPipeError):
-        _write(say("progress", {"done": progress.done, "total": progress.total, "note": progress.note}))
+        _write(say("progress", to_plain(progress)))
 
 
 def _write(data: bytes) -> None:

@@ -11,7 +11,7 @@ from probes.kit.reasons import because
 from wire.codec import from_plain, parse_json
 from wire.digest import section_digest
 from wire.errors import DecodeError
-from wire.types import Body, Count, Coverage, Line, Max, Observation, RunStatus, Section, SectionKind, Skipped
+from wire.types import Body, Count, Coverage, Max, Observation, RunStatus, Section, SectionKind, Skipped
 
 MAX_LINE = 1 << 20
 MAX_OUTPUT = 64 << 20
@@ -38,13 +38,6 @@ class Last:
     reason: Annotated[str, Max(1024)] = ""
     refusals: Count = 0
     sent: Count = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    done: Count
-    total: Count
-    note: Line = ""
 
 
 class TooMuch(Exception):
@@ -91,8 +84,7 @@ class Collected:
         elif word == "skipped":
             self._skip(from_plain(Skipped, value))
         elif word == "progress":
-            progress = from_plain(_Progress, value)
-            self._on_progress(Progress(progress.done, progress.total, progress.note))
+            self._on_progress(from_plain(Progress, value))
         elif word == "kind":
             self.kind = from_plain(SectionKind, value)
         elif word == "last":

@@ -22,7 +22,7 @@ from probes.kit.contract import Progress
 from probes.kit.reasons import because
 from wire.codec import from_plain, parse_json
 from wire.errors import DecodeError, WireError
-from wire.types import Body, Count, Line, Max, Range, RunStatus, Section, SectionKind
+from wire.types import Body, Count, Max, Range, RunStatus, Section, SectionKind
 
 __all__ = ["Job", "Limits", "Run", "perform", "run"]
 
@@ -55,13 +55,6 @@ class _Result:
     refusals: Count = 0
     sent: Count = 0
     stderr: Annotated[str, Max(_TAIL)] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    done: Count
-    total: Count
-    note: Line = ""
 
 
 def run(
@@ -220,9 +213,9 @@ class _Reader:
         if word == "result":
             self.result = from_plain(_Result, value)
         elif word == "progress":
-            progress = from_plain(_Progress, value)
+            progress = from_plain(Progress, value)
             if self._on_progress is not None:
-                self._on_progress(Progress(progress.done, progress.total, progress.note))
+                self._on_progress(progress)
         else:
             raise DecodeError("line", f"{word[:64]!r} is not a word of the guard")
 

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from agent import confine
@@ -135,7 +136,7 @@ def _pass_on(probe: Probe[Any], given: object, context: Context, channel: _Chann
             now = time.monotonic()
             if now - said >= _PROGRESS_SECONDS or item.done >= item.total:
                 said = now
-                channel.say("progress", {"done": item.done, "total": item.total, "note": item.note[:1024]})
+                channel.say("progress", to_plain(replace(item, note=item.note[:1024])))
         else:
             kind = type(item).__name__
             raise TypeError(f"a probe yields observations, coverage, skipped parts or progress, not {kind}")

@@ -5,16 +5,22 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from edusec.lang import t
+from edusec.lang import current, t
 from edusec.render import cells, clip, safe
+from probes.kit import contract
+from probes.kit.reasons import explain
 
 _LIVE_SECONDS = 0.1
 _RARE_SECONDS = 10.0
 _WIDTH = 78
+_WORTH_SAYING = 0.001
 
 
 class Progress:
-    """Shows done, total, rate and the time that is left. Call it with each step, and `clear` before other output."""
+    """Shows done, total, rate, time left, what is sent and what gets lost.
+
+    Call it with each step, and `clear` before other output.
+    """
 
     def __init__(
         self, *, quiet: bool, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
@@ -28,13 +34,13 @@ class Progress:
         self._shown = self._started if not self._live else self._started - _LIVE_SECONDS
         self._width = 0
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
+    def __call__(self, step: contract.Progress) -> None:
         """Take one step; most calls show nothing."""
         now = self._clock()
         if self._quiet or now - self._shown < (_LIVE_SECONDS if self._live else _RARE_SECONDS):
             return
         self._shown = now
-        line = _line(done, total, now - self._started, safe(note))
+        line = _line(step, now - self._started)
         if not self._live:
             print(line, file=self._stream, flush=True)
             return
@@ -51,13 +57,17 @@ class Progress:
             self._width = 0
 
 
-def _line(done: int, total: int, seconds: float, note: str) -> str:
+def _line(step: contract.Progress, seconds: float) -> str:
+    done, total = step.done, step.total
     rate = done / seconds if seconds > 0 else 0.0
     share = f"{100 * done // total}% " if total else ""
     left = ""
     if total > done > 0 and rate:
         left = t(f"，还需 {_span((total - done) / rate)}", f", {_span((total - done) / rate)} left")
-    return f"{share}{done}/{total}  {rate:.0f}/s{left}{'  ' if note else ''}{note}"
+    sent = t(f"  发送 {step.rate:.0f}/s", f"  sending {step.rate:.0f}/s") if step.rate else ""
+    lost = t(f"，丢包 {step.lost:.1%}", f", {step.lost:.1%} lost") if step.lost >= _WORTH_SAYING else ""
+    note = safe(explain(step.note, current()))
+    return f"{share}{done}/{total}  {rate:.0f}/s{left}{sent}{lost}{'  ' if note else ''}{note}"
 
 
 def _span(seconds: float) -> str:

@@ -25,7 +25,7 @@ def run_job(job: Job, *, quiet: bool) -> Ran:
     stop = threading.Event()
     progress = Progress(quiet=quiet)
     with Interruptible(stop):
-        section = run(job, on_progress=lambda step: progress(step.done, step.total, step.note), stop=stop)
+        section = run(job, on_progress=progress, stop=stop)
     progress.clear()
     return Ran(section, stop.is_set())
 

@@ -1,4 +1,8 @@
-"""Open TCP ports of listed addresses, found by complete handshakes (no privileges needed) that carry no payload."""
+"""Open TCP ports of listed addresses, found by raw SYNs or complete handshakes that carry no payload.
+
+Both engines say the same. Raw SYNs are faster and need CAP_NET_RAW; where that is missing, handshakes take over, and
+one observation of this machine itself, with the method `connect`, says why.
+"""
 
 import time
 from collections import defaultdict
@@ -7,7 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from probes.kit.contract import CannotRun, Context, Preview, Probe, Progress, Yield
+from probes.kit.blocks import CODE_OF, PENDING, Block
+from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Yield
+from probes.kit.engine import AUTO, ENGINES, SYN, Caps, Engine, choose
 from probes.kit.fingerprint.model import FingerprintFileError
 from probes.kit.fingerprint.store import load
 from probes.kit.neighbours import links, not_hosts, own_addresses, route_to
@@ -15,12 +21,11 @@ from probes.kit.net import Net
 from probes.kit.options import option
 from probes.kit.outcomes import Settled
 from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
-from probes.kit.preview import portions, printers_among, seconds_at, syns_of_connect
+from probes.kit.preview import of_handshakes, of_syns, portions, printers_among
 from probes.kit.reasons import because
 from probes.kit.scope import Address
 from probes.kit.services import enrich
 from probes.kit.services.plan import MOST_CONVERSATIONS
-from probes.kit.sweep import CODE_OF, PENDING, Block, Sweep
 from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
@@ -51,9 +56,6 @@ _MAX_SKIPPED = 900
 _MAX_TEXT = 1000
 _MAX_WHAT = 1024
 _MAX_GROUPS = 32
-_METHOD = "connect"
-_PER_OPEN, _PER_OPEN_HERE = 3, 7
-"""An ACK for the handshake and one for what the server says or closes at once, a reset; here perhaps one look more."""
 _OPEN, _CLOSED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED]
 _FILTERED = frozenset({CODE_OF[Settled.PROHIBITED], CODE_OF[Settled.NO_HOST], CODE_OF[Settled.TIMEOUT]})
 _ANSWERS = frozenset({_OPEN, _CLOSED, CODE_OF[Settled.PROHIBITED]})
@@ -61,7 +63,9 @@ _UNSETTLED = {
     CODE_OF[Settled.UNREACHABLE]: "unreachable",
     CODE_OF[Settled.DENIED]: "denied",
     CODE_OF[Settled.RESOURCES]: "resources",
+    CODE_OF[Settled.LOST]: "loss",
 }
+_SELF = Target(TargetKind.AGENT, "self")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +81,33 @@ class Options:
     ports: str = option(
         DEFAULT_PORTS, zh="扫描的 TCP 端口集合", en="set of TCP ports, such as 22,80,8000-8100", check=parse_ports
     )
-    rate: float = option(2000.0, zh="每秒新建连接数上限", en="most new connections a second", minimum=1, maximum=1e6)
+    engine: str = option(
+        AUTO,
+        zh="扫描方式：syn 发送原始 SYN（需要 CAP_NET_RAW），connect 完成握手，auto 自动选择",
+        en="raw SYNs (syn, needs CAP_NET_RAW), complete handshakes (connect), or whichever can be had and pays (auto)",
+        choices=ENGINES,
+    )
+    rate: float = option(
+        2000.0, zh="每秒 SYN 或新建连接数上限", en="most SYNs or new connections a second", minimum=1, maximum=1e6
+    )
+    host_rate: float = option(
+        1000.0,
+        zh="每秒对同一地址的 SYN 数上限（syn）",
+        en="most SYNs a second to one address (syn)",
+        minimum=1,
+        maximum=1e6,
+    )
     timeout: float = option(
         1.0, zh="等待应答的时间", en="how long to wait for an answer", unit="s", minimum=0.05, maximum=30
     )
     retries: int = option(1, zh="超时后的重试次数", en="tries after a timeout", minimum=0, maximum=5)
     connections: int = option(
-        1024, zh="同时进行的连接数上限", en="most connections at a time", minimum=1, maximum=60000
+        1024, zh="同时进行的连接数上限（connect）", en="most connections at a time (connect)", minimum=1, maximum=60000
     )
     per_host: int = option(
         64,
-        zh="对同一地址同时进行的连接数上限",
-        en="most connections to one address at a time",
+        zh="对同一地址同时进行的连接数上限（connect）",
+        en="most connections to one address at a time (connect)",
         minimum=1,
         maximum=60000,
     )
@@ -127,33 +146,26 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
 def preview(options: Options, net: Net) -> Preview:
     """Say what a run would send; see `Preview`."""
     plan = _plan(options, net)
+    method, why = choose(options.engine, plan.total)
     found = portions(plan.blocks())
-    pairs = sum(part.pairs for part in found)
-    rate = min(net.pace.rate, options.rate)
-    connections, per_host = min(net.connections, options.connections), min(net.per_host, options.per_host)
-    tries = 1 + options.retries
-    packets = pairs * tries * syns_of_connect(options.timeout)
-    deepest = max((part.pairs // part.addresses for part in found), default=0)
-    waiting = tries * options.timeout * max(pairs / connections, deepest / per_host)
-    return Preview(
-        method=_METHOD,
-        why="",
-        portions=found,
+    traffic = (of_syns if method == SYN else of_handshakes)(_caps(options), net, found)
+    return replace(
+        traffic,
+        why=why,
         refused=tuple(plan.refused()),
-        pairs=pairs,
-        packets=packets,
-        most_packets=packets,
-        per_open=_PER_OPEN_HERE if any(part.local for part in found) else _PER_OPEN,
         conversations=MOST_CONVERSATIONS if options.identify else 0,
         no_payload=printers_among(port for part in found for port in expand(parse_ports(part.ports))),
-        rate=rate,
-        host_rate=0.0,
-        connections=connections,
-        per_host=per_host,
-        seconds=(
-            seconds_at(rate, found, 1),
-            max(seconds_at(rate, found, tries), waiting) + (tries * options.timeout if pairs else 0.0),
-        ),
+    )
+
+
+def _caps(options: Options) -> Caps:
+    return Caps(
+        timeout=options.timeout,
+        retries=options.retries,
+        rate=options.rate,
+        host_rate=options.host_rate,
+        connections=options.connections,
+        per_host=options.per_host,
     )
 
 
@@ -167,30 +179,26 @@ def _scan(options: Options, context: Context) -> Iterator[Yield]:
     net = context.net
     named = {str(span.address(span.low)) for span in parse_targets(options.targets) if len(span) == 1}
     plan = _plan(options, net)
-    sweep = Sweep(
-        net,
-        timeout=options.timeout,
-        retries=options.retries,
-        connections=options.connections,
-        per_host=options.per_host,
-        rate=options.rate,
-    )
+    engine = Engine(net, _caps(options), options.engine, plan.total)
     skipped: list[Skipped] = []
     covered = _Covered()
     room = _MAX_OBSERVATIONS
-    yield Progress(0, plan.total)
-    for block in sweep.run(plan.blocks(), context.deadline - options.timeout - 0.5):
+    yield Progress(0, plan.total, engine.why)
+    for block in engine.run(plan.blocks(), context.deadline - options.timeout - 0.5):
         if block is not None:
-            seen = list(_observations(block, named))
+            seen = list(_observations(block, engine.method, named))
             yield from islice(seen, room)
             if len(seen) > room:
                 _skip(skipped, addresses_of(block.hosts), "too_large")
             else:
-                yield from covered.add(_settled(block, plan.nobody_among(block), skipped))
+                yield from covered.add(_settled(block, plan.nobody_among(block), engine.unfinished, skipped))
             room = max(0, room - len(seen))
-        yield Progress(sweep.done, plan.total)
+        yield Progress(engine.done, plan.total, engine.why, engine.sending, engine.lost)
+    if engine.why:
+        values: dict[str, Value] = {"engine": engine.method, "why": engine.why}
+        yield Observation("open_ports", engine.method, _SELF, Outcome.SEEN, time.time(), values)
     yield from covered.rest()
-    skipped.extend(plan.unreached(sweep.stopped))
+    skipped.extend(plan.unreached(engine.unfinished))
     skipped[:0] = plan.refused()
     yield from islice(skipped, _MAX_SKIPPED)
     if len(skipped) > _MAX_SKIPPED:
@@ -201,15 +209,15 @@ def _places(row: bytes, code: int) -> list[int]:
     return [place for place, found in enumerate(row) if found == code]
 
 
-def _observations(block: Block, named: set[str]) -> Iterator[Observation]:
+def _observations(block: Block, method: str, named: set[str]) -> Iterator[Observation]:
     now = time.time()
     count = len(block.ports)
     for host, gate in enumerate(block.hosts):
         row = block.row(host)
         for place in _places(row, _OPEN):
             target = Target(TargetKind.SERVICE, gate.address, block.ports[place], Transport.TCP)
-            duration = block.round_trips[host * count + place]
-            yield Observation("open_ports", _METHOD, target, Outcome.OPEN, now, {}, duration)
+            duration = block.round_trips.get(host * count + place, 0.0)
+            yield Observation("open_ports", method, target, Outcome.OPEN, now, {}, duration)
         if gate.address in named or any(code in row for code in _ANSWERS):
             alive = _OPEN in row or _CLOSED in row
             values: dict[str, Value] = {}
@@ -218,7 +226,7 @@ def _observations(block: Block, named: set[str]) -> Iterator[Observation]:
                 if text and len(text) <= _MAX_TEXT:
                     values[name] = text
             outcome = Outcome.SEEN if alive else Outcome.UNKNOWN
-            yield Observation("open_ports", _METHOD, Target(TargetKind.HOST, gate.address), outcome, now, values)
+            yield Observation("open_ports", method, Target(TargetKind.HOST, gate.address), outcome, now, values)
 
 
 class _Covered:
@@ -241,11 +249,13 @@ class _Covered:
             yield Coverage(prefixes(addresses), *key, Transport.TCP)
 
 
-def _settled(block: Block, nobody: frozenset[Address], skipped: list[Skipped]) -> Iterator[tuple[str, list[Address]]]:
-    """Give what was settled: answered, refused on the way, or silent through all tries; the rest goes to `skipped`."""
-    if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
-        _skip(skipped, addresses_of(block.hosts), "no_answer")
-        return
+def _settled(
+    block: Block, nobody: frozenset[Address], why_not: str, skipped: list[Skipped]
+) -> Iterator[tuple[str, list[Address]]]:
+    """Give what was settled: answered, refused on the way, or silent through all tries; the rest goes to `skipped`.
+
+    `why_not` is the reason of pairs that are still pending.
+    """
     unfinished: list[Address] = []
     groups: dict[bytes, list[Address]] = defaultdict(list)
     for host, gate in enumerate(block.hosts):
@@ -254,7 +264,10 @@ def _settled(block: Block, nobody: frozenset[Address], skipped: list[Skipped]) -
             unfinished.append(gate.parsed)
         else:
             groups[bytes(code if code in _UNSETTLED else PENDING for code in row)].append(gate.parsed)
-    _skip(skipped, unfinished, "deadline")
+    skipped.extend(Skipped(prefix, why_not) for prefix in plain_prefixes(unfinished))
+    if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
+        _skip(skipped, [address for group in groups.values() for address in group], "no_answer")
+        return
     for row, addresses in sorted(groups.items())[:_MAX_GROUPS]:
         settled = format_ports(port for port, code in zip(block.ports, row, strict=True) if code == PENDING)
         if settled:
@@ -283,5 +296,6 @@ PROBE = Probe(
     SectionKind.STATE,
     Options,
     run,
+    privileges=frozenset({Privilege.NET_RAW}),
     preview=preview,
 )

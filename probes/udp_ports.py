@@ -75,19 +75,14 @@ def preview(options: Options, net: Net) -> Preview:
     batches = -(-pairs // MOST_SOCKETS)
     return Preview(
         method=_METHOD,
-        why="",
         portions=found,
         refused=(*plan.refused(), *too_many),
         pairs=pairs,
         packets=pairs * LEAST_ROUNDS,
         most_packets=pairs * MOST_ROUNDS,
-        per_open=0,
-        conversations=0,
         no_payload=printers_among(expand(parse_ports(options.ports))),
         rate=rate,
-        host_rate=0.0,
         connections=MOST_SOCKETS,
-        per_host=0,
         seconds=(
             seconds_at(rate, found, 1),
             max(seconds_at(rate, found, LEAST_ROUNDS), batches * (FIRST_WAIT + (LEAST_ROUNDS - 1) * ROUND_WAIT)),

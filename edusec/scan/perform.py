@@ -117,7 +117,7 @@ class _Run:
             self.sections.append(left_out(area.part.probe, Batch(left, 0).targets, ports, why))
 
     def _show(self, step: contract.Progress) -> None:
-        self.progress(min(self._done + step.done, self._total), self._total, step.note)
+        self.progress(replace(step, done=min(self._done + step.done, self._total), total=self._total))
 
 
 class _Anchors:

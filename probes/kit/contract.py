@@ -8,12 +8,12 @@ success and isolation, and enforces time and memory.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from probes.kit import errors
 from probes.kit.net import Net
 from wire.text import Text
-from wire.types import Coverage, Family, Observation, Policy, SectionKind, Skipped
+from wire.types import Count, Coverage, Family, Line, Observation, Policy, Range, SectionKind, Skipped
 
 O = TypeVar("O")  # noqa: E741 (the options dataclass of a probe)
 
@@ -28,11 +28,17 @@ class Privilege(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is, in work items of the probe's own choosing (address-port pairs, targets, bytes)."""
+    """How far a run is, in work items of the probe's own choosing (address-port pairs, targets, bytes).
 
-    done: int
-    total: int
-    note: str = ""
+    `rate` is what it sends a second just now, 0 when it does not say; `lost` is the share (0-1) of the packets to those
+    who do answer that got lost on the way. `note` may be a reason (`kit.reasons`).
+    """
+
+    done: Count
+    total: Count
+    note: Line = ""
+    rate: Annotated[float, Range(0, 1e12)] = 0.0
+    lost: Annotated[float, Range(0, 1)] = 0.0
 
 
 Yield = Observation | Coverage | Skipped | Progress
@@ -86,20 +92,20 @@ class Preview:
     """
 
     method: str
-    why: str
-    portions: tuple[Portion, ...]
-    refused: tuple[Skipped, ...]
-    pairs: int
-    packets: int
-    most_packets: int
-    per_open: int
-    conversations: int
-    no_payload: str
-    rate: float
-    host_rate: float
-    connections: int
-    per_host: int
-    seconds: tuple[float, float]
+    why: str = ""
+    portions: tuple[Portion, ...] = ()
+    refused: tuple[Skipped, ...] = ()
+    pairs: int = 0
+    packets: int = 0
+    most_packets: int = 0
+    per_open: int = 0
+    conversations: int = 0
+    no_payload: str = ""
+    rate: float = 0.0
+    host_rate: float = 0.0
+    connections: int = 0
+    per_host: int = 0
+    seconds: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

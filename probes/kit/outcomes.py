@@ -7,13 +7,14 @@ from wire.types import Outcome
 
 
 class Settled(StrEnum):
-    """How one attempt to connect ended."""
+    """How one attempt to connect ended; LOST is silence on a path that loses packets, which proves nothing."""
 
     OPEN = "open"
     CLOSED = "closed"
     PROHIBITED = "prohibited"
     NO_HOST = "no_host"
     TIMEOUT = "timeout"
+    LOST = "lost"
     UNREACHABLE = "unreachable"
     DENIED = "denied"
     RESOURCES = "resources"
@@ -25,6 +26,7 @@ OUTCOMES = {
     Settled.PROHIBITED: Outcome.FILTERED,
     Settled.NO_HOST: Outcome.FILTERED,
     Settled.TIMEOUT: Outcome.FILTERED,
+    Settled.LOST: Outcome.UNKNOWN,
     Settled.UNREACHABLE: Outcome.UNREACHABLE,
     Settled.DENIED: Outcome.DENIED,
     Settled.RESOURCES: Outcome.UNKNOWN,

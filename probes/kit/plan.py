@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from probes.kit.errors import OutOfScope, Quiet, Refused
+from probes.kit.blocks import Block
+from probes.kit.errors import OutOfScope, Quiet
 from probes.kit.net import Gate, Net
-from probes.kit.reasons import because
 from probes.kit.scope import Address, Ranges
-from probes.kit.sweep import Block
 from probes.kit.targets import Span, plain_prefixes
 from wire.ports import format_ports
 from wire.types import Skipped
@@ -97,9 +96,8 @@ class Plan:
             for prefix in plain_prefixes(addresses):
                 yield Skipped(prefix, reason)
 
-    def unreached(self, stopped: Refused | None) -> Iterator[Skipped]:
-        """Say what was left when a scan ended early: at its deadline, or because it was `stopped`."""
-        reason = stopped.skipped.reason if stopped else because("deadline")
+    def unreached(self, reason: str) -> Iterator[Skipped]:
+        """Say what was left when a scan ended early, for that reason."""
         left = [address for block in self._rest for address in addresses_of(block.hosts)]
         for prefix in plain_prefixes(left):
             yield Skipped(prefix, reason)

@@ -3,11 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from probes.kit.blocks import Block
 from probes.kit.connection import PRINTER_PORTS
-from probes.kit.contract import Portion
-from probes.kit.net import Gate
+from probes.kit.contract import Portion, Preview
+from probes.kit.engine import CONNECT, SYN, Caps
+from probes.kit.net import Gate, Net
+from probes.kit.raw.blocks import HOSTS_AT_ONCE
+from probes.kit.raw.rounds import MOST_ROUNDS
 from probes.kit.raw.routes import routes
-from probes.kit.sweep import Block
+from probes.kit.sweep import MOST_TRIES
 from probes.kit.targets import prefixes
 from wire.ports import format_ports
 from wire.types import Family
@@ -16,6 +20,8 @@ _RESENDS_LINEAR = 4
 """Handshakes that Linux repeats one second apart (net.ipv4.tcp_syn_linear_timeouts) before it doubles the wait."""
 _SLACK_SECONDS = 0.25
 _LOCAL_RATE = 20_000.0
+_PER_OPEN, _PER_OPEN_HERE = 3, 7
+"""An ACK for the handshake and one for what the server says or closes at once, a reset; here perhaps one look more."""
 
 
 def portions(blocks: Iterable[Block]) -> tuple[Portion, ...]:
@@ -36,6 +42,56 @@ def portions(blocks: Iterable[Block]) -> tuple[Portion, ...]:
         )
         for (family, local, ports), gates in sorted(found.items(), key=lambda item: item[0][:2])
     )
+
+
+def of_handshakes(caps: Caps, net: Net, found: tuple[Portion, ...]) -> Preview:
+    """Give the traffic of the connect engine."""
+    rate = min(net.pace.rate, caps.rate)
+    connections, per_host = min(net.connections, caps.connections), min(net.per_host, caps.per_host)
+    tries = 1 + caps.retries
+    pairs = sum(part.pairs for part in found)
+    waiting = tries * caps.timeout * max(pairs / connections, _most_ports(found) / per_host)
+    packets = pairs * tries * syns_of_connect(caps.timeout)
+    return Preview(
+        CONNECT,
+        portions=found,
+        pairs=pairs,
+        packets=packets,
+        most_packets=pairs * (1 + MOST_TRIES) * syns_of_connect(caps.timeout),
+        per_open=_PER_OPEN_HERE if any(part.local for part in found) else _PER_OPEN,
+        rate=rate,
+        connections=connections,
+        per_host=per_host,
+        seconds=(
+            seconds_at(rate, found, 1),
+            max(seconds_at(rate, found, tries), waiting) + (tries * caps.timeout if pairs else 0.0),
+        ),
+    )
+
+
+def of_syns(caps: Caps, net: Net, found: tuple[Portion, ...]) -> Preview:
+    """Give the traffic of the SYN engine."""
+    rate = min(net.pace.rate, caps.rate)
+    tries = 1 + caps.retries
+    pairs = sum(part.pairs for part in found)
+    remote = [part for part in found if not part.local]
+    once = max(seconds_at(rate, found, 1), _most_ports(remote) / caps.host_rate)
+    helpers = sum(-(-part.addresses // HOSTS_AT_ONCE) for part in found)
+    return Preview(
+        SYN,
+        portions=found,
+        pairs=pairs,
+        packets=pairs * tries,
+        most_packets=pairs * MOST_ROUNDS,
+        per_open=tries,
+        rate=rate,
+        host_rate=caps.host_rate,
+        seconds=(once, tries * once + helpers * caps.timeout),
+    )
+
+
+def _most_ports(found: Iterable[Portion]) -> int:
+    return max((part.pairs // part.addresses for part in found), default=0)
 
 
 def printers_among(ports: Iterable[int]) -> str:

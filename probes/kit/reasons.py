@@ -19,6 +19,12 @@ REASONS: Mapping[str, Text] = {
     "resources": Text("本机套接字或端口耗尽", "this machine ran out of sockets or ports"),
     "deadline": Text("时限已到，未完成", "time was over before it was done"),
     "no_answer": Text("整段无任何应答，可能是线路中断", "nothing there answered at all, the path may be down"),
+    "loss": Text("丢包，沉默不能说明问题", "packets got lost on the way, so silence proves nothing"),
+    "no_raw_packets": Text(
+        "不能发送原始数据包；以 root 运行，或把 CAP_NET_RAW 授予 agent 的服务，或使用 connect 引擎",
+        "raw packets cannot be sent; run as root, grant CAP_NET_RAW to the agent's service, or use the connect engine",
+    ),
+    "engine_failed": Text("SYN 引擎的辅助进程失败", "the helper of the SYN engine failed"),
     "stopped": Text("运行被中止", "the run was stopped"),
     "memory_limit": Text("超出内存限制（字节）", "it needed more memory than it may have, in bytes"),
     "crashed": Text("探测程序异常退出", "the probe failed"),

@@ -15,17 +15,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from probes.kit.blocks import CODE_OF, PENDING, Block
 from probes.kit.connection import RESET_ON_CLOSE
 from probes.kit.errors import Refused
-from probes.kit.net import Gate, Net
+from probes.kit.net import Net
 from probes.kit.outcomes import BUSY, Settled, of_local_errno, of_remote_errno
 from probes.kit.pacing import Pace
 from probes.kit.proc import local_ports
 
-CODES = ("pending", *Settled)
-"""What a byte of `Block.states` means, by its number."""
-CODE_OF = {settled: number for number, settled in enumerate(CODES)}
-PENDING = 0
 _OPEN, _CLOSED, _PROHIBITED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED], CODE_OF[Settled.PROHIBITED]
 _TIMEOUT, _UNREACHABLE = CODE_OF[Settled.TIMEOUT], CODE_OF[Settled.UNREACHABLE]
 _CODE_OF_ERRNO = {number: CODE_OF[of_remote_errno(number)] for number in errno.errorcode}
@@ -42,30 +39,8 @@ _LEAST_TIMEOUT = 0.25
 _SHORTAGE_PAUSE = 0.05
 _SHORTAGE_LIMIT = 5.0
 _REPORT_EVERY = 0.5
-
-
-@dataclass(slots=True, eq=False)
-class Block:
-    """Ports of addresses, to be tried in full; `states[host * len(ports) + port]` is an index into CODES.
-
-    `round_trips` holds the seconds of each open port by the same index.
-    """
-
-    hosts: tuple[Gate, ...]
-    ports: tuple[int, ...]
-    states: bytearray = field(init=False)
-    round_trips: dict[int, float] = field(init=False, default_factory=dict)
-    left: int = field(init=False)
-    unsure: list[int] = field(init=False, default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Mark everything as pending."""
-        self.left = len(self.hosts) * len(self.ports)
-        self.states = bytearray(self.left)
-
-    def row(self, host: int) -> bytes:
-        """Give the states of one host, in the order of `ports`."""
-        return bytes(self.states[host * len(self.ports) : (host + 1) * len(self.ports)])
+MOST_TRIES = 12
+"""Further tries where packets get lost."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,8 +64,9 @@ _Flight = tuple[socket.SocketType, _Lane, Block, int, int, float, float]  # ...,
 class Sweep:
     """One run of the engine over a Net; `timeout` in seconds for each handshake, `retries` after a timeout.
 
-    `connections`, `per_host` and `rate` can only narrow what the Net allows. After a run `done` counts the settled
-    pairs and `stopped` the reason when the scope or quiet hours ended it early.
+    `connections`, `per_host` and `rate` can only narrow what the Net allows. `done` counts the settled pairs, `sending`
+    the handshakes started a second just now, `lost` the share of answers that got lost. After a run `stopped` is the
+    reason when the scope or quiet hours ended it early.
     """
 
     def __init__(
@@ -125,9 +101,11 @@ class Sweep:
         self._finished: list[Block] = []
         self._mark = net.time_mark()
         self._source_ports = _source_ports()
+        self._started = 0
         self._resume_at = 0.0
         self._short_since = 0.0
         self.done = 0
+        self.sending = self.lost = 0.0
         self.stopped: Refused | None = None
 
     def run(self, blocks: Iterable[Block], deadline: float) -> Iterator[Block | None]:
@@ -151,6 +129,7 @@ class Sweep:
     def _run(self, deadline: float) -> Iterator[Block | None]:
         report_at = time.monotonic() + _REPORT_EVERY
         more = True
+        started = 0
         while True:
             now = time.monotonic()
             ending = now >= deadline or not self._still_allowed()
@@ -163,6 +142,8 @@ class Sweep:
             if not self._pending and (ending or not (more or self._begun)):
                 break
             if now >= report_at:
+                self.sending = (self._started - started) / (now - report_at + _REPORT_EVERY)
+                started = self._started
                 report_at = now + _REPORT_EVERY
                 yield None
             self._collect(0.0 if 0 < room == launched else self._patience())
@@ -244,6 +225,7 @@ class Sweep:
         for pace in self._paces:
             pace.spend(paid)
         self._net.sent += started
+        self._started += started
         return started, more
 
     def _start(self, item: _Item) -> bool:

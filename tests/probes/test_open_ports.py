@@ -14,6 +14,7 @@ from probes.kit.net import Net
 from probes.kit.pacing import QuietHours
 from probes.open_ports import DEFAULT_PORTS
 from tests.probes.rig import LAB, Run, entry, net_of, run
+from tests.raw.lab import usable
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.processes import Processes
 from wire.digest import section_digest
@@ -49,21 +50,24 @@ def school(netns: Namespaces, process: Processes) -> tuple[Namespace, Attachment
     gateway, server = netns(), netns()
     here, there = netns.link(gateway, server)
     process([sys.executable, LISTENERS, "22", "80", "443"], netns=server, ready="ready")
+    usable(gateway, server)
     return gateway, here, there
 
 
-def test_services_hosts_and_coverage(school: tuple[Namespace, Attachment, Attachment]) -> None:
+@pytest.mark.parametrize("engine", ["connect", "syn"])
+def test_services_hosts_and_coverage(school: tuple[Namespace, Attachment, Attachment], engine: str) -> None:
     gateway, here, there = school
     given = {
         "targets": [str(here.v4.network), f"{there.v6.ip}"],
         "ports": "20-25,80,443",
         "timeout": 2.0,
         "rate": 10000.0,
+        "engine": engine,
     }
     found = gateway.call(scan, given, net_of(*LAB))
     assert found.open() == {(str(ip), port) for ip in (there.v4.ip, there.v6.ip) for port in (22, 80, 443)}
     service = next(item for item in found.observations if item.target.kind is TargetKind.SERVICE)
-    assert (service.method, service.target.transport, dict(service.values)) == ("connect", Transport.TCP, {})
+    assert (service.method, service.target.transport, dict(service.values)) == (engine, Transport.TCP, {})
     assert service.duration > 0
     hosts = {item.target.name: item for item in found.observations if item.target.kind is TargetKind.HOST}
     assert {name: item.outcome for name, item in hosts.items()} == {

@@ -16,6 +16,7 @@ from probes.kit.net import Net
 from probes.kit.options import build
 from probes.kit.pacing import QuietHours
 from probes.kit.preview import syns_of_connect
+from probes.kit.raw import client
 from probes.kit.registry import load
 from tests.probes.rig import LAB, entry, net_of, run
 from tests.support.netns import Attachment, Namespace, Namespaces
@@ -60,7 +61,10 @@ def lab(
     return prober, Counted(server), here, there
 
 
-def test_a_port_scan_sends_what_was_foretold(lab: tuple[Namespace, Counted, Attachment, Attachment]) -> None:
+@pytest.mark.parametrize("engine", ["connect", "syn"])
+def test_a_port_scan_sends_what_was_foretold(
+    lab: tuple[Namespace, Counted, Attachment, Attachment], engine: str
+) -> None:
     prober, counted, _, there = lab
     net = net_of(*LAB[1:], entry("198.18.200.0/24"), entry(str(there.v4.ip), "22,79-95"))
     given = {
@@ -69,6 +73,7 @@ def test_a_port_scan_sends_what_was_foretold(lab: tuple[Namespace, Counted, Atta
         "rate": 20_000.0,
         "timeout": 1.0,
         "identify": False,
+        "engine": engine,
     }
     told = prober.call(preview, "open_ports", given, net)
     assert counted.asked() == {}
@@ -83,7 +88,7 @@ def test_a_port_scan_sends_what_was_foretold(lab: tuple[Namespace, Counted, Atta
     assert {address for address, _ in further} == {str(there.v4.ip), str(there.v6.ip)}
     assert sorted(item.what for item in told.refused) == ["10.9.0.0/24", f"{there.v4.ip} ports 443,9100"]
     assert set(told.refused) <= set(found.skipped)
-    assert (told.method, told.no_payload) == ("connect", "9100")
+    assert (told.method, told.no_payload) == (engine, "9100")
     # The server needs an ARP and an ND question, what lies behind it does not.
     assert [(part.family, part.addresses, part.on_link, part.local) for part in told.portions] == [
         (4, 1, 1, False), (4, 4, 0, False), (6, 5, 1, False),
@@ -120,8 +125,15 @@ def test_quiet_hours_are_foretold() -> None:
     assert [(part.prefixes, part.local) for part in told.portions] == [(("127.0.0.1/32",), True)]
 
 
-def test_rates_and_caps_are_those_that_will_hold() -> None:
-    given = {"targets": ["198.18.1.0/24"], "ports": "1-100", "rate": 1000.0, "connections": 500, "timeout": 2.0}
+def test_rates_and_caps_of_handshakes_are_those_that_will_hold() -> None:
+    given = {
+        "engine": "connect",
+        "targets": ["198.18.1.0/24"],
+        "ports": "1-100",
+        "rate": 1000.0,
+        "connections": 500,
+        "timeout": 2.0,
+    }
     told = preview("open_ports", given, net_of("198.18.0.0/15", rate=400.0, per_host=8))
     assert (told.rate, told.connections, told.per_host) == (400.0, 500, 8)
     # Everything answers: 25,600 connections at 400 a second. Nobody does: twice as many, 2 s each, 500 at a time.
@@ -129,6 +141,22 @@ def test_rates_and_caps_are_those_that_will_hold() -> None:
     one = preview("open_ports", {**given, "targets": ["198.18.1.1"]}, net_of("198.18.0.0/15", per_host=8))
     # 200 tries of 2 s each, eight at a time.
     assert one.seconds == (pytest.approx(0.1), pytest.approx(54.0))
+
+
+def test_rates_of_syns_are_those_that_will_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "why_not", lambda: None)
+    given = {"engine": "syn", "targets": ["198.18.1.0/24"], "ports": "1-100", "host_rate": 50.0, "timeout": 2.0}
+    told = preview("open_ports", given, net_of("198.18.0.0/15", rate=400.0))
+    assert (told.method, told.rate, told.host_rate, told.connections, told.per_host) == ("syn", 400.0, 50.0, 0, 0)
+    assert (told.packets, told.seconds) == (2 * told.pairs, (pytest.approx(64.0), pytest.approx(130.0)))
+    one = preview("open_ports", {**given, "targets": ["198.18.1.1"]}, net_of("198.18.0.0/15"))
+    assert one.seconds == (pytest.approx(2.0), pytest.approx(6.0))
+
+
+def test_a_dry_run_says_why_it_would_not_send_syns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "why_not", lambda: "no_raw_packets: CAP_NET_RAW")
+    told = preview("open_ports", {"targets": ["198.18.1.0/24"], "ports": "1-100"}, net_of("198.18.0.0/15"))
+    assert (told.method, told.why) == ("connect", "no_raw_packets: CAP_NET_RAW")
 
 
 def test_the_agent_foretells_a_job_with_its_own_limits() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from probes.kit.blocks import CODES, Block
 from probes.kit.net import Net
 from probes.kit.outcomes import Settled
-from probes.kit.sweep import CODES, Block, Sweep
+from probes.kit.sweep import Sweep
 from tests.probes.rig import LAB, net_of
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.processes import Processes

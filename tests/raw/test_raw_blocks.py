@@ -8,13 +8,14 @@ from ipaddress import ip_address
 
 import pytest
 
+from probes.kit.blocks import CODE_OF, CODES, PENDING, Block
 from probes.kit.errors import Quiet
 from probes.kit.net import Net
 from probes.kit.outcomes import OUTCOMES, Settled
 from probes.kit.pacing import Pace, QuietHours
 from probes.kit.raw.blocks import SynSweep
 from probes.kit.scope import Scope
-from probes.kit.sweep import CODE_OF, CODES, PENDING, Block, Sweep
+from probes.kit.sweep import Sweep
 from tests.raw.lab import LAB, scope, usable
 from tests.support.netns import Attachment, Namespace, Namespaces
 from wire.types import Outcome

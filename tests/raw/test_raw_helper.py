@@ -19,7 +19,7 @@ from probes.kit.raw.plan import BadJob, make_plan
 from probes.kit.raw.states import State
 from tests.raw.lab import LAB, job, scan, scope
 from tests.support.netns import Namespace, Namespaces
-from tests.support.processes import Processes, wait_until
+from tests.support.processes import Processes, helpers_of, wait_until
 from wire.codec import encode
 
 _DRIVER = """
@@ -31,20 +31,6 @@ from wire.codec import decode
 for said in client.run(decode(Job, Path(sys.argv[1]).read_bytes())):
     print(said, flush=True)
 """
-
-
-def _helpers(parent: int) -> list[int]:
-    """Process ids of the helpers that a process started."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text(encoding="utf-8").rpartition(")")[2].split()
-            words = entry.with_name("cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[1]) == parent and b"probes.kit.raw" in words:
-            found.append(int(entry.parent.name))
-    return found
 
 
 def _gone(pid: int) -> bool:
@@ -66,7 +52,7 @@ def slow(netns: Namespaces, process: Processes, tmp_path: Path) -> tuple[Namespa
     wanted = tmp_path / "job"
     wanted.write_bytes(encode(job([str(there.v4.ip)], "1-60000", rate=200.0)))
     asking = process([sys.executable, "-P", "-c", _DRIVER, str(wanted)], netns=space, ready="Progress")
-    [helper] = _helpers(asking.pid)
+    [helper] = helpers_of(asking.pid)
     return space, asking.pid, helper
 
 
@@ -99,7 +85,7 @@ def test_closing_the_iterator_ends_the_helper(netns: Namespaces) -> None:
     def begin_and_stop() -> list[int]:
         said = client.run(job([str(there.v4.ip)], "1-60000", rate=200.0))
         next(said)
-        running = _helpers(os.getpid())
+        running = helpers_of(os.getpid())
         said.close()
         return running
 
@@ -123,7 +109,7 @@ def test_a_helper_that_is_killed_is_an_error_not_a_result(netns: Namespaces) -> 
 
     def kill_it() -> None:
         for _ in client.run(job([str(there.v4.ip)], "1-60000", rate=200.0)):
-            for helper in _helpers(os.getpid()):
+            for helper in helpers_of(os.getpid()):
                 os.kill(helper, signal.SIGKILL)
 
     with pytest.raises(CannotRun, match="ended early"):
@@ -231,7 +217,7 @@ def test_without_the_capability_it_says_what_to_do(
         [setpriv, "--bounding-set", "-net_raw", "--", sys.executable, "-P", "-c", _DRIVER, wanted], check=False
     )
     assert done.returncode != 0
-    assert "needs CAP_NET_RAW: run as root" in done.stderr
+    assert "no_raw_packets: CAP_NET_RAW" in done.stderr
     why = [setpriv, "--bounding-set", "-net_raw", "--", sys.executable, "-P", "-c"]
     said = space.run([*why, "from probes.kit.raw import client; print(client.why_not())"]).stdout
     assert "CAP_NET_RAW" in said

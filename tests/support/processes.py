@@ -28,6 +28,20 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30)
         time.sleep(0.02)
 
 
+def helpers_of(parent: int) -> list[int]:
+    """Process ids of the SYN engine's helpers that a process started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text(encoding="utf-8").rpartition(")")[2].split()
+            words = entry.with_name("cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == parent and b"probes.kit.raw" in words:
+            found.append(int(entry.parent.name))
+    return found
+
+
 class Running:
     """One started process; its standard output and error go to files, so it never blocks on a full pipe."""
 

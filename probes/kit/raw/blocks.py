@@ -4,44 +4,55 @@ import time
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 
+from probes.kit.blocks import CODE_OF, PENDING, Block
 from probes.kit.errors import Refused
 from probes.kit.net import Gate, Net
+from probes.kit.outcomes import Settled
 from probes.kit.raw import client
 from probes.kit.raw.client import HostStates, Opened
 from probes.kit.raw.messages import MAX_PAIRS, Done, Job
 from probes.kit.raw.states import MEANINGS
 from probes.kit.scope import ALL_PORTS
-from probes.kit.sweep import CODE_OF, PENDING, Block
 from wire.ports import format_ports
 from wire.types import ScopeEntry
 
 _LOCAL_RATE = 1e6
-_HOSTS_AT_ONCE = 4096
+HOSTS_AT_ONCE = 4096
 """Hosts of one job: each costs the helper some 2 KB for its frames, and a gateway may have 128 MiB in all."""
 _LEAST_SECONDS = 1.0
 _CERTAIN = bytes(
     CODE_OF[meaning.settled] if (meaning := MEANINGS.get(state)) and meaning.settled else PENDING
     for state in range(256)
 )
-_UNCERTAIN = bytes([PENDING, *_CERTAIN[1:]])
+_LOST = bytes([CODE_OF[Settled.LOST], *_CERTAIN[1:]])
+_NOT_YET = bytes([PENDING, *_CERTAIN[1:]])
+_OPEN = CODE_OF[Settled.OPEN]
 
 
 class SynSweep:
     """Drop-in for `Sweep`: `timeout` is the longest last wait, `host_rate` the most SYNs a second at one host.
 
-    After a run `done` is the number of settled pairs, `stopped` the reason when the scope or quiet hours ended it
-    early, and `figures` holds one Done for each helper that ran.
+    `rate` can only narrow what the Net allows. `done` is the number of settled pairs, `sending` the SYNs a second just
+    now, `lost` the share of answers that got lost. After a run `stopped` is the reason when the scope or quiet hours
+    ended it early, and `figures` holds one Done for each helper that ran.
     """
 
-    def __init__(self, net: Net, *, timeout: float, retries: int, host_rate: float) -> None:
+    def __init__(self, net: Net, *, timeout: float, retries: int, host_rate: float, rate: float | None = None) -> None:
         """See the class; nothing is started yet."""
         self._net = net
         self._timeout = timeout
         self._retries = retries
         self._host_rate = host_rate
-        self.done = 0
+        self._rate = net.pace.rate if rate is None else min(rate, net.pace.rate)
+        self._settled = self._settling = 0
+        self.sending = self.lost = 0.0
         self.stopped: Refused | None = None
         self.figures: list[Done] = []
+
+    @property
+    def done(self) -> int:
+        """Pairs that are settled, those of the helper that runs just now among them."""
+        return self._settled + self._settling
 
     def run(self, blocks: Iterable[Block], deadline: float) -> Iterator[Block | None]:
         """Yield each block when all of it is settled, and None about twice a second as a sign of life.
@@ -66,15 +77,16 @@ class SynSweep:
             for said in listening:
                 if isinstance(said, HostStates):
                     for block, number in places[said.address]:
-                        self._settle(block, number, said)
+                        self._settle(block, number, said, deadline)
                 elif isinstance(said, Opened):
                     for block, number in places[said.address]:
-                        if said.seconds is not None:
-                            block.round_trips[number * len(block.ports) + block.ports.index(said.port)] = said.seconds
+                        self._open(block, number * len(block.ports) + block.ports.index(said.port), said.seconds)
                 elif isinstance(said, Done):
                     self.figures.append(said)
                     self._net.sent += said.sent
+                    self.lost = said.lost
                 else:
+                    self._settling, self.sending, self.lost = said.settled, said.rate, said.lost
                     yield None
                 if mark != (mark := self._net.time_mark()):
                     for gate in gates:
@@ -83,6 +95,8 @@ class SynSweep:
             self.stopped = refusal
         finally:
             listening.close()
+            self._settling = 0
+        self._settled += sum(len(block.states) - block.left for block in group)
         yield from group
 
     def _job(self, ports: tuple[int, ...], gates: list[Gate], names: tuple[str, ...], deadline: float) -> Job:
@@ -91,7 +105,7 @@ class SynSweep:
             targets=names,
             ports=format_ports(ports),
             scope=self._scope(gates),
-            rate=_LOCAL_RATE if local else self._net.pace.rate,
+            rate=_LOCAL_RATE if local else self._rate,
             host_rate=_LOCAL_RATE if local else self._host_rate,
             retries=self._retries,
             wait=self._timeout,
@@ -108,18 +122,28 @@ class SynSweep:
                 entries.append(ScopeEntry(gate.address, "edusec", "address of a domain in scope", today, ports))
         return tuple(entries)
 
-    def _settle(self, block: Block, number: int, host: HostStates) -> None:
+    @staticmethod
+    def _open(block: Block, index: int, seconds: float | None) -> None:
+        """Take an open port as it comes: whatever ends the run, it stays open."""
+        if seconds is not None:
+            block.round_trips[index] = seconds
+        if block.states[index] == PENDING:
+            block.states[index] = _OPEN
+            block.left -= 1
+
+    @staticmethod
+    def _settle(block: Block, number: int, host: HostStates, deadline: float) -> None:
         count = len(block.ports)
-        codes = host.states.translate(_CERTAIN if host.certain else _UNCERTAIN)
+        # Silence that is not certain comes of lost packets, unless there was no time to ask again.
+        doubt = _NOT_YET if time.monotonic() >= deadline else _LOST
+        codes = host.states.translate(_CERTAIN if host.certain else doubt)
         # The helper speaks of ports in ascending order.
         ascending = sorted(range(count), key=block.ports.__getitem__)
         row = bytearray(count)
         for place, code in zip(ascending, codes, strict=True):
             row[place] = code
+        block.left += row.count(PENDING) - block.row(number).count(PENDING)
         block.states[number * count : (number + 1) * count] = row
-        settled = count - codes.count(PENDING)
-        block.left -= settled
-        self.done += settled
 
 
 def _groups(blocks: Iterable[Block]) -> Iterator[list[Block]]:
@@ -130,7 +154,7 @@ def _groups(blocks: Iterable[Block]) -> Iterator[list[Block]]:
     for block in blocks:
         this = block.ports, any(gate.paced for gate in block.hosts)
         hosts += len(block.hosts)
-        if group and (this != kind or hosts > _HOSTS_AT_ONCE or hosts * len(block.ports) > MAX_PAIRS):
+        if group and (this != kind or hosts > HOSTS_AT_ONCE or hosts * len(block.ports) > MAX_PAIRS):
             yield group
             group, hosts = [], len(block.hosts)
         kind = this

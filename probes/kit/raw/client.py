@@ -12,11 +12,12 @@ from probes.kit.errors import CannotRun
 from probes.kit.raw.messages import MAX_LINE_BYTES, MOST_STATES, Done, Hosts, Job, Progress, Said, read_opened
 from probes.kit.raw.states import unpack_states
 from probes.kit.raw.syscalls import ambient_net_raw, holds_net_raw
+from probes.kit.reasons import REASONS, because
 from wire.codec import decode, encode
 from wire.errors import WireError
 
 _MODULE = "probes.kit.raw"
-_UNREADABLE = "the helper of the SYN engine said something that cannot be read"
+_UNREADABLE = "it said something that cannot be read"
 _STDERR_BYTES = 2000
 _END_SECONDS = 10.0
 
@@ -48,9 +49,9 @@ Event = Opened | Progress | HostStates | Done
 
 
 def why_not() -> str | None:
-    """Reason why the SYN engine cannot work in this process, or None when it can; nothing is sent or started."""
+    """Reason (see `kit.reasons`) why the SYN engine cannot work in this process, or None; sends and starts nothing."""
     if not holds_net_raw():
-        return "the SYN engine needs CAP_NET_RAW, which this process does not hold"
+        return because("no_raw_packets", "CAP_NET_RAW")
     return None
 
 
@@ -81,7 +82,7 @@ def lines(job: bytes) -> Generator[bytes, None, None]:
                 yield line
             status = helper.wait()
             if status:
-                raise CannotRun(f"the helper of the SYN engine ended early ({status}): {_last_words(errors.fileno())}")
+                raise _failed(f"ended early ({status}): {_last_words(errors.fileno())}")
         finally:
             with contextlib.suppress(BrokenPipeError):
                 helper.stdin.close()
@@ -93,10 +94,15 @@ def _read(line: bytes) -> Said:
     try:
         said = decode(Said, line, MAX_LINE_BYTES)
     except WireError as error:
-        raise CannotRun(f"{_UNREADABLE}: {error}") from None
+        raise _failed(f"{_UNREADABLE}: {error}") from None
     if said.failed is not None:
-        raise CannotRun(said.failed.text)
+        raise _failed(said.failed.text)
     return said
+
+
+def _failed(what: str) -> CannotRun:
+    known = what.partition(":")[0] in REASONS
+    return CannotRun(what if known else because("engine_failed", what))
 
 
 def _events(said: Said) -> Iterator[Event]:
@@ -106,7 +112,7 @@ def _events(said: Said) -> Iterator[Event]:
         if said.hosts is not None:
             yield from _hosts(said.hosts)
     except ValueError as error:
-        raise CannotRun(f"{_UNREADABLE}: {error}") from None
+        raise _failed(f"{_UNREADABLE}: {error}") from None
     if said.progress is not None:
         yield said.progress
     if said.done is not None:

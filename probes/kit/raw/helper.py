@@ -21,13 +21,11 @@ from probes.kit.raw.privilege import give_up_all
 from probes.kit.raw.rounds import Rounds
 from probes.kit.raw.sockets import FIRST_PORTS, Sockets, reserve_ports
 from probes.kit.raw.states import State, pack_states
+from probes.kit.reasons import because
 from probes.kit.scope import ALL_PORTS
 from wire.ports import contains
 
 _PORT_TRIES = 64
-_NOT_ALLOWED = (
-    "the SYN engine needs CAP_NET_RAW: run as root, grant it to the agent's service, or use the connect engine"
-)
 _TOLD = bytes(State.SILENT if state in (State.GIVEN_UP, State.DOUBTED) else state for state in range(256))
 _DOUBTFUL = (State.SILENT, State.DOUBTED)
 
@@ -61,7 +59,7 @@ def _open(road: Road, first_port: int, closing: ExitStack) -> tuple[Sockets, Lin
         closing.callback(sockets.close)
         asking = None if road.by_kernel else LinkAddresses(sockets.sender, road.family)
     except PermissionError:
-        raise CannotRun(_NOT_ALLOWED) from None
+        raise CannotRun(because("no_raw_packets", "CAP_NET_RAW")) from None
     if asking:
         closing.callback(asking.close)
     return sockets, asking
@@ -74,13 +72,15 @@ def _hosts(
     reached = plan.roads[road]
     wanted = {host.next_hop: host.source for host in reached.values()}
     hops = asking.resolve(wanted, rate, deadline) if asking else {}
+    in_time = time.monotonic() < deadline
     hosts = []
     for name, host in reached.items():
         link = b""
         if asking:
             hardware = hops.get(host.next_hop)
             if hardware is None:
-                plan.settled[name] = State.NO_ROUTE if host.routed else State.NO_NEIGHBOUR
+                absent = State.NO_ROUTE if host.routed else State.NO_NEIGHBOUR
+                plan.settled[name] = absent if in_time else State.NOT_ASKED
                 continue
             link = ethernet(hardware, asking.hardware, ETHERTYPES[road.family])
         hosts.append(Host(name, host.address, host.source, secret(key, host.address), link, host.zone))

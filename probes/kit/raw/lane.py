@@ -67,6 +67,7 @@ class Lane:
         self.states = bytearray(len(hosts) * len(ports))
         self.opened: list[tuple[int, int, float | None]] = []  # host number, port, round trip; taken by the caller
         self.answers = 0
+        self.missed = 0  # questions that went unanswered and were answered later
         self.forged = 0
         self.sent = 0
         self.unsent = 0
@@ -75,7 +76,7 @@ class Lane:
         self.trips = array("f", [LONGEST_TRIP]) * len(hosts)  # the shortest of each host
         self.recovered = array("L", [0]) * len(hosts)  # pairs of each host whose first answer came in this round
 
-        self._missed = array("L", [0]) * len(hosts)  # questions that went unanswered and were answered later
+        self._missed = array("L", [0]) * len(hosts)  # `missed` of each host
         self._quiet = array("L", [0]) * len(hosts)  # rounds in a row without anything new
         self._width = width = len(hosts)
         self._burst = burst
@@ -234,6 +235,7 @@ class Lane:
         if self._round and state <= CLOSED and before in _SILENT and asked_in == self._round % SOURCE_PORTS:
             self.recovered[host] += 1
             self._missed[host] += self._round
+            self.missed += self._round
         trip = None
         if asked_in == 0 and self._round < SOURCE_PORTS:  # only the first round keeps its times
             trip = self._trip(index, self.ring.arrived(at))

@@ -21,8 +21,8 @@ _SOLICITATION, _ADVERTISEMENT, _ICMP6 = 135, 136, 58
 _SOURCE_LINK, _TARGET_LINK = 1, 2
 _SOLICITED = bytes.fromhex("ff0200000000000000000001ff")
 
-_ATTEMPTS = (0.1, 0.25, 0.5)
-"""Seconds to wait for answers after each round of questions; what lost a first question is asked again."""
+_ATTEMPTS = (0.1, 0.25, 0.5, 1.0)
+"""Seconds to wait for answers after each round of questions: a question may get lost, some hosts take their time."""
 _BURST, _MOST_RATE = 64, 5_000.0
 
 

@@ -44,12 +44,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the run is: pairs settled or asked often enough, and the rate of sending just now."""
+    """How far the run is: pairs settled or asked often enough, the rate of sending just now, and the loss so far.
+
+    `lost` is the share (0-1) of the questions to pairs that answer which went unanswered.
+    """
 
     settled: Count
     pairs: Count
     sent: Count
     rate: float
+    lost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Done:
     rounds: Count
     send_seconds: Seconds
     seconds: Seconds
+    lost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from probes.kit.raw.messages import MOST_OPENED, Done, Job, Progress, Said, writ
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import BURST_SECONDS, Throttle
 
-_MOST_ROUNDS = 40
+MOST_ROUNDS = 40
 _MOST_OVERFLOWS = 3
 """Rounds that are repeated because answers found the receive ring full; somebody may be flooding it."""
 _LOSS_THAT_SLOWS = 0.02
@@ -56,7 +56,7 @@ class Rounds:
         """Ask until every pair is settled or its silence is believed; stops at the deadline. Raises ParentGone."""
         try:
             while self._silent():
-                if self.rounds == _MOST_ROUNDS or self._overflows == _MOST_OVERFLOWS:
+                if self.rounds == MOST_ROUNDS or self._overflows == _MOST_OVERFLOWS:
                     return
                 self._overflow = False
                 rate = self._ask_all()
@@ -86,7 +86,13 @@ class Rounds:
             rounds=self.rounds,
             send_seconds=self.send_seconds,
             seconds=seconds,
+            lost=self._lost(),
         )
+
+    def _lost(self) -> float:
+        """Share of questions to pairs that did answer in the end which went unanswered."""
+        missed = sum(lane.missed for lane in self._lanes)
+        return missed / (missed + sum(lane.answers for lane in self._lanes)) if missed else 0.0
 
     def _silent(self) -> bool:
         return any(0 in lane.states for lane in self._lanes)
@@ -190,7 +196,7 @@ class Rounds:
             self._told = now
             pairs = sum(len(lane.states) for lane in self._lanes)
             settled = pairs - sum(lane.states.count(0) for lane in self._lanes)
-            self._outlet.say(Said(progress=Progress(settled, pairs, sent, achieved)))
+            self._outlet.say(Said(progress=Progress(settled, pairs, sent, achieved, self._lost())))
         self._tell_opened()
         self._outlet.flush()
         self._outlet.check()
