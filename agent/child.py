@@ -36,7 +36,7 @@ def main() -> int:
     except DecodeError as error:
         print(error, file=sys.stderr)
         return 2
-    packed, last = _guard(job)
+    packed, last = _refused(job) if job.refused else _guard(job)
     head = {
         "section": to_plain(packed.section),
         "packed": len(packed.body),
@@ -87,6 +87,15 @@ def _guard(job: Job) -> tuple[Packed, dict[str, object]]:
         "sent": last.sent if last else 0,
         "stderr": tail,
     }
+
+
+def _refused(job: Job) -> tuple[Packed, dict[str, object]]:
+    collected, now = Collected(_progress), time.time()
+    collected.feed(say("last", {"status": "cannot_run", "reason": job.refused}))
+    section = collected.section(
+        name=job.name, probe=job.probe, ending=Ending.BY_ITSELF, death="", detail="", started=now, finished=now
+    )
+    return pack(section), {"refusals": 0, "sent": 0, "stderr": ""}
 
 
 def _start(job: Job, started: float) -> _Run:

@@ -55,6 +55,14 @@ class TaskConfig:
     timeout: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OrdersConfig:
+    """Whether this gateway runs what people ask for at the collector, and which probes; its scope bounds all."""
+
+    accept: bool = True
+    probes: tuple[str, ...] = ("open_ports", "udp_ports")
+
+
 DEFAULT_METRICS = Endpoint("127.0.0.1", 9917)
 DEFAULT_TASKS = (
     TaskConfig("host_vitals", "host_vitals", 300),
@@ -80,6 +88,7 @@ class Config:
     spool_bytes: int = 64 << 20
     limits: Limits = field(default_factory=Limits)
     tasks: tuple[TaskConfig, ...] = ()
+    orders: OrdersConfig = field(default_factory=OrdersConfig)
 
 
 def load(path: Path | None) -> Config:
@@ -134,7 +143,7 @@ class _Reader:
         self.problems: list[Text] = []
 
     def config(self, document: Mapping[str, Any]) -> Config:
-        self.known("", document, ("agent", "spool", "limits", "task"))
+        self.known("", document, ("agent", "spool", "limits", "orders", "task"))
         agent = self.table(document, "agent")
         spool = self.table(document, "spool")
         limits = self.table(document, "limits")
@@ -159,6 +168,7 @@ class _Reader:
                 quiet_hours=self.quiet_hours(limits),
             ),
             tasks=self.tasks(document),
+            orders=self.orders(document),
         )
         if self.problems:
             raise ConfigError(*self.problems)
@@ -251,6 +261,21 @@ class _Reader:
                 zh = f"应为 07:30-12:00 或 22:00-06:00 这样的时段，不能是 {_shown(item)}"
                 self.fault(f"limits.quiet_hours: item {number}", zh, str(error))
         return tuple(spans)
+
+    def orders(self, document: Mapping[str, Any]) -> OrdersConfig:
+        table, plain = self.table(document, "orders"), OrdersConfig()
+        self.known("orders.", table, ("accept", "probes"))
+        accept, probes = table.get("accept", plain.accept), table.get("probes", list(plain.probes))
+        if not isinstance(accept, bool):
+            self.fault("orders.accept", f"应为 true 或 false，不能是 {_shown(accept)}", "true or false is allowed")
+            accept = False
+        words = isinstance(probes, list) and all(isinstance(name, str) and is_word(name) for name in probes)
+        if not words or len(probes) > MAX_TASKS:
+            zh = f'应为最多 {MAX_TASKS} 个探测名称的列表，如 ["open_ports"]，不能是 {_shown(probes)}'
+            en = f'a list of at most {MAX_TASKS} names of probes is allowed, such as ["open_ports"]'
+            self.fault("orders.probes", zh, f"{en}, not {_shown(probes)}")
+            probes = []
+        return OrdersConfig(accept, tuple(probes))
 
     def tasks(self, document: Mapping[str, Any]) -> tuple[TaskConfig, ...]:
         listed = document.get("task", [])

@@ -100,10 +100,10 @@ def _refused(reply: Reply) -> Delivery:
         refusal = decode(Refusal, reply.body, MAX_ANSWER)
     except WireError:
         refusal = None  # not the collector's own words: a proxy's, or a much later release's
-    return Delivery(reply.status, refusal=refusal, retry_after=_retry_after(reply))
+    return Delivery(reply.status, refusal=refusal, retry_after=retry_after(reply))
 
 
-def _retry_after(reply: Reply) -> float | None:
+def retry_after(reply: Reply) -> float | None:
     """Read Retry-After (RFC 9110 section 10.2.3), seconds or a date; bounded, so that no typing error silences us."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():

@@ -20,15 +20,17 @@ from agent.check import check_tasks
 from agent.config import Config, TaskConfig, load
 from agent.errors import ConfigError, SpoolError
 from agent.identity import Identity
+from agent.job import Job
 from agent.listener import Listener
 from agent.log import Problems, log
 from agent.metrics import Stats, exposition
 from agent.notify import notify, watchdog_interval
+from agent.orders import OrderDesk, Surroundings, section_name
 from agent.runner import Run, perform
 from agent.schedule import Schedule
 from agent.spool import Spool
 from agent.uplink import Courier, Hooks, Postman, Uplink
-from wire.types import Policy, Report, RunStatus
+from wire.types import Order, Policy, Report, RunStatus
 from wire.version import VERSION
 
 TICK = 30.0
@@ -75,6 +77,7 @@ class Daemon:
         self._schedule = Schedule(self._intervals(), time.monotonic(), random)
         self._running: dict[str, threading.Thread] = {}
         self._stop_probes = threading.Event()
+        self._orders: OrderDesk | None = None
         self._listener: Listener | None = None
         self._listen_again = 0.0
         self._unfinished = set(self._tasks) if manner.once else set()
@@ -91,6 +94,7 @@ class Daemon:
             with contextlib.closing(spool):
                 postman = self._start_uplink(spool)
                 try:
+                    self._start_orders(spool, postman)
                     self._listen(spool)
                     notify("READY=1", f"STATUS=reports for {self._identity.unit} to {self._identity.url}")
                     log(
@@ -138,7 +142,7 @@ class Daemon:
         return 0
 
     def _sleep(self, now: float, beat: float | None) -> float:
-        due = self._schedule.wait(now) if len(self._running) < self._config.processes else None
+        due = self._schedule.wait(now, self._held_back()) if len(self._running) < self._config.processes else None
         if due is not None and now < self._hold:
             due = max(due, self._hold - now)
         once = 0.2 if self._manner.once else None
@@ -159,6 +163,8 @@ class Daemon:
         elif kind == "attempted":
             self._hold = 0.0
             self._undelivered = False
+        elif kind == "order" and self._orders is not None:
+            self._orders.tidy()
         elif kind == "policy":
             self._replan()
         elif kind == "signal" and value == signal.SIGHUP:
@@ -171,8 +177,10 @@ class Daemon:
     def _start_due(self, spool: Spool, now: float) -> None:
         if now < self._hold:
             return
+        if self._orders is not None:
+            self._orders.start_due(disturbed=any(self._measures(name) for name in self._running))
         while len(self._running) < self._config.processes:
-            name = self._schedule.due(now)
+            name = self._schedule.due(now, self._held_back())
             if name is None:
                 return
             if self._manner.once and name not in self._unfinished:
@@ -187,6 +195,15 @@ class Daemon:
             )
             self._running[name] = thread
             thread.start()
+
+    def _measures(self, name: str) -> bool:
+        """Tell whether a task measures what a scan beside it would disturb."""
+        return name in self._tasks and self._tasks[name].probe == tasks.RESPONDER_PROBE
+
+    def _held_back(self) -> frozenset[str]:
+        if self._orders is None or not self._orders.busy:
+            return frozenset()
+        return frozenset(name for name in self._tasks if self._measures(name))
 
     def _run_task(self, task: TaskConfig, config: Config, kept: policies.Kept, spool: Spool) -> None:
         try:
@@ -221,6 +238,8 @@ class Daemon:
 
     def _end_probes(self) -> None:
         self._stop_probes.set()
+        if self._orders is not None:
+            self._orders.stop()
         deadline = time.monotonic() + END_SECONDS
         for thread in self._running.values():
             # One may hang in a look-up of the collector's name; it has nothing to lose then.
@@ -230,13 +249,35 @@ class Daemon:
 
     def _start_uplink(self, spool: Spool) -> Postman:
         courier = Courier(self._identity, self._config.state)
-        hooks = Hooks(self._envelope, self._interval, self._adopt_policy)
+        hooks = Hooks(self._envelope, self._interval, self._adopt_policy, self._orders_wait)
         uplink = Uplink(spool, courier, hooks, self._stats, self._problems, random, self._identity.url)
         at_once = self._manner.now or self._manner.once or not self._kept.head.digest
         first = 0.0 if at_once else random() * min(FIRST_REPORT_SECONDS, self._interval())
         postman = Postman(uplink, courier, first, lambda: self._events.put(("attempted", None)))
         postman.start()
         return postman
+
+    def _start_orders(self, spool: Spool, postman: Postman) -> None:
+        if self._manner.once:
+            return
+
+        def job(order: Order) -> Job:
+            task = TaskConfig(section_name(order), order.probe, order.time_limit, order.options, order.time_limit)
+            return tasks.job_of(task, self._config, self._kept, self._scope.current())
+
+        around = Surroundings(
+            lambda: self._config, job, wake=lambda: self._events.put(("order", None)), deliver=postman.hurry
+        )
+        try:
+            self._orders = OrderDesk(self._identity, spool, around, self._stats, self._problems, random)
+        except SpoolError as error:
+            self._problems.report("spool", f"{error}; no orders are taken", "error")
+            return
+        self._orders.start()
+
+    def _orders_wait(self) -> None:
+        if self._orders is not None:
+            self._orders.hurry()
 
     def _envelope(self) -> Report:
         return Report(

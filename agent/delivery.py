@@ -1,10 +1,12 @@
-"""What the uplink asks of a courier, and what the courier brings back."""
+"""What the daemon asks of the processes that speak TLS for it, and what they bring back."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from agent.identity import MAX_CA_BYTES
-from wire.types import MAX_REPORT_BYTES, Answer, Line, Max, Name, Port, Range, Refusal
+from wire.types import MAX_REPORT_BYTES, Answer, Code, Line, Max, Name, Port, Range, Refusal
+
+MAX_TOLD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,36 @@ class Delivery:
     skew: float | None = None
     unstaged: Line = ""
     foreign_responder: Name = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """With whom a caller speaks; `socket` is the descriptor of a connection that it is given, -1 for none."""
+
+    host: Name
+    port: Port
+    ca: Annotated[str, Max(MAX_CA_BYTES)]
+    credential: Line
+    socket: Annotated[int, Range(-1, 1 << 20)] = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, to be answered within `seconds`. `hold`: over the given connection, which may be left waiting."""
+
+    method: Code
+    path: Line
+    seconds: Annotated[float, Range(0.1, 600)]
+    body: Annotated[str, Max(65_536)] = ""
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of it: HTTP's status, or 0 with an error. `held`: the collector waits with its answer."""
+
+    status: Annotated[int, Range(0, 999)]
+    body: Annotated[str, Max(MAX_TOLD_BYTES)] = ""
+    error: Line = ""
+    retry_after: float | None = None
+    held: bool = False

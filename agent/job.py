@@ -32,7 +32,8 @@ class Job:
     """One run of a probe. Its section gets `name`; the scope always holds this machine.
 
     `policy` is the JSON of a wire Policy, `policy_file` one that agent.policy keeps; an empty one holds without either.
-    The probe is asked to end after `seconds`, and is ended `grace` seconds later.
+    The probe is asked to end after `seconds`, and is ended `grace` seconds later. A job that is `refused` runs nothing:
+    its section says that it cannot run, and for this reason.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Job:
     policy_file: Path | None = None
     limits: Limits = field(default_factory=Limits)
     grace: float = GRACE
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class _Orders:
     policy_bytes: Annotated[int, Range(0, MAX_PLAIN_BYTES)] = 0
     limits: Limits = field(default_factory=Limits)
     grace: Annotated[float, Range(0, 3600)] = GRACE
+    refused: Line = ""
 
 
 _SHARED = tuple(item.name for item in fields(Job) if not item.name.startswith("policy"))

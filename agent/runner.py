@@ -93,8 +93,11 @@ def perform(
     return Run(pack(section), 0, 0, reader.errors.decode("utf-8", "replace"))
 
 
-def start_python(module: str) -> "subprocess.Popen[bytes]":
-    """Start one of our own modules in a process and session of its own, with pipes and next to no environment."""
+def start_python(module: str, descriptors: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
+    """Start one of our own modules in a process and session of its own, with pipes and next to no environment.
+
+    It inherits no descriptors but those named.
+    """
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     environment.update((name, os.environ[name]) for name in _PASSED_ON if name in os.environ)
     return subprocess.Popen(
@@ -104,6 +107,7 @@ def start_python(module: str) -> "subprocess.Popen[bytes]":
         stderr=subprocess.PIPE,
         bufsize=0,
         close_fds=True,
+        pass_fds=descriptors,
         start_new_session=True,
         env=environment,
     )

@@ -4,7 +4,7 @@ Times are seconds on one monotonic clock. A task never overlaps itself, a missed
 (the machine slept, the process was stopped) what is overdue is spread out instead of starting at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 SPREAD = 60.0
@@ -53,14 +53,18 @@ class Schedule:
             entry = self._entries[name]
             entry.due = entry.rhythm = now
 
-    def due(self, now: float) -> str | None:
-        """Name the task that has waited longest, or None when none is due."""
+    def due(self, now: float, held: Collection[str] = ()) -> str | None:
+        """Name the task that has waited longest, but for those held back, or None when none is due."""
         if now - self._seen > GAP:
             for entry in self._entries.values():
                 if entry.due <= now:
                     entry.due = entry.rhythm = now + self._spread(entry.interval)
         self._seen = now
-        waiting = [(entry.due, name) for name, entry in self._entries.items() if not entry.running and entry.due <= now]
+        waiting = [
+            (entry.due, name)
+            for name, entry in self._entries.items()
+            if not entry.running and entry.due <= now and name not in held
+        ]
         return min(waiting)[1] if waiting else None
 
     def start(self, name: str, now: float) -> None:
@@ -78,9 +82,9 @@ class Schedule:
         if entry.due <= now:
             self._advance(entry, now)
 
-    def wait(self, now: float) -> float | None:
-        """Seconds until a task that is not running is due (0 when one is already), or None when none ever is."""
-        due = [entry.due for entry in self._entries.values() if not entry.running]
+    def wait(self, now: float, held: Collection[str] = ()) -> float | None:
+        """Seconds until a task that is neither running nor held back is due (0: one is), or None when none ever is."""
+        due = [entry.due for name, entry in self._entries.items() if not entry.running and name not in held]
         return max(0.0, min(due) - now) if due else None
 
     def _fresh(self, interval: float, now: float) -> _Entry:

@@ -24,6 +24,7 @@ from wire.types import MAX_REPORT_BYTES, Report, RunStatus, SectionKind
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MIN_BYTES = 4 << 20
 ROW_OVERHEAD = 256
@@ -35,7 +36,8 @@ _GOOD = (RunStatus.DONE, RunStatus.PARTIAL)
 # failed run never replaces a picture; the newcomer itself (:name, :state, :good) counts as a newer one.
 _VICTIMS = (
     "SELECT id, size FROM section WHERE aside != '' ORDER BY id LIMIT 1",
-    "SELECT id, size FROM section WHERE sequence IS NULL AND kind = 'measurement' ORDER BY id LIMIT 1",
+    """SELECT id, size FROM section WHERE sequence IS NULL AND kind = 'measurement' AND name NOT LIKE '%#%'
+       ORDER BY id LIMIT 1""",
     """SELECT id, size FROM section AS old WHERE sequence IS NULL AND kind = 'state' AND (
            (name = :name AND :state AND (:good OR NOT good))
            OR EXISTS (SELECT 1 FROM section AS new WHERE new.name = old.name AND new.kind = 'state'
@@ -123,10 +125,13 @@ class Spool:
         return Counts(self._used, self.max_bytes, waiting, aside, self._dropped + self._uncounted)
 
     @_guarded
-    def add(self, packed: Packed) -> bool:
-        """Keep one section durably; returns False when the cap left no room for it (it is counted then)."""
+    def add(self, packed: Packed, then: Callable[[sqlite3.Connection], object] | None = None) -> bool:
+        """Keep one section durably; returns False when the cap left no room for it (it is counted then).
+
+        `then` is done in the same transaction, if the section is kept.
+        """
         head = encode(packed.section)
-        row = _Row(packed, head, len(head) + len(packed.body) + ROW_OVERHEAD)
+        row = _Row(packed, head, len(head) + len(packed.body) + ROW_OVERHEAD, then)
         try:
             return self._insert(row)
         except sqlite3.OperationalError as error:
@@ -139,6 +144,12 @@ class Spool:
         except sqlite3.OperationalError:
             self._uncounted += 1
             raise
+
+    @_guarded
+    def within(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do more in one durable transaction of this file: what must hold together with the sections."""
+        with self._transaction():
+            return work(self._db)
 
     @_guarded
     def seal(self, report: Report, *, max_sections: int = MAX_SECTIONS, max_bytes: int = MAX_REPORT_BYTES) -> Batch:
@@ -175,7 +186,7 @@ class Spool:
         with self._transaction():
             self._db.execute(
                 "INSERT INTO acknowledged (name, digest) SELECT name, digest FROM section AS s"
-                " WHERE sequence = ? AND kind = 'state'"
+                " WHERE sequence = ? AND kind = 'state' AND name NOT LIKE '%#%'"
                 " AND id = (SELECT max(id) FROM section WHERE sequence = s.sequence AND name = s.name)"
                 " ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
                 (sequence,),
@@ -334,6 +345,8 @@ class Spool:
             kept = room + freed >= row.size
             if kept:
                 self._write(row)
+                if row.then is not None:
+                    row.then(self._db)
             else:
                 drops += 1
             if drops:
@@ -362,7 +375,8 @@ class Spool:
         self._db.execute(
             "INSERT INTO section (name, kind, digest, good, head, body, plain, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                section.name,
+                # One row of its own for each order: nothing replaces it, and no digest stands for it.
+                f"{section.name}#{section.order}" if section.order else section.name,
                 section.kind.value,
                 section.digest,
                 section.status in _GOOD,
@@ -404,3 +418,4 @@ class _Row:
     packed: Packed
     head: bytes
     size: int
+    then: Callable[[sqlite3.Connection], object] | None = None

@@ -38,6 +38,13 @@ CREATE TABLE run (
 ) WITHOUT ROWID, STRICT;
 """
 
+# Beside the schema of version 1, which earlier releases read as well: they leave this table alone.
+_ORDERS = """
+CREATE TABLE IF NOT EXISTS scan_order (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, until REAL NOT NULL, message BLOB NOT NULL
+) WITHOUT ROWID, STRICT;
+"""
+
 _COMPANIONS = ("", "-wal", "-shm")
 
 
@@ -111,8 +118,10 @@ def _prepare(db: sqlite3.Connection) -> None:
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise NotASpool(f"the database is corrupt: {verdict}")
+        db.execute(_ORDERS)
         return
     # One transaction: a kill in the middle leaves an empty file, not half a schema.
     db.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        f"BEGIN IMMEDIATE; {_SCHEMA} {_ORDERS} PRAGMA application_id = {APPLICATION_ID};"
+        f" PRAGMA user_version = {VERSION}; COMMIT;"
     )

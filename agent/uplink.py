@@ -41,12 +41,13 @@ class Hooks:
     """What the uplink asks of the daemon.
 
     `report` gives the envelope of the next report, `interval` the seconds between reports; `adopt_policy` puts the
-    staged policy in force, given its head.
+    staged policy in force, given its head; `orders` is told that the collector has orders for this agent.
     """
 
     report: Callable[[], Report]
     interval: Callable[[], float]
     adopt_policy: Callable[[Policy], None]
+    orders: Callable[[], None] = lambda: None
 
 
 class Courier:
@@ -178,6 +179,8 @@ class Uplink:
         self._problems.clear("spool")
         self._look_at_clock(delivery.skew)
         self._look_at_responder(delivery.foreign_responder)
+        if answer.orders:
+            self._hooks.orders()
         self._failures = 0
         if self._most == 0:
             # The empty report was taken, so it was the section after all if it is refused again.

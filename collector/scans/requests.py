@@ -19,7 +19,7 @@ from collector.registry.people import Person, Role
 from collector.scans.board import MAX_OFFERED, Open
 from collector.scans.life import CLAIMED, Event
 from collector.scans.orders import move, unpack_section
-from collector.scans.targets import targets_for
+from collector.scans.targets import takes_targets, targets_for
 from collector.store import tables
 from collector.store.tables import scan, scan_order, scan_result
 from wire.codec import encode, from_plain
@@ -173,7 +173,9 @@ def _agents(core: "Core", node: Node) -> list[AgentRecord]:
 
 
 def _order(core: "Core", person: Person, wanted: ScanRequest, record: AgentRecord, now: float) -> Order:
-    targets = wanted.targets or targets_for(core, record.identity)
+    targets = wanted.targets
+    if not targets and takes_targets(wanted.probe):
+        targets = targets_for(core, record.identity)
     plain = {
         "id": new_id(now),
         "unit": record.identity.unit,

@@ -1,6 +1,7 @@
 """What a scan of a unit without targets looks at: the agent's own scope where it is small, else what is known there."""
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -9,6 +10,8 @@ from collector.inventory.addresses import Address, Network, address, network
 from collector.inventory.picture import HOST, place
 from collector.registry.directory import AgentIdentity
 from collector.store.tables import sighting
+from probes.kit import registry
+from probes.kit.errors import UnknownProbe
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -18,6 +21,14 @@ MAX_ADDRESSES = 4_096
 MAX_TARGETS = 1_000
 THIS_MACHINE = ("127.0.0.1", "::1")
 MAX_KNOWN = 20_000
+
+
+def takes_targets(probe: str) -> bool:
+    """Tell whether a probe of this release has targets; one that only its agent knows gets what was asked for."""
+    try:
+        return any(item.name == "targets" for item in fields(registry.load(probe).options))
+    except (UnknownProbe, ImportError):
+        return False
 
 
 def targets_for(core: "Core", agent: AgentIdentity) -> tuple[str, ...]:

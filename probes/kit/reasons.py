@@ -25,6 +25,13 @@ REASONS: Mapping[str, Text] = {
         "raw packets cannot be sent; run as root, grant CAP_NET_RAW to the agent's service, or use the connect engine",
     ),
     "engine_failed": Text("SYN 引擎的辅助进程失败", "the helper of the SYN engine failed"),
+    "not_accepted": Text(
+        "网关的配置不接受这项指令；请在网关的 agent.toml 中设置",
+        "the gateway's configuration does not accept this order; set in its agent.toml",
+    ),
+    "interrupted": Text(
+        "代理在执行中途重启，此指令不再执行", "the agent was restarted in the middle of it and does not run it again"
+    ),
     "stopped": Text("运行被中止", "the run was stopped"),
     "memory_limit": Text("超出内存限制（字节）", "it needed more memory than it may have, in bytes"),
     "crashed": Text("探测程序异常退出", "the probe failed"),

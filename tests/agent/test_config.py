@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from agent import tasks
 from agent.check import check_tasks
-from agent.config import DEFAULT_METRICS, DEFAULT_TASKS, Config, Endpoint, TaskConfig, load, parse_endpoint
+from agent.config import (
+    DEFAULT_METRICS,
+    DEFAULT_TASKS,
+    Config,
+    Endpoint,
+    OrdersConfig,
+    TaskConfig,
+    load,
+    parse_endpoint,
+)
 from agent.errors import ConfigError
 from agent.job import Limits
 from agent.log import Problems
@@ -90,6 +99,18 @@ def test_an_empty_file_means_the_defaults(file: Path) -> None:
     assert load(file).metrics == DEFAULT_METRICS
 
 
+def test_what_orders_are_taken(file: Path) -> None:
+    assert load_text(file, "").orders == OrdersConfig(accept=True, probes=("open_ports", "udp_ports"))
+    assert load_text(file, "[orders]\naccept = false\nprobes = []").orders == OrdersConfig(accept=False, probes=())
+    found = faults(file, '[orders]\naccept = "yes"\nprobes = ["open_ports", "../x"]\nscope = []')
+    assert [line.split(":")[0] for line in found] == ["orders.scope", "orders.accept", "orders.probes"]
+
+
+def load_text(file: Path, text: str) -> Config:
+    file.write_text(text, encoding="utf-8")
+    return load(file)
+
+
 def test_metrics_can_be_off(file: Path) -> None:
     file.write_text('[agent]\nmetrics = "off"')
     assert load(file).metrics is None
@@ -156,7 +177,7 @@ colour = 1
         "task 4: colour",
         "task 4: name",
     ]
-    assert "allowed are agent, spool, limits, task" in found[0]
+    assert "allowed are agent, spool, limits, orders, task" in found[0]
     assert "a whole number from 4194304" in found[7]
 
 

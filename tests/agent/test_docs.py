@@ -19,15 +19,15 @@ TEXT = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")
 
 def test_every_key_is_documented_and_every_documented_key_exists(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
-    file.write_text("x = 1\n[agent]\nx = 1\n[spool]\nx = 1\n[limits]\nx = 1\n[[task]]\nx = 1\n")
+    file.write_text("x = 1\n[agent]\nx = 1\n[spool]\nx = 1\n[limits]\nx = 1\n[orders]\nx = 1\n[[task]]\nx = 1\n")
     with pytest.raises(ConfigError) as raised:
         config.load(file)
     known = {
         match[1]: match[2].split(", ")
         for problem in raised.value.problems
-        if (match := re.search(r": (agent|spool|limits|task 1)[.:] ?x: is not known; allowed are (.*)", problem))
+        if (match := re.search(r": (agent|spool|limits|orders|task 1)[.:] ?x: is not known; allowed are (.*)", problem))
     }
-    assert len(known) == 4
+    assert len(known) == 5
     tables = {f"{table}.{key}" for table, keys in known.items() for key in keys if table != "task 1"}
     assert set(re.findall(r"^\| `(\w+\.\w+)` \|", TEXT, re.MULTILINE)) == tables
     example = TEXT.split("[[task]]")[1].split("```")[0]
