@@ -3,7 +3,7 @@
 `python -P -m collector.responder` reads its orders as one line of JSON on standard input (see `Orders`) with the
 listening sockets inherited, and ends with its parent. Protocol and tickets are in wire.bandwidth. One thread waits for
 requests on all connections together; each granted test runs in a thread of its own, in which the kernel does the work
-(sendfile from memory out, MSG_TRUNC in).
+(MSG_TRUNC throws away what arrives).
 """
 
 import contextlib
@@ -25,12 +25,15 @@ from typing import Annotated
 from collector import journal
 from wire.bandwidth import (
     HEADER_BYTES,
+    RECEIVE_BYTES,
+    SEND_BYTES,
     Direction,
     Hello,
     Reply,
     Request,
     Result,
     TicketRefused,
+    Wakes,
     check_ticket,
     frame_length,
     pack,
@@ -49,8 +52,8 @@ GOODBYE_SECONDS = 3.0
 MAX_WAITING = 64
 """Connections that have not shown a ticket; the oldest makes room for a new one."""
 MAX_AGENTS = 100_000
-PAYLOAD_BYTES = 4 << 20
-CHUNK_BYTES = 1 << 20
+STALL_SECONDS = 0.25
+"""A receiver that waits for many bytes at once takes what there is after this long."""
 DAY_SECONDS = 86_400.0
 _PR_SET_PDEATHSIG = 1
 
@@ -133,7 +136,7 @@ class Responder:
         self._listening = list(listening)
         self._callers: OrderedDict[socket.socket, _Caller] = OrderedDict()
         self._leaving = threading.BoundedSemaphore(orders.tests * 4)
-        self._payload = _payload()
+        self._payload = secrets.token_bytes(SEND_BYTES)
         self.stop = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -168,8 +171,8 @@ class Responder:
             for door in self._listening:
                 door.close()
             wake, self._wake_write = self._wake_write, -1  # a second signal may come while this closes
-            for handle in (self._wake_read, wake, self._payload):
-                os.close(handle)
+            os.close(self._wake_read)
+            os.close(wake)
 
     def _patience(self) -> float | None:
         if not self._callers:
@@ -230,11 +233,7 @@ class Responder:
         reply = Reply(True, reply.bytes, min(request.seconds, self._orders.seconds))
         self._selector.unregister(caller.connection)
         del self._callers[caller.connection]
-        # The test's own handle: this responder may be over while a test still ends.
-        payload = os.dup(self._payload)
-        threading.Thread(
-            target=self._run, args=(caller.connection, claims.agent, request, reply, payload), daemon=True
-        ).start()
+        threading.Thread(target=self._run, args=(caller.connection, claims.agent, request, reply), daemon=True).start()
 
     def _refuse(self, caller: _Caller, reply: Reply) -> None:
         self._once.warning("bandwidth_refused", caller.address, code=reply.code, message=reply.message)
@@ -254,7 +253,7 @@ class Responder:
         while self._callers and (caller := next(iter(self._callers.values()))).deadline <= now:
             self._drop(caller)
 
-    def _run(self, connection: socket.socket, agent: str, request: Request, reply: Reply, payload: int) -> None:
+    def _run(self, connection: socket.socket, agent: str, request: Request, reply: Reply) -> None:
         start = time.monotonic()
         last_words, moved = b"", 0
         with contextlib.closing(connection):
@@ -262,12 +261,11 @@ class Responder:
                 with contextlib.suppress(OSError):
                     connection.send(pack(reply))
                 if request.direction is Direction.DOWNLOAD:
-                    moved = _send(connection, payload, reply)
+                    moved = _send(connection, self._payload, reply)
                 else:
                     result = _receive(connection, request, reply)
                     last_words, moved = pack(result), result.bytes
             finally:
-                os.close(payload)
                 # Before the agent can know that this test is over: its next one must not find the slot taken.
                 self._slots.give_back(agent, moved)
             seconds = f"{time.monotonic() - start:.3f}"
@@ -279,44 +277,48 @@ class Responder:
                     self._leaving.release()
 
 
-def _send(connection: socket.socket, payload: int, reply: Reply) -> int:
+def _send(connection: socket.socket, payload: bytes, reply: Reply) -> int:
     """Send until a limit or until the agent goes away; give the bytes that the kernel took."""
     end = time.monotonic() + reply.seconds
-    sent = offset = 0
+    sent = 0
+    view = memoryview(payload)
     waiter = select.poll()
     waiter.register(connection, select.POLLOUT)
     while sent < reply.bytes:
         patience = min(end - time.monotonic(), SILENCE_SECONDS)
         if patience <= 0 or not waiter.poll(patience * 1000):
             break
-        count = min(CHUNK_BYTES, reply.bytes - sent, PAYLOAD_BYTES - offset)
         try:
-            done = os.sendfile(connection.fileno(), payload, offset, count)
+            sent += connection.send(view[: reply.bytes - sent])
         except BlockingIOError:
             continue
         except OSError:  # the agent went away; what was sent counts all the same
             break
-        sent += done
-        offset = (offset + done) % PAYLOAD_BYTES
     return sent
 
 
 def _receive(connection: socket.socket, request: Request, reply: Reply) -> Result:
     """Take what comes until a limit or its end; the kernel counts and throws away."""
-    room = bytearray(CHUNK_BYTES)  # MSG_TRUNC writes nothing into it, so its pages are never touched
+    room = bytearray(RECEIVE_BYTES)  # MSG_TRUNC writes nothing into it, so its pages are never touched
     waiter = select.poll()
     waiter.register(connection, select.POLLIN)
+    wakes = Wakes()
     started = time.monotonic()
     end = started + reply.seconds
     cpu = time.thread_time()
     first = last = steady_from = 0.0
     total = before_steady = 0
     while total < reply.bytes:
-        patience = min(end - time.monotonic(), SILENCE_SECONDS)
-        if patience <= 0 or not waiter.poll(patience * 1000):
+        patience = min(end - time.monotonic(), STALL_SECONDS if wakes.low > 1 else SILENCE_SECONDS)
+        if patience <= 0:
             break
+        if not waiter.poll(patience * 1000):
+            if not wakes.stalled():
+                break
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wakes.low)
+            continue
         try:
-            count = connection.recv_into(room, min(CHUNK_BYTES, reply.bytes - total), socket.MSG_TRUNC)
+            count = connection.recv_into(room, min(RECEIVE_BYTES, reply.bytes - total), socket.MSG_TRUNC)
         except BlockingIOError:
             continue
         except OSError:
@@ -326,6 +328,8 @@ def _receive(connection: socket.socket, request: Request, reply: Reply) -> Resul
         last = time.monotonic()
         first = first or last
         total += count
+        if wakes.count(count, last):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wakes.low)
         if not steady_from and last - first >= request.skip:
             # Counted from the end of this piece: what lies before it is start-up.
             steady_from, before_steady = last, total
@@ -342,22 +346,15 @@ def _receive(connection: socket.socket, request: Request, reply: Reply) -> Resul
 def _say_goodbye(connection: socket.socket, last_words: bytes) -> None:
     """Say the result, end our direction and read away what still comes: closing earlier would reset the connection."""
     end = time.monotonic() + GOODBYE_SECONDS
-    room = bytearray(CHUNK_BYTES)
+    room = bytearray(RECEIVE_BYTES)
     with contextlib.suppress(OSError):
         connection.settimeout(GOODBYE_SECONDS)
         connection.sendall(last_words)
         connection.shutdown(socket.SHUT_WR)
         while (left := end - time.monotonic()) > 0:
             connection.settimeout(left)
-            if not connection.recv_into(room, CHUNK_BYTES, socket.MSG_TRUNC):
+            if not connection.recv_into(room, RECEIVE_BYTES, socket.MSG_TRUNC):
                 return
-
-
-def _payload() -> int:
-    handle = os.memfd_create("edusec-bandwidth", os.MFD_CLOEXEC)
-    with os.fdopen(os.dup(handle), "wb") as file:
-        file.write(secrets.token_bytes(PAYLOAD_BYTES))
-    return handle
 
 
 def _end_with(parent: int) -> None:

@@ -1,7 +1,6 @@
 """Open connections and datagram sockets of the sending layer; made by `Net` only, after its checks."""
 
 import contextlib
-import os
 import select
 import socket
 import struct
@@ -48,15 +47,11 @@ class Connection:
         self._wait_until(deadline)
         self._socket.sendall(data)
 
-    def send_file(self, source: int, offset: int, count: int, deadline: float) -> int:
-        """Let the kernel send from a file descriptor, and give how many bytes it took (sendfile(2))."""
+    def send_some(self, data: bytes | memoryview, deadline: float) -> int:
+        """Send as much of a payload as there is room for just now, and give how much that was."""
         self._check_payload()
         self._wait_until(deadline)
-        while True:
-            try:
-                return os.sendfile(self._socket.fileno(), source, offset, count)
-            except BlockingIOError:
-                _wait(self._socket, select.POLLOUT, deadline)
+        return self._socket.send(data)
 
     def receive(self, size: int, deadline: float) -> bytes:
         """Give what has arrived, at most `size` bytes; empty at the end of the stream."""
@@ -89,6 +84,11 @@ class Connection:
             except BlockingIOError:
                 continue
         raise TimeoutError("timed out")
+
+    def wake_after(self, count: int) -> None:
+        """Let `discard` gather so many bytes before it returns, or what a quarter second brings (SO_RCVLOWAT)."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def start_tls(self, server_name: str, context: "ssl.SSLContext", deadline: float) -> None:
         """Go on in TLS with this server name (RFC 6066); its handshake is a payload too."""
