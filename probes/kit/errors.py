@@ -8,6 +8,7 @@ EdusecError
 └── Refused              the sending layer did not send; carries the Skipped that says what and why
     ├── OutOfScope       nobody authorised this target; its text holds the command that would
     ├── Quiet            these are quiet hours
+    ├── TooLossy         so much gets lost on the way that sending more would do harm and tell nothing
     └── PayloadRefused   a printer's port: a connection is fine, a payload would be printed
 """
 
@@ -59,6 +60,13 @@ class Quiet(Refused):
 
     def __init__(self, what: str, hours: str) -> None:
         super().__init__(what, "quiet_hours", hours)
+
+
+class TooLossy(Refused):
+    """More and more gets lost on the way, slower sending did not help, and more of it would only do harm."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, "loss", "")
 
 
 class PayloadRefused(Refused):

@@ -1,11 +1,11 @@
 """The connect engine: thousands of TCP handshakes at once on epoll, each ended by a reset, nothing ever sent in them.
 
 Work comes as blocks (addresses x ports). What timed out is tried again once the rest of its block is under way.
-Shortage on this machine (descriptors, local ports, buffers) slows the engine down and is never taken for an answer.
+Shortage on this machine (descriptors, local ports, buffers) slows the engine down and is never taken for an answer, and
+neither is silence where packets get lost (`kit.loss`): it sends less, asks again, and stops where that does not help.
 """
 
 import errno
-import random
 import resource
 import select
 import socket
@@ -13,18 +13,19 @@ import struct
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from probes.kit.blocks import CODE_OF, PENDING, Block
 from probes.kit.connection import RESET_ON_CLOSE
-from probes.kit.errors import Refused
+from probes.kit.errors import Refused, TooLossy
+from probes.kit.lanes import Item, Lane, spread
+from probes.kit.loss import MOST_TRIES, Brake, Try
 from probes.kit.net import Net
 from probes.kit.outcomes import BUSY, Settled, of_local_errno, of_remote_errno
 from probes.kit.pacing import Pace
 from probes.kit.proc import local_ports
 
 _OPEN, _CLOSED, _PROHIBITED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED], CODE_OF[Settled.PROHIBITED]
-_TIMEOUT, _UNREACHABLE = CODE_OF[Settled.TIMEOUT], CODE_OF[Settled.UNREACHABLE]
+_TIMEOUT, _LOST, _UNREACHABLE = (CODE_OF[code] for code in (Settled.TIMEOUT, Settled.LOST, Settled.UNREACHABLE))
 _CODE_OF_ERRNO = {number: CODE_OF[of_remote_errno(number)] for number in errno.errorcode}
 
 _TCPI_RTT = 68
@@ -39,26 +40,9 @@ _LEAST_TIMEOUT = 0.25
 _SHORTAGE_PAUSE = 0.05
 _SHORTAGE_LIMIT = 5.0
 _REPORT_EVERY = 0.5
-MOST_TRIES = 12
-"""Further tries where packets get lost."""
+_MOST_SUSPECTS = 1 << 16
 
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """What is under way at one address; `waiting` holds what its cap keeps back."""
-
-    address: str
-    plain: str
-    af: int
-    zone: int
-    paced: bool
-    busy: int = 0
-    round_trip: float = 0.0
-    waiting: list["_Item"] = field(default_factory=list)
-
-
-_Item = tuple[_Lane, Block, int, int]  # ..., index, tries so far
-_Flight = tuple[socket.SocketType, _Lane, Block, int, int, float, float]  # ..., index, tries, started, due
+_Flight = tuple[socket.SocketType, Lane, Block, int, int, float, float, Try | None]  # ..., index, tries, started, due
 
 
 class Sweep:
@@ -66,7 +50,7 @@ class Sweep:
 
     `connections`, `per_host` and `rate` can only narrow what the Net allows. `done` counts the settled pairs, `sending`
     the handshakes started a second just now, `lost` the share of answers that got lost. After a run `stopped` is the
-    reason when the scope or quiet hours ended it early.
+    reason when the scope, quiet hours or loss on the way ended it early.
     """
 
     def __init__(
@@ -82,7 +66,7 @@ class Sweep:
         """See the class; raises the soft limit of open files as far as it needs and may."""
         most = min(net.connections, connections or net.connections)
         self._net = net
-        self._paces = (net.pace,) if rate is None or rate >= net.pace.rate else (net.pace, Pace(rate))
+        self._paces = [net.pace] if rate is None or rate >= net.pace.rate else [net.pace, Pace(rate)]
         self._timeout = timeout
         self._retries = retries
         self._most = max(1, min(most, _descriptors(most + _SPARE_DESCRIPTORS) - _SPARE_DESCRIPTORS))
@@ -92,13 +76,17 @@ class Sweep:
         self._pending: dict[int, _Flight] = {}
         self._idle: dict[int, list[socket.SocketType]] = {_AF_INET: [], _AF_INET6: []}
         self._looked = 0.0
-        self._lanes: dict[str, _Lane] = {}
-        self._ready: deque[_Item] = deque()
-        self._again: deque[_Item] = deque()
-        self._fresh: Iterator[_Item] = iter(())
+        self._lanes: dict[str, Lane] = {}
+        self._ready: deque[Item] = deque()
+        self._again: deque[Item] = deque()
+        self._fresh: Iterator[Item] = iter(())
         self._blocks: Iterator[Block] = iter(())
         self._begun: list[Block] = []
         self._finished: list[Block] = []
+        self._brake = Brake(self._paces)
+        self._slowed: list[Lane] = []
+        self._suspects: deque[tuple[Block, int]] = deque(maxlen=_MOST_SUSPECTS)
+        self._answers = self._missed = 0
         self._mark = net.time_mark()
         self._source_ports = _source_ports()
         self._started = 0
@@ -173,7 +161,7 @@ class Sweep:
                 self.stopped = refusal
         return self.stopped is None
 
-    def _next(self) -> _Item | None:
+    def _next(self) -> Item | None:
         while not self._ready:
             item = next(self._fresh, None)
             if item is not None:
@@ -193,12 +181,12 @@ class Sweep:
                 raise ValueError(f"{gate.address}: the gate does not allow every port of its block")
             lane = self._lanes.get(gate.address)
             if lane is None:
-                lane = self._lanes[gate.address] = _Lane(gate.address, gate.plain, gate.af, gate.zone, gate.paced)
+                lane = self._lanes[gate.address] = Lane(gate.address, gate.plain, gate.af, gate.zone, gate.paced)
             lanes.append(lane)
         self._begun.append(block)
         if not block.left:
             self._finished.append(block)
-        self._fresh = _spread(block, lanes)
+        self._fresh = spread(block, lanes)
 
     def _launch(self, room: int) -> tuple[int, bool]:
         """Start up to `room` handshakes; give how many, and whether there may be more to start."""
@@ -214,6 +202,11 @@ class Sweep:
             if lane.busy >= self._per_host:
                 lane.waiting.append(item)
                 continue
+            if lane.host.gap:
+                if lane.host.tokens < 1:
+                    lane.waiting.append(item)
+                    continue
+                lane.host.tokens -= 1
             if lane.paced:
                 if paid >= tokens:
                     self._ready.appendleft(item)
@@ -228,7 +221,7 @@ class Sweep:
         self._started += started
         return started, more
 
-    def _start(self, item: _Item) -> bool:
+    def _start(self, item: Item) -> bool:
         """Start one handshake; False when this machine is short of something and wants a pause."""
         lane, block, index, tries = item
         idle = self._idle[lane.af]
@@ -237,7 +230,7 @@ class Sweep:
         except OSError as error:
             return self._not_started(item, error.errno or 0)
         started = time.monotonic()
-        number = sock.connect_ex(_sockaddr(lane, block.ports[index % len(block.ports)]))
+        number = sock.connect_ex(lane.sockaddr(block.ports[index % len(block.ports)]))
         if number and number != errno.EINPROGRESS:
             sock.close()
             return self._not_started(item, number)
@@ -245,7 +238,8 @@ class Sweep:
         if lane.round_trip and self._retries:
             # A host whose round trip is known keeps nobody waiting long; each further try waits longer.
             limit = min(limit, (1 + tries) * max(_LEAST_TIMEOUT, 8 * lane.round_trip))
-        self._pending[sock.fileno()] = (sock, lane, block, index, tries, started, started + limit)
+        made = self._brake.watch.begin(lane.host) if lane.paced and not tries else None
+        self._pending[sock.fileno()] = (sock, lane, block, index, tries, started, started + limit, made)
         lane.busy += 1
         return True
 
@@ -254,7 +248,7 @@ class Sweep:
         self._epoll.register(sock.fileno(), select.EPOLLOUT | select.EPOLLET)
         return sock
 
-    def _not_started(self, item: _Item, number: int) -> bool:
+    def _not_started(self, item: Item, number: int) -> bool:
         _, block, index, _ = item
         if number not in BUSY:
             self._settle(block, index, CODE_OF[of_local_errno(number)])
@@ -280,17 +274,29 @@ class Sweep:
         for descriptor, events in arrived:
             if descriptor not in self._pending:
                 continue  # the echo of a reset of an idle socket
-            sock, lane, block, index, _, started, _ = self._land(descriptor)
+            sock, lane, block, index, tries, started, _, made = self._land(descriptor)
+            if made is not None:
+                made.silent = False
             if now - started > lane.round_trip:
                 lane.round_trip = now - started
             if events & _FAILED:
                 code = self._failed(sock, lane, block.ports[index % len(block.ports)], events)
             else:
                 code = self._opened(sock, lane, block, index)
+            if code <= _CLOSED:
+                self._count_answer(lane, tries, now)
             if code:
                 self._settle(block, index, code)
 
-    def _opened(self, sock: socket.SocketType, lane: _Lane, block: Block, index: int) -> int:
+    def _count_answer(self, lane: Lane, tries: int, now: float) -> None:
+        self._answers += 1
+        if tries:
+            self._missed += tries
+            self.lost = self._missed / (self._missed + self._answers)
+        if lane.host.answer(tries, now) and lane not in self._slowed:
+            self._slowed.append(lane)
+
+    def _opened(self, sock: socket.SocketType, lane: Lane, block: Block, index: int) -> int:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         if sock.getsockname()[0] == lane.address and block.ports[index % len(block.ports)] in self._source_ports:
             # Towards this machine two of our own handshakes can meet (simultaneous open, RFC 9293 section 3.5) where
@@ -303,11 +309,11 @@ class Sweep:
         sock.close()
         return _OPEN
 
-    def _failed(self, sock: socket.SocketType, lane: _Lane, port: int, events: int) -> int:
+    def _failed(self, sock: socket.SocketType, lane: Lane, port: int, events: int) -> int:
         if events & select.EPOLLHUP:
             # The second connect() fetches the error and makes the socket new (connect(2)), which is cheaper than
             # another socket. It sends nothing; the same address is given, so that it never could elsewhere.
-            number = sock.connect_ex(_sockaddr(lane, port))
+            number = sock.connect_ex(lane.sockaddr(port))
         else:
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         # Without a segment that came in this was no reset of the host but an ICMP port-unreachable: a filter's answer.
@@ -323,22 +329,37 @@ class Sweep:
         flight = self._pending.pop(descriptor)
         lane = flight[1]
         lane.busy -= 1
-        if lane.waiting:
+        if lane.waiting and not lane.host.gap:
             self._ready.append(lane.waiting.pop())
         return flight
 
     def _expire(self, ending: bool) -> None:
         now = time.monotonic()
-        if now - self._looked < _LOOK_EVERY:
+        passed = now - self._looked
+        if passed < _LOOK_EVERY:
             return
         self._looked = now
         for descriptor in [key for key, flight in self._pending.items() if flight[6] <= now]:
-            sock, lane, block, index, tries, _, _ = self._land(descriptor)
+            sock, lane, block, index, tries, _, _, made = self._land(descriptor)
             sock.close()
-            if tries >= self._retries:
-                self._settle(block, index, _TIMEOUT)
+            if made is not None:
+                made.silent = True
+            doubtful = lane.host.doubtful(tries)
+            if tries >= (MOST_TRIES if doubtful else self._retries):
+                self._settle(block, index, _LOST if doubtful else _TIMEOUT)
+                self._suspects.append((block, index))
             elif not ending:
                 self._again.append((lane, block, index, tries + 1))
+        for lane in self._slowed:
+            for _ in range(min(lane.host.earn(passed), self._per_host - lane.busy, len(lane.waiting))):
+                self._ready.append(lane.waiting.pop())
+        losing = self._brake.look(self.sending)
+        if losing is not None:
+            if losing:
+                self.stopped = TooLossy("")
+                for block, index in self._suspects:
+                    block.states[index] = _LOST
+            self._suspects.clear()
 
     def _settle(self, block: Block, index: int, code: int) -> None:
         block.states[index] = code
@@ -365,21 +386,6 @@ class Sweep:
             else:  # also when it is silent now: where nobody listens, this machine answers at once
                 block.round_trips[index] = attempt.seconds
                 self._settle(block, index, _OPEN)
-
-
-def _spread(block: Block, lanes: list[_Lane]) -> Iterator[_Item]:
-    """Give all pairs of a block in a random order that visits every address once before any address again."""
-    count = len(block.ports)
-    hosts = [(lane, place * count) for place, lane in enumerate(lanes)]
-    ports = random.sample(range(count), count)
-    random.shuffle(hosts)
-    for turn in range(count):
-        for place, (lane, base) in enumerate(hosts):
-            yield lane, block, base + ports[(turn + place) % count], 0
-
-
-def _sockaddr(lane: _Lane, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    return (lane.plain, port) if lane.af == _AF_INET else (lane.plain, port, 0, lane.zone)
 
 
 def _round_trip(sock: socket.SocketType) -> float:

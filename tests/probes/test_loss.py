@@ -1,0 +1,149 @@
+"""Lost packets are told from filtered ports: a scan asks less and again, and says that it does not know."""
+
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from probes.kit.loss import KNOWN, WINDOW, Brake, Host, LossWatch
+from probes.kit.pacing import Pace
+from tests.probes.rig import LAB, Run, net_of, run
+from tests.support.netns import Attachment, Namespace, Namespaces
+from tests.support.processes import Processes
+from wire.ports import format_ports
+from wire.types import TargetKind
+
+LISTENERS = str(Path(__file__).with_name("listeners.py"))
+OPEN = (22, 80, 443, 1500)
+
+
+def tell(watch: LossWatch, host: Host, *, silent: float, count: int, dice: random.Random) -> list[bool]:
+    """Let tries come to silence with such a chance; gives what the watch says meanwhile."""
+    said = []
+    for _ in range(count):
+        watch.begin(host).silent = dice.random() < silent
+        risen = watch.look()
+        if risen is not None:
+            said.append(risen)
+    return said
+
+
+@pytest.mark.parametrize("silent", [0.0, 0.1, 0.5, 0.95, 1.0])
+def test_ports_that_are_filtered_are_no_loss(silent: float) -> None:
+    dice = random.Random(7)
+    watch = LossWatch()
+    # Also when hosts that answer everything are followed by hosts that answer next to nothing.
+    assert not any(tell(watch, Host(), silent=0.0, count=2000, dice=dice))
+    for _ in range(50):
+        assert not any(tell(watch, Host(), silent=silent, count=97, dice=dice))
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.5), (0.3, 0.8), (0.5, 1.0)])
+def test_silence_that_rises_is_loss_for_as_long_as_it_lasts(before: float, after: float) -> None:
+    dice = random.Random(8)
+    watch, host = LossWatch(), Host()
+    assert not any(tell(watch, host, silent=before, count=10 * WINDOW, dice=dice))
+    assert all(tell(watch, host, silent=after, count=10 * WINDOW, dice=dice)[1:])
+    assert not any(tell(watch, host, silent=before, count=4 * WINDOW, dice=dice)[1:])
+
+
+def test_answers_that_come_before_the_silence_of_earlier_tries_are_no_rise() -> None:
+    watch, host = LossWatch(), Host()
+    tries = [watch.begin(host) for _ in range(4 * WINDOW)]
+    for made in tries[::2]:
+        made.silent = False
+        assert watch.look() is None or made is tries[0]
+    for made in tries[1::2]:
+        made.silent = True
+    said = [watch.look() for _ in range(4)]
+    assert True not in said
+    assert said[:3] == [False, False, False]
+    assert host.tried == KNOWN + 3 * WINDOW
+
+
+def test_the_brake_slows_lets_up_and_gives_up() -> None:
+    paces = [Pace(10_000.0)]
+    brake, host = Brake(paces), Host()
+
+    def window(silent: bool) -> bool | None:
+        for _ in range(WINDOW):
+            brake.watch.begin(host).silent = silent
+        return brake.look(800.0)
+
+    tell(brake.watch, host, silent=0.0, count=KNOWN, dice=random.Random(9))
+    assert window(False) is False
+    assert len(paces) == 1
+    assert window(True) is None
+    assert [pace.rate for pace in paces] == [10_000.0, 400.0]
+    assert window(False) is False
+    assert paces[1].rate == 500.0
+    for _ in range(4):
+        window(False)
+    assert len(paces) == 1
+    assert [window(True) for _ in range(4)] == [None, None, None, True]
+    assert paces[1].rate == 100.0
+
+
+def test_only_a_host_that_answers_late_is_doubted_and_slowed() -> None:
+    steady, lossy = Host(), Host()
+    for number in range(200):
+        assert not steady.answer(0, 10.0)
+        lossy.answer(number % 2, 10.0)
+    assert not steady.doubtful(1)
+    assert lossy.doubtful(1)
+    assert lossy.doubtful(7)
+    assert not lossy.doubtful(12)
+    assert (steady.gap, lossy.gap) == (0.0, 1 / 2000)
+    assert lossy.earn(0.01) == 20
+
+
+@pytest.fixture
+def lab(
+    netns: Namespaces, process: Processes, needs: Callable[..., str]
+) -> tuple[Namespace, Namespace, Attachment, Callable[[str], None]]:
+    """A prober, a server with open ports on its link, and a way to load rules there."""
+    nft = needs("nft", package="nftables")
+    prober, server = netns(), netns()
+    _, there = netns.link(prober, server)
+    process([sys.executable, LISTENERS, *map(str, OPEN)], netns=server, ready="ready")
+
+    def rules(text: str) -> None:
+        server.run([nft, f"table inet f {{ chain c {{ type filter hook prerouting priority -300; {text}; }}; }}"])
+
+    return prober, server, there, rules
+
+
+def scan(space: Namespace, there: Attachment, ports: str, **given: object) -> Run:
+    full = {"targets": [str(there.v4.ip)], "ports": ports, "identify": False, "engine": "connect", "rate": 1e5, **given}
+    return space.call(run, "open_ports", full, net_of(*LAB))
+
+
+def test_a_host_that_limits_its_rate_keeps_nothing_hidden(
+    lab: tuple[Namespace, Namespace, Attachment, Callable[[str], None]],
+) -> None:
+    prober, _, there, rules = lab
+    rules("tcp flags & (syn | ack) == syn tcp dport 1000-1009 drop")
+    rules("tcp flags & (syn | ack) == syn limit rate over 1000/second burst 100 packets drop")
+    found = scan(prober, there, "1-2000")
+    assert found.open() == {(str(there.v4.ip), port) for port in OPEN}
+    [host] = [item for item in found.observations if item.target.kind is TargetKind.HOST]
+    closed = set(range(1, 2001)) - set(OPEN) - set(range(1000, 1010))
+    assert dict(host.values) == {"closed": format_ports(closed), "filtered": "1000-1009"}
+    assert found.skipped == []
+    assert max(item.lost for item in found.progress) > 0
+
+
+def test_a_path_that_gives_way_ends_the_scan_and_nothing_is_called_absent(
+    lab: tuple[Namespace, Namespace, Attachment, Callable[[str], None]],
+) -> None:
+    prober, _, there, rules = lab
+    # Some 2,000 SYNs of 60 bytes pass, then nothing does any more.
+    rules("tcp flags & (syn | ack) == syn quota over 120000 bytes drop")
+    found = scan(prober, there, "1-60000", timeout=0.3, rate=4000.0, per_host=2000)
+    assert [(item.what, item.reason) for item in found.skipped] == [(str(there.v4.ip), "loss")]
+    assert found.coverage == []
+    assert found.progress[-1].done < 30_000
+    filtered = [str(item.values.get("filtered", "")) for item in found.observations]
+    assert not [ports for ports in filtered if ports], "nothing is filtered here, and nothing may be called so"
