@@ -38,11 +38,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
         "  edusec scan 127.0.0.1\n"
         "  edusec scan 10.20.0.0/24 --ports 22,80,443 --whitelist approved.csv --fail-on orange\n"
         "  edusec scan localhost --json | jq -c 'select(.type == \"finding\")'\n"
+        "  edusec scan --unit 2164000001 --ports top:100\n"
         "  edusec scan --last",
         "Examples:\n"
         "  edusec scan 127.0.0.1\n"
         "  edusec scan 10.20.0.0/24 --ports 22,80,443 --whitelist approved.csv --fail-on orange\n"
         "  edusec scan localhost --json | jq -c 'select(.type == \"finding\")'\n"
+        "  edusec scan --unit 2164000001 --ports top:100\n"
         "  edusec scan --last",
     ),
 )
@@ -64,6 +66,9 @@ def scan(
     connections: flags.Connections = None,
     time_limit: flags.TimeLimit = 3600,
     scope: ScopeOption = None,
+    unit: flags.Unit = "",
+    operator: flags.Operator = None,
+    reason: flags.Reason = "",
     whitelist: flags.Whitelist = None,
     fail_on: FailOnOption = "red",
     as_json: JsonOption = False,
@@ -79,6 +84,8 @@ def scan(
         _require_writable(output)
     if (last or resume) and (targets or targets_file):
         raise Stop(t("--last 和 --resume 不带目标", "--last and --resume take no targets"))
+    if unit and (last or resume or scope):
+        raise Stop(t("--unit 不与 --last、--resume、--scope 同用", "--unit excludes --last, --resume and --scope"))
     if run and not (last or resume):
         raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
     if last:
@@ -110,7 +117,12 @@ def scan(
             scope=scope,
             seconds=time_limit,
         )
-        result = session.scan(wanted, threshold, quiet=quiet)
+        if unit:
+            from edusec.scan import remote
+
+            result = remote.scan(remote.Unit(unit, operator, reason), wanted, threshold, quiet=quiet)
+        else:
+            result = session.scan(wanted, threshold, quiet=quiet)
     found = result.lines
     if output is not None:
         write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())

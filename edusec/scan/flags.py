@@ -155,4 +155,33 @@ Run = Annotated[
         ),
     ),
 ]
+Unit = Annotated[
+    str,
+    typer.Option(
+        "--unit",
+        metavar="CODE",
+        show_default=False,
+        help=t(
+            "由该单位的代理扫描（经采集中心；不给目标则扫描其授权范围）",
+            "Have the agents of this unit scan, through the collector; without targets their own scope",
+        ),
+    ),
+]
+Operator = Annotated[
+    Path | None,
+    typer.Option(
+        "--operator",
+        metavar="FILE",
+        help=t("与 --unit 同用：采集中心连接配置 operator.toml", "With --unit: the collector's operator.toml"),
+    ),
+]
+Reason = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        show_default=False,
+        help=t("与 --unit 同用：原因，记入审计", "With --unit: why, for the audit trail"),
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]

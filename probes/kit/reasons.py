@@ -29,6 +29,9 @@ REASONS: Mapping[str, Text] = {
         "网关的配置不接受这项指令；请在网关的 agent.toml 中设置",
         "the gateway's configuration does not accept this order; set in its agent.toml",
     ),
+    "agent_silent": Text(
+        "代理没有回应；若之后有结果，会进入台账", "the agent did not answer; what may come later enters the inventory"
+    ),
     "interrupted": Text(
         "代理在执行中途重启，此指令不再执行", "the agent was restarted in the middle of it and does not run it again"
     ),
