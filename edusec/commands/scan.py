@@ -15,6 +15,7 @@ from edusec.lang import t
 from edusec.places import scans_file
 from edusec.render import json_line
 from edusec.scan import flags, lines, session
+from edusec.scan.drift import CONFIRM
 from edusec.scan.lines import Line
 from edusec.scan.ports import TOP
 from edusec.scan.profiles import DEFAULT
@@ -76,6 +77,10 @@ def scan(
     last: flags.Last = False,
     resume: flags.Resume = False,
     run: flags.Run = "",
+    list_runs: flags.List = False,
+    diff: flags.Diff = False,
+    against: flags.Against = "",
+    confirm: flags.Confirm = CONFIRM,
     quiet: flags.Quiet = False,
 ) -> int:
     """Scan, or show the last scan."""
@@ -88,6 +93,15 @@ def scan(
         raise Stop(t("--unit 不与 --last、--resume、--scope 同用", "--unit excludes --last, --resume and --scope"))
     if run and not (last or resume):
         raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
+    if list_runs:
+        from edusec.scan.runs import show_runs
+
+        show_runs(scans_file(), as_json=as_json)
+        return ExitCode.CLEAN
+    if against:
+        from edusec.scan.compare import earlier
+
+        earlier(against)  # a mistake in it should not come to light after the scan
     if last:
         from edusec.scan import store
 
@@ -124,6 +138,10 @@ def scan(
         else:
             result = session.scan(wanted, threshold, quiet=quiet)
     found = result.lines
+    if diff or against:
+        from edusec.scan.compare import compared
+
+        found = compared(found, against, confirm)
     if output is not None:
         write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
     if as_json:

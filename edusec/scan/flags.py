@@ -184,4 +184,31 @@ Reason = Annotated[
         help=t("与 --unit 同用：原因，记入审计", "With --unit: why, for the audit trail"),
     ),
 ]
+Diff = Annotated[
+    bool,
+    typer.Option(
+        "--diff",
+        help=t("与此前对同一目标的扫描比较：新增、变化、消失", "Compare with earlier scans of the same targets: drift"),
+    ),
+]
+Against = Annotated[
+    str,
+    typer.Option(
+        "--against",
+        metavar="RUN|FILE",
+        show_default=False,
+        help=t("与这一次扫描或 JSON Lines 文件比较", "Compare with this run, or with a file of JSON Lines"),
+    ),
+]
+Confirm = Annotated[
+    int,
+    typer.Option(
+        "--confirm",
+        metavar="N",
+        min=1,
+        max=100,
+        help=t("连续几次覆盖的扫描都没有才算确认消失", "So many covering scans in a row must miss what has vanished"),
+    ),
+]
+List = Annotated[bool, typer.Option("--list", help=t("列出保存的扫描", "List the scans that are kept"))]
 Quiet = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]

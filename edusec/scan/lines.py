@@ -1,7 +1,7 @@
 """The result of a scan as lines: what `--json` prints, what `-o` writes and what the local file keeps.
 
-Each line has `schema` (edusec.scan/1) and `type`: one `run` first, then `host`, `service` and `finding`, one `summary`
-last. Times are ISO 8601 UTC, durations seconds; unknown is null or the word `unknown`.
+Each line has `schema` (edusec.scan/1) and `type`: one `run` first, then `host`, `service` and `finding`, `drift` where
+it was asked for, one `summary` last. Times are ISO 8601 UTC, durations seconds; unknown is null or the word `unknown`.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from wire.version import VERSION
 from wire.whitelist import match_host, match_service
 
 SCHEMA = "edusec.scan/1"
-RUN, HOST, SERVICE, FINDING, SUMMARY = "run", "host", "service", "finding", "summary"
+RUN, HOST, SERVICE, FINDING, DRIFT, SUMMARY = "run", "host", "service", "finding", "drift", "summary"
 
 Line = Mapping[str, Any]
 

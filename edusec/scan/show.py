@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from edusec.grades import rank
 from edusec.lang import current, t
 from edusec.render import paint, safe, table
-from edusec.scan.lines import FINDING, HOST, RUN, SERVICE, Line
+from edusec.scan.lines import DRIFT, FINDING, HOST, RUN, SERVICE, Line
 from edusec.words import word
 from probes.kit.reasons import explain
 from wire.ports import expand, parse_ports
+from wire.text import Text
 from wire.types import Outcome
 
 _MOST_SKIPPED = 20
@@ -32,6 +33,9 @@ def show(lines: Sequence[Line]) -> None:
     if findings:
         print()
         _findings(findings)
+    if "drift" in lines[-1]:
+        print()
+        _drift([line for line in lines if line["type"] == DRIFT], lines[-1]["drift"]["against"])
     print()
     for line in _closing(run, lines[-1]["ports"], findings):
         print(safe(line))
@@ -80,6 +84,55 @@ def _findings(findings: Sequence[Line]) -> None:
         ],
         style=lambda column, text: colours.get(text, "") if column == 0 else "",
     )
+
+
+_CHANGES = {
+    "new": Text("新增", "new"),
+    "changed": Text("变化", "changed"),
+    "vanished": Text("消失", "vanished"),
+    "unknown": Text("未知（本次未覆盖）", "unknown (not covered now)"),
+    "baseline": Text("首次覆盖", "first look"),
+}
+_CHANGE_STYLES = {"new": "red", "changed": "yellow", "vanished": "orange"}
+
+
+def _drift(changes: Sequence[Line], against: int) -> None:
+    if not against:
+        print(t("变化：首次扫描，作为基线", "drift: the first scan, which is the baseline"))
+        return
+    if not changes:
+        print(t("变化：无", "drift: none"))
+        return
+    styles = {_CHANGES[change](current()): colour for change, colour in _CHANGE_STYLES.items()}
+    table(
+        [
+            t("变化", "DRIFT"),
+            t("地址", "ADDRESS"),
+            t("端口", "PORT"),
+            t("之前", "BEFORE"),
+            t("现在", "NOW"),
+            t("确认", "CONFIRMED"),
+        ],
+        [
+            (
+                _CHANGES[line["change"]](current()),
+                line["address"],
+                f"{line['port']}/{line['transport']}" if line["kind"] == "service" else "-",
+                _facts(line["before"]),
+                _facts(line["after"]),
+                f"{line['missed']}/{line['confirm']}" if line["change"] == "vanished" else "",
+            )
+            for line in changes
+        ],
+        style=lambda column, text: styles.get(text, "") if column == 0 else "",
+    )
+
+
+def _facts(facts: Line | None) -> str:
+    if facts is None:
+        return "-"
+    name = " ".join(str(facts[name]) for name in ("product", "version") if facts.get(name)) or facts.get("service")
+    return " ".join(filter(None, (word(facts["state"]), str(name or ""))))
 
 
 def _closing(run: Line, ports: Mapping[str, int], findings: Sequence[Line]) -> Iterator[str]:

@@ -133,6 +133,49 @@ def last(file: Path, run: str = "") -> list[Line]:
         raise Stop(f"{file}: {error}") from None
 
 
+def history(file: Path, now: Line, most: int) -> list[list[Line]]:
+    """Give the newest scans of the same targets that began before a run, the oldest first, without their findings."""
+    with _reading(file) as database:
+        if "scans" not in database.table_names():
+            return []
+        query = "select * from scans where id != ? and started <= ? order by started desc, rowid desc"
+        found = []
+        for row in database.query(query, [now["id"], now["started"]]):
+            run = _line(RUN, {name: value for name, value in row.items() if name != "summary"})
+            if _targets(run) == _targets(now):
+                found.append([line for line in _lines(database, row) if line["type"] != FINDING])
+            if len(found) == most:
+                break
+        return found[::-1]
+
+
+def listed(file: Path) -> Iterator[tuple[Line, Mapping[str, Any]]]:
+    """Give the run line of every scan that is kept, the newest first, and its summary."""
+    with _reading(file) as database:
+        if "scans" in database.table_names():
+            for row in database.query("select * from scans order by started desc, rowid desc"):
+                run = {name: value for name, value in row.items() if name != "summary"}
+                yield _line(RUN, run), json.loads(row["summary"])
+
+
+def _targets(run: Line) -> tuple[list[str], list[str]]:
+    return sorted(run["targets"]), sorted(run["exclude"])
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[Database]:
+    """Open the file for reading, or nothing in its place; raises Stop for what is no database."""
+    try:
+        if file.exists():
+            with _open(file) as database:
+                yield database
+        else:
+            with closing(sqlite3.connect(":memory:")) as connection:
+                yield Database(connection, execute_plugins=False)
+    except sqlite3.Error as error:
+        raise Stop(f"{file}: {error}") from None
+
+
 @contextmanager
 def _open(file: Path) -> Iterator[Database]:
     with closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as connection:
