@@ -70,7 +70,8 @@ from wire.types import Observation, Policy, ScopeEntry
 target, ports = sys.argv[1:]
 entries = [ScopeEntry(value, "benchmark", "own namespaces", None) for value in ("198.18.4.0/24", "2001:db8:4::/64")]
 net = Net(Scope(entries), pace=Pace(1e6), per_host=16000, connections=16000)
-given = {"targets": [target], "ports": ports, "rate": 1e6, "per_host": 16000, "connections": 16000, "identify": False}
+given = {"targets": [target], "ports": ports, "engine": "connect", "identify": False}
+given |= {"rate": 1e6, "per_host": 16000, "connections": 16000}
 probe = load("open_ports")
 found = probe.run(build(probe, given), Context(net, Policy("", "", "", 300), time.monotonic() + 120))
 print(json.dumps(sum(type(item) is Observation and item.outcome == "open" for item in found)))

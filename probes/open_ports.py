@@ -91,10 +91,10 @@ class Options:
         2000.0, zh="每秒 SYN 或新建连接数上限", en="most SYNs or new connections a second", minimum=1, maximum=1e6
     )
     host_rate: float = option(
-        1000.0,
-        zh="每秒对同一地址的 SYN 数上限（syn）",
-        en="most SYNs a second to one address (syn)",
-        minimum=1,
+        0.0,
+        zh="每秒对同一地址的 SYN 数上限（syn）；0 表示 rate 的一半",
+        en="most SYNs a second to one address (syn); 0 is half of the rate",
+        minimum=0,
         maximum=1e6,
     )
     timeout: float = option(
@@ -163,7 +163,7 @@ def _caps(options: Options) -> Caps:
         timeout=options.timeout,
         retries=options.retries,
         rate=options.rate,
-        host_rate=options.host_rate,
+        host_rate=max(1.0, options.host_rate or options.rate / 2),
         connections=options.connections,
         per_host=options.per_host,
     )

@@ -1,5 +1,6 @@
 """Open UDP ports of listed addresses: each is asked in its own protocol, and silence is told apart from an error."""
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from probes.kit.datagram_sweep import (
     Answered,
     sweep,
 )
+from probes.kit.evidence import HOSTNAME, LOCAL_MAC, MAC, is_local_mac, normal_hostname, normal_mac
 from probes.kit.fingerprint.match import by_key
 from probes.kit.fingerprint.own import built_in
 from probes.kit.neighbours import not_hosts, own_addresses
@@ -28,6 +30,7 @@ from probes.kit.reasons import because
 from probes.kit.scope import Address
 from probes.kit.services.datagrams import QUESTIONS
 from probes.kit.services.enrich import values_of
+from probes.kit.services.talk import Heard
 from probes.kit.targets import first, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
@@ -49,6 +52,8 @@ MAX_PAIRS = 65_536
 _METHOD = "datagram"
 _SETTLED = frozenset({Outcome.OPEN, Outcome.CLOSED, Outcome.FILTERED})
 _MAX_SKIPPED = 900
+_MAX_TEXT = 1000
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +115,47 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     plan, skipped = _plan(options, context.net)
     known = by_key(built_in())
     settled: dict[Address, set[int]] = defaultdict(set)
-    refused: dict[str, list[Address]] = defaultdict(list)
+    hindered: dict[str, list[Address]] = defaultdict(list)
+    silent: dict[str, list[int]] = defaultdict(list)
+    alive: dict[str, dict[str, Value]] = {}
     pairs = ((gate.address, port) for block in plan.blocks() for gate in block.hosts for port in block.ports)
-    alive: set[str] = set()
     for done, answer in enumerate(sweep(context.net, pairs, context.deadline - 1.0), 1):
         address = ip_address(answer.address)
         if answer.refused is not None:
-            refused[answer.refused.skipped.reason].append(address)
+            hindered[answer.refused.skipped.reason].append(address)
+        elif answer.why:
+            hindered[because(answer.why)].append(address)
         elif answer.outcome in _SETTLED:
             settled[address].add(answer.port)
+        elif answer.outcome is Outcome.OPEN_FILTERED:
+            silent[answer.address].append(answer.port)
         if answer.outcome is Outcome.OPEN:
             yield _service(answer, {} if answer.heard is None else values_of(answer.heard, known))
         if answer.outcome in (Outcome.OPEN, Outcome.CLOSED):
-            alive.add(answer.address)
+            alive.setdefault(answer.address, {}).update(_who(answer.heard))
         yield Progress(done, plan.total)
     now = time.time()
-    for name in sorted(alive):
-        yield Observation("udp_ports", _METHOD, Target(TargetKind.HOST, name), Outcome.SEEN, now)
+    for name, values in sorted(alive.items()):
+        if name in silent:
+            values["open_filtered"] = format_ports(silent[name])[:_MAX_TEXT]
+        yield Observation("udp_ports", _METHOD, Target(TargetKind.HOST, name), Outcome.SEEN, now, values)
     yield from _coverage(settled)
     skipped[:0] = plan.refused()
-    skipped += [Skipped(prefix, reason) for reason, out in refused.items() for prefix in plain_prefixes(set(out))]
+    skipped += [Skipped(prefix, reason) for reason, out in hindered.items() for prefix in plain_prefixes(set(out))]
     yield from skipped[:_MAX_SKIPPED]
+
+
+def _who(heard: Heard | None) -> dict[str, Value]:
+    """Give the evidence of who a device is that an answer holds (`kit.evidence`)."""
+    if heard is None:
+        return {}
+    found: dict[str, Value] = {}
+    if name := normal_hostname(heard.facts.get("host.name", "")):
+        found[HOSTNAME] = name
+    text = heard.facts.get("host.mac", "").replace("-", ":").lower()
+    if _MAC.fullmatch(text) and (mac := normal_mac(bytes.fromhex(text.replace(":", "")))):
+        found |= {MAC: mac, LOCAL_MAC: is_local_mac(mac)}
+    return found
 
 
 def _service(answer: Answered, values: dict[str, Value]) -> Observation:

@@ -19,7 +19,8 @@ from probes.kit.connection import PRINTER_PORTS
 from probes.kit.errors import Refused
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY
-from probes.kit.services.datagrams import EMPTY, MAX_DATAGRAM, Question, question
+from probes.kit.services.datagrams import EMPTY, question
+from probes.kit.services.question import MAX_DATAGRAM, Question
 from probes.kit.services.talk import Heard
 from wire.types import Outcome
 
@@ -34,7 +35,7 @@ _PROHIBITED = frozenset({errno.EACCES, errno.EPERM, errno.EHOSTUNREACH, errno.EH
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of one UDP port; `heard` says more when an answer was understood."""
+    """What came of one UDP port; `heard` says more of an answer, `why` is the code of what hindered."""
 
     address: str
     port: int
@@ -42,6 +43,7 @@ class Answered:
     seconds: float = 0.0
     heard: Heard | None = None
     refused: Refused | None = None
+    why: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +101,8 @@ class _Round:
                 self._collect(wait)
                 yield from self._taken()
             for ask in list(self._asks.values()):
-                self._settle(ask, self._silence(ask))
+                silence = self._silence(ask)
+                self._settle(ask, silence, why="deadline" if silence is Outcome.UNKNOWN else "")
             yield from self._taken()
         finally:
             for ask in self._asks.values():
@@ -123,7 +126,7 @@ class _Round:
         try:
             sock = socket.socket(gate.af, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         except OSError:
-            self._out.append(Answered(address, port, Outcome.UNKNOWN))
+            self._out.append(Answered(address, port, Outcome.UNKNOWN, why="resources"))
             return
         try:
             if about.elsewhere:
@@ -134,7 +137,7 @@ class _Round:
                 sock.connect(gate.sockaddr(port))
         except OSError as error:
             sock.close()
-            self._out.append(Answered(address, port, _local(error.errno or 0)))
+            self._out.append(Answered(address, port, local := _local(error.errno or 0), why=local.value))
             return
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         self._asks[sock.fileno()] = _Ask(gate, port, about, sock)
@@ -179,7 +182,8 @@ class _Round:
                 self._failed(ask, error.errno or 0)
                 return
             if error.errno not in BUSY:
-                self._settle(ask, _local(error.errno or 0))
+                local = _local(error.errno or 0)
+                self._settle(ask, local, why=local.value)
                 return
         wait = FIRST_WAIT if ask.rounds == 1 else ROUND_WAIT
         heapq.heappush(self._due, (now + wait, ask.sock.fileno(), ask.rounds))
@@ -207,8 +211,11 @@ class _Round:
 
     def _failed(self, ask: _Ask, number: int) -> None:
         self._errors[ask.gate.address] |= {ask.rounds, ask.rounds + 1}
-        known = Outcome.CLOSED if number in _CLOSED else Outcome.FILTERED if number in _PROHIBITED else _local(number)
-        self._settle(ask, known)
+        if number in _CLOSED or number in _PROHIBITED:
+            self._settle(ask, Outcome.CLOSED if number in _CLOSED else Outcome.FILTERED)
+        else:
+            local = _local(number)
+            self._settle(ask, local, why=local.value)
 
     def _rationed(self, ask: _Ask) -> bool:
         """Tell whether the host still sends errors, so that silence may be one that it has not sent yet."""
@@ -217,9 +224,9 @@ class _Round:
     def _silence(self, ask: _Ask) -> Outcome:
         return Outcome.UNKNOWN if ask.rounds < LEAST_ROUNDS or self._rationed(ask) else Outcome.OPEN_FILTERED
 
-    def _settle(self, ask: _Ask, outcome: Outcome, heard: Heard | None = None) -> None:
+    def _settle(self, ask: _Ask, outcome: Outcome, heard: Heard | None = None, *, why: str = "") -> None:
         seconds = time.monotonic() - ask.started if ask.started and outcome is Outcome.OPEN else 0.0
-        self._out.append(Answered(ask.gate.address, ask.port, outcome, seconds, heard))
+        self._out.append(Answered(ask.gate.address, ask.port, outcome, seconds, heard, why=why))
         self._forget(ask)
 
     def _forget(self, ask: _Ask) -> None:

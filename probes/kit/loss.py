@@ -16,9 +16,11 @@ _MISSING_TO_DOUBT = 0.01
 """Answers that may still be missing, by the odds, when silence is believed."""
 _LOSS_THAT_SLOWS = 0.02
 _FEW = 3
-_FIRST_GAP, _LONGEST_GAP = 1 / 2000, 1 / 50
+_SHORTEST_GAP, _LONGEST_GAP = 1e-6, 1 / 50
 _BURST_SECONDS = 0.02
 _HOLD_SECONDS = 1.0
+_LET_UP = 0.1
+"""Growth of a host's rate in a second."""
 _LEAST_RATE = 50.0
 _MOST_STRIKES = 3
 _FASTER = 1.25
@@ -32,8 +34,12 @@ BOUND = 0.25
 
 @dataclass(slots=True, eq=False)
 class Host:
-    """How one host answers. `gap` is the seconds between two tries of it once it is seen to lose them, else 0."""
+    """How one host answers. `gap` is the seconds between two tries of it once it is seen to lose them, else 0.
 
+    `made` counts the tries, all of them.
+    """
+
+    made: int = 0
     answered: int = 0
     missed: int = 0
     tried: int = 0
@@ -41,6 +47,8 @@ class Host:
     gap: float = 0.0
     tokens: float = 0.0
     _since: tuple[int, int] = (0, 0)
+    _made: int = 0
+    _at: float = 0.0
     _hold: float = 0.0
 
     def answer(self, tries: int, now: float) -> bool:
@@ -50,6 +58,7 @@ class Host:
         """
         self.answered += 1
         if not tries:
+            self._at = self._at or now
             return False
         self.missed += tries
         if now < self._hold:
@@ -58,8 +67,11 @@ class Host:
         answered, missed = self.answered - self._since[0], self.missed - self._since[1]
         if missed < _FEW or missed < _LOSS_THAT_SLOWS * (missed + answered) or self.gap >= _LONGEST_GAP:
             return False
-        self.gap = min(_LONGEST_GAP, 2 * self.gap or _FIRST_GAP)
+        # Half of what it really got until now.
+        went = (now - (self._at or now)) / max(1, self.made - self._made)
+        self.gap = min(_LONGEST_GAP, max(2 * self.gap, 2 * went, _SHORTEST_GAP))
         self._since, self._hold = (self.answered, self.missed), now + _HOLD_SECONDS
+        self._made, self._at = self.made, now
         return True
 
     def doubtful(self, tries: int) -> bool:
@@ -69,8 +81,10 @@ class Host:
         odds = self.missed / (self.missed + self.answered)
         return float(self.answered * odds ** (tries + 1)) > _MISSING_TO_DOUBT
 
-    def earn(self, seconds: float) -> int:
-        """Give how many tries the host may get, that much later."""
+    def earn(self, seconds: float, now: float) -> int:
+        """Give how many tries the host may get, that much later; a little more while nothing gets lost."""
+        if now >= self._hold:
+            self.gap /= 1 + _LET_UP * min(1.0, seconds)
         self.tokens = min(max(1.0, _BURST_SECONDS / self.gap), self.tokens + seconds / self.gap)
         return int(self.tokens)
 

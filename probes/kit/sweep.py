@@ -241,6 +241,7 @@ class Sweep:
         made = self._brake.watch.begin(lane.host) if lane.paced and not tries else None
         self._pending[sock.fileno()] = (sock, lane, block, index, tries, started, started + limit, made)
         lane.busy += 1
+        lane.host.made += 1
         return True
 
     def _socket(self, family: int) -> socket.SocketType:
@@ -351,7 +352,7 @@ class Sweep:
             elif not ending:
                 self._again.append((lane, block, index, tries + 1))
         for lane in self._slowed:
-            for _ in range(min(lane.host.earn(passed), self._per_host - lane.busy, len(lane.waiting))):
+            for _ in range(min(lane.host.earn(passed, now), self._per_host - lane.busy, len(lane.waiting))):
                 self._ready.append(lane.waiting.pop())
         losing = self._brake.look(self.sending)
         if losing is not None:

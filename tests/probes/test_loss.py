@@ -88,15 +88,35 @@ def test_the_brake_slows_lets_up_and_gives_up() -> None:
 
 def test_only_a_host_that_answers_late_is_doubted_and_slowed() -> None:
     steady, lossy = Host(), Host()
+    slowed = []
     for number in range(200):
-        assert not steady.answer(0, 10.0)
-        lossy.answer(number % 2, 10.0)
+        now = 10 + number / 100
+        steady.made += 1
+        lossy.made += 1 + number % 2
+        assert not steady.answer(0, now)
+        slowed.append(lossy.answer(number % 2, now))
     assert not steady.doubtful(1)
     assert lossy.doubtful(1)
     assert lossy.doubtful(7)
-    assert not lossy.doubtful(12)
-    assert (steady.gap, lossy.gap) == (0.0, 1 / 2000)
-    assert lossy.earn(0.01) == 20
+    assert not lossy.doubtful(14)
+    # Three late answers are enough; then it gets half of its 150 tries a second, and a second's time.
+    assert [number for number, slow in enumerate(slowed) if slow] == [5, 109]
+    assert steady.gap == 0.0
+    assert lossy.gap == pytest.approx(1 / 50)
+
+
+def test_a_slowed_host_gets_more_again_while_nothing_gets_lost() -> None:
+    host = Host(made=100)
+    for tries, now in ((0, 0.5), (1, 1.0), (1, 1.0), (1, 1.0)):
+        host.answer(tries, now)
+    assert host.gap == pytest.approx(0.01)
+    assert host.earn(0.1, 1.1) == 2
+    before = host.gap
+    host.earn(1.0, 1.5)
+    assert host.gap == before
+    for _ in range(10):
+        host.earn(1.0, 3.0)
+    assert host.gap < before / 2
 
 
 @pytest.fixture

@@ -151,6 +151,8 @@ def test_rates_of_syns_are_those_that_will_hold(monkeypatch: pytest.MonkeyPatch)
     assert (told.packets, told.seconds) == (2 * told.pairs, (pytest.approx(64.0), pytest.approx(130.0)))
     one = preview("open_ports", {**given, "targets": ["198.18.1.1"]}, net_of("198.18.0.0/15"))
     assert one.seconds == (pytest.approx(2.0), pytest.approx(6.0))
+    plain = preview("open_ports", {"engine": "syn", "ports": "1", "rate": 300.0}, net_of())
+    assert plain.host_rate == 150.0
 
 
 def test_a_dry_run_says_why_it_would_not_send_syns(monkeypatch: pytest.MonkeyPatch) -> None:

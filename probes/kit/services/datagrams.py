@@ -7,28 +7,13 @@ import os
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from uuid import uuid4
 
+from probes.kit.services.datagram_devices import DEVICES
+from probes.kit.services.datagram_networks import NETWORKS
 from probes.kit.services.http import AGENT
+from probes.kit.services.question import Question, ber
 from probes.kit.services.talk import Heard, text
-
-MAX_DATAGRAM = 4096
-"""Bytes of an answer that are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A protocol's question: `make` writes it, `read` judges an answer to it (None: not this protocol).
-
-    `elsewhere`: the answer comes from another port of the same host (TFTP, RFC 1350 section 4).
-    """
-
-    service: str
-    ports: tuple[int, ...]
-    make: Callable[[], bytes]
-    read: Callable[[bytes, bytes], Heard | None]
-    elsewhere: bool = False
 
 
 def question(port: int) -> Question:
@@ -63,19 +48,14 @@ def _read_ntp(asked: bytes, got: bytes) -> Heard | None:
     return Heard("ntp", {"protocol": f"NTP {(got[0] >> 3) & 7}", "ntp.stratum": str(got[1])})
 
 
-def _ber(tag: int, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return bytes([tag, len(body)]) + body
-
-
 def _snmp() -> bytes:
     # Discovery of the engine (RFC 3414 section 4) needs no user, no community and no password.
     number = struct.pack(">i", int.from_bytes(os.urandom(4), "big") & 0x7FFFFFFF | 0x40000000)
-    zero, nothing = _ber(2, b"\0"), _ber(4)
-    header = _ber(0x30, _ber(2, number), _ber(2, b"\x10\x00"), _ber(4, b"\x04"), _ber(2, b"\x03"))
-    security = _ber(4, _ber(0x30, nothing, zero, zero, nothing, nothing, nothing))
-    scoped = _ber(0x30, nothing, nothing, _ber(0xA0, _ber(2, number), zero, zero, _ber(0x30)))
-    return _ber(0x30, _ber(2, b"\x03"), header, security, scoped)
+    zero, nothing = ber(2, b"\0"), ber(4)
+    header = ber(0x30, ber(2, number), ber(2, b"\x10\x00"), ber(4, b"\x04"), ber(2, b"\x03"))
+    security = ber(4, ber(0x30, nothing, zero, zero, nothing, nothing, nothing))
+    scoped = ber(0x30, nothing, nothing, ber(0xA0, ber(2, number), zero, zero, ber(0x30)))
+    return ber(0x30, ber(2, b"\x03"), header, security, scoped)
 
 
 def _read_snmp(asked: bytes, got: bytes) -> Heard | None:
@@ -318,5 +298,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question("mdns", (5353,), _mdns, _read_mdns),
     Question("coap", (5683,), _coap, _read_coap),
     Question("memcache", (11211,), _memcached, _read_memcached),
+    *NETWORKS,
+    *DEVICES,
 )
 BY_PORT: Mapping[int, Question] = {port: item for item in QUESTIONS for port in item.ports}

@@ -39,7 +39,8 @@ def of(heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]]) -> Servi
     Sources are asked in the order of their confidence; a later one fills what is missing and never contradicts product
     and version, which always come from one source together.
     """
-    found = [(SURE, dict(heard.facts), "protocol")] if "service.product" in heard.facts else []
+    tells = any(name in heard.facts for name in ("service.product", "hw.vendor", "hw.device"))
+    found = [(SURE, dict(heard.facts), "protocol")] if tells else []
     for key, answer in heard.answers:
         match = identify(fingerprints.get(key, ()), answer)
         if match is not None:

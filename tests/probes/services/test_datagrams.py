@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from probes.kit.datagram_sweep import Answered, sweep
 from probes.kit.net import Net
 from probes.kit.scope import Scope
-from probes.kit.services.datagrams import BY_PORT, QUESTIONS, Question, question
+from probes.kit.services.datagrams import BY_PORT, QUESTIONS, question
+from probes.kit.services.question import Question
 from probes.kit.services.talk import MAX_FACT
 from tests.support.names import wait_for_version
 from tests.support.netns import Namespace, Namespaces
@@ -23,7 +24,7 @@ from wire.types import Outcome, ScopeEntry
 @pytest.mark.parametrize("about", QUESTIONS, ids=lambda about: about.service)
 def test_a_question_is_small_and_not_its_own_answer(about: Question) -> None:
     asked = about.make()
-    assert 0 < len(asked) < 700
+    assert 0 < len(asked) <= 1200
     assert about.read(asked, asked) is None or about.service in ("mdns", "coap")
     assert about.read(asked, b"") is None
 
@@ -141,3 +142,67 @@ def test_nothing_leaves_for_printers_or_outside_the_scope() -> None:
 
 def test_ports_of_no_known_protocol_get_an_empty_datagram() -> None:
     assert question(40000).make() == b""
+
+
+def test_a_quic_server_names_its_versions() -> None:
+    about = BY_PORT[443]
+    asked = about.make()
+    assert len(asked) == 1200
+    ids = asked[14:23] + asked[5:14]
+    got = b"\x8a" + bytes(4) + ids + struct.pack(">III", 0x0A1A2A3A, 0x6B3343CF, 1)
+    heard = about.read(asked, got)
+    assert heard is not None
+    assert heard.facts == {"protocol": "QUIC 2, 1"}
+    assert about.read(asked, got.replace(ids, bytes(len(ids)))) is None
+
+
+def test_devices_say_what_they_are() -> None:
+    asked = BY_PORT[37020].make()
+    mark = asked[asked.index(b"<Uuid>") : asked.index(b"</Uuid>") + 7]
+    hikvision = (
+        b"<ProbeMatch>" + mark + b"<MAC>c0-56-e3-00-11-22</MAC><DeviceDescription>DS-2CD2143</DeviceDescription>"
+    )
+    hikvision += b"<SoftwareVersion>V5.5.82</SoftwareVersion><Activated>false</Activated></ProbeMatch>"
+    heard = BY_PORT[37020].read(asked, hikvision)
+    assert heard is not None
+    assert (heard.facts["hw.product"], heard.facts["os.version"]) == ("DS-2CD2143", "V5.5.82")
+    assert heard.facts["security"] == "no password is set yet"
+    assert BY_PORT[37020].read(asked, hikvision.replace(mark, b"<Uuid>0</Uuid>")) is None
+    body = b'{"mac":"4c:11:bf:00:11:22","params":{"deviceInfo":{"DeviceType":"IPC-HFW1","Version":"2.6"}}}\n\0'
+    heard = BY_PORT[37810].read(b"", b"\x20\x00\x00\x00DHIP" + bytes(24) + body)
+    assert heard is not None
+    assert heard.facts["hw.product"] == "IPC-HFW1"
+    broken = BY_PORT[37810].read(b"", b"\x20\x00\x00\x00DHIP" + bytes(24) + b'{"params":{"deviceInfo":[' + b"[" * 3000)
+    assert broken is not None
+    assert broken.facts["hw.vendor"] == "Dahua"
+    asked = BY_PORT[47808].make()
+    bacnet = (
+        b"\x81\x0a\x00\x20\x01\x00\x30" + asked[8:9] + b"\x0c\x0c\x02\x00\x00\x01\x19\x79\x3e\x75\x08\x00Siemens\x3f"
+    )
+    heard = BY_PORT[47808].read(asked, bacnet)
+    assert heard is not None
+    assert heard.facts["hw.vendor"] == "Siemens"
+    assert BY_PORT[47808].read(b"\0" * 17, bacnet) is None or asked[8:9] == b"\0"
+    ipmi = bytes.fromhex("0600ff07 00 00000000 00000000 10 811c632000 38 00 01 97 04 03 00000000 00".replace(" ", ""))
+    ipmi = ipmi[:23] + b"\x03" + ipmi[24:]
+    heard = BY_PORT[623].read(b"", ipmi)
+    assert heard is not None
+    assert heard.facts["security"] == "anonymous login, null user names"
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_directory_tells_its_root(long: bool) -> None:
+    asked = BY_PORT[389].make()
+
+    def size(number: int) -> bytes:
+        return b"\x84" + number.to_bytes(4, "big") if long else bytes([number])
+
+    def attribute(name: bytes, value: bytes) -> bytes:
+        inner = b"\x04" + size(len(value)) + value
+        return b"\x04" + size(len(name)) + name + b"\x31" + size(len(inner)) + inner
+
+    entries = attribute(b"dnsHostName", b"dc1.school.example") + attribute(b"defaultNamingContext", b"DC=school")
+    got = b"\x30" + size(99) + asked[2:7] + b"\x64" + size(90) + b"\x04" + size(0) + entries
+    heard = BY_PORT[389].read(asked, got)
+    assert heard is not None
+    assert heard.facts == {"host.name": "dc1.school.example", "ldap.root": "DC=school"}
