@@ -37,6 +37,7 @@ NAME = "vantage_ipv6"
 MAX_SITES = 8
 SCAN_SECONDS = 60.0
 """Longest time of the paired scan of NET-FW6."""
+GIVE_UP_SECONDS = 4.0
 _FORWARDING = Path("/proc/sys/net/ipv6/conf/all/forwarding")
 
 
@@ -209,7 +210,7 @@ class _Look:
             "NET-SELF": self._self,
             "NET-ADDR": lambda: iter((_from_proof(check_addresses()),)),
             "NET-TUNNEL": self._tunnel,
-            "NET-ROUTE": lambda: iter((_from_proof(check_route()),)),
+            "NET-ROUTE": self._route,
             "NET-PD": self._delegation,
             "NET-FW6": self._firewall,
         }
@@ -252,6 +253,15 @@ class _Look:
 
     def _tunnel(self) -> Iterator[Check]:
         yield judge.tunnel(own_addresses(), links(), default_routes(6))
+
+    def _route(self) -> Iterator[Check]:
+        proof = check_route()
+        # The gate has just been knocked at; the kernel takes three seconds to give a next hop up (RFC 4861 section 10).
+        end = time.monotonic() + GIVE_UP_SECONDS
+        while self._gate and proof.reason.startswith("gateway_not_heard") and time.monotonic() < end:
+            time.sleep(0.1)
+            proof = check_route()
+        yield _from_proof(proof)
 
     def _delegation(self) -> Iterator[Check]:
         uplinks = {route.interface for route in default_routes(6)}
@@ -296,7 +306,7 @@ class _Look:
 
     def _errors(self) -> Iterator[Check]:
         seen = [
-            look_path.come_back(self._net, endpoint, min(2.0, self._options.timeout))
+            look_path.come_back(self._net, endpoint, min(1.0, self._options.timeout))
             for endpoint in self._endpoints[: look_path.MAX_TARGETS]
         ]
         yield judge.errors(seen)

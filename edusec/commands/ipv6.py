@@ -1,7 +1,6 @@
 """`edusec ipv6`: how ready sites are for IPv6, check by check, with what was seen and what mends it."""
 
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,40 +15,29 @@ from edusec.files import read_input, write_atomically
 from edusec.flags import check_options, given, with_flags
 from edusec.lang import current, t
 from edusec.places import scope_file
-from edusec.render import json_line, paint, safe, table
+from edusec.readiness.lines import SCHEMA, Line, check_line, in_order, show_checks, show_skipped, skipped_lines
+from edusec.readiness.local import VANTAGE, local
+from edusec.render import json_line, safe
 from edusec.running import run_job
 from probes.kit import registry
-from probes.kit.ipv6.catalogue import CATALOGUE, why
+from probes.kit.ipv6.catalogue import CATALOGUE
 from probes.kit.ipv6.ladder import NAMES, Rung, climb, forecast
-from probes.kit.ipv6.model import VERDICTS, Verdict
+from probes.kit.ipv6.model import Verdict
 from probes.kit.options import describe
-from probes.kit.reasons import explain
 from probes.kit.scope_file import load_scope
 from probes.kit.web import urls_of
-from wire.text import Text
-from wire.types import Observation, RunStatus, Section, TargetKind, Value
+from wire.types import RunStatus, Section, TargetKind, Value
 
 app = group(t("IPv6 就绪度：逐项检查网站和域名", "IPv6 readiness: sites and zones, check by check"))
 
-SCHEMA = "edusec.ipv6/1"
 SITE, ZONE = "site_ipv6", "zone_ipv6"
 AT_A_TIME = 1000
 """Targets of one probe run; more are checked in several."""
-_WORDS: Mapping[Verdict, Text] = {
-    Verdict.PASS: Text("通过", "pass"),
-    Verdict.WARN: Text("警告", "warn"),
-    Verdict.FAIL: Text("未通过", "fail"),
-    Verdict.UNKNOWN: Text("未知", "unknown"),
-    Verdict.INFO: Text("信息", "info"),
-    Verdict.BLOCKED: Text("被拒绝", "blocked"),
-}
-_STYLES = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red", Verdict.BLOCKED: "blue"}
-Line = dict[str, Any]
 
 
 @app.callback()
 def ipv6() -> None:
-    """Keep `check` a subcommand although it is the only one."""
+    """Hold the subcommands."""
 
 
 def check(
@@ -183,48 +171,18 @@ def _lines(sections: Iterable[Section], targets: Sequence[str]) -> list[Line]:
     checks: dict[str, dict[str, Line]] = {target: {} for target in targets}
     found: list[Line] = []
     for section in sections:
-        if section.body is None or section.status in (RunStatus.CANNOT_RUN, RunStatus.CRASHED):
-            found.append({"schema": SCHEMA, "type": "skipped", "target": section.probe, "reason": section.reason})
-            continue
-        for item in section.body.observations:
+        for item in section.body.observations if section.body is not None else ():
             if item.method == "NET-SELF" and not any(line.get("id") == "NET-SELF" for line in found):
-                found.append(_check_line(item))
+                found.append(check_line(item))
             elif item.target.kind is TargetKind.SITE and item.method in CATALOGUE:
-                checks.setdefault(item.target.name, {})[item.method] = _check_line(item)
-        found.extend(
-            {"schema": SCHEMA, "type": "skipped", "target": part.what, "reason": part.reason}
-            for part in section.body.skipped
-        )
+                checks.setdefault(item.target.name, {})[item.method] = check_line(item)
+        found.extend(skipped_lines(section))
     for target, by_id in checks.items():
-        ordered = sorted(by_id.values(), key=lambda line: list(CATALOGUE).index(line["id"]))
+        ordered = in_order(by_id.values())
         found.extend(ordered)
         if ordered:
             found.append(_level_line(target, {line["id"]: Verdict(line["verdict"]) for line in ordered}))
     return found
-
-
-def _check_line(item: Observation) -> Line:
-    verdict = VERDICTS.get(item.outcome, Verdict.UNKNOWN)
-    code = str(item.values.get("code") or "")
-    reason = str(item.values.get("reason") or "")
-    evidence = item.values.get("evidence")
-    lines = [str(line) for line in evidence] if isinstance(evidence, tuple) else []
-    entry = CATALOGUE[item.method]
-    rest = {name: value for name, value in item.values.items() if name not in ("code", "evidence", "reason")}
-    return {
-        "schema": SCHEMA,
-        "type": "check",
-        "target": item.target.name,
-        "id": item.method,
-        "verdict": verdict.value,
-        "title": entry.title._asdict(),
-        "code": code,
-        "evidence": [*lines, *([reason] if reason else [])],
-        "fix": why(code)._asdict() if code and verdict is not Verdict.PASS else None,
-        "source": entry.source,
-        "values": rest,
-        "time": datetime.fromtimestamp(item.time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    }
 
 
 def _level_line(target: str, verdicts: Mapping[str, Verdict]) -> Line:
@@ -242,25 +200,12 @@ def _level_line(target: str, verdicts: Mapping[str, Verdict]) -> Line:
 
 
 def _show(found: Sequence[Line]) -> None:
-    rows = []
-    for line in found:
-        if line["type"] != "check":
-            continue
-        verdict = Verdict(line["verdict"])
-        told = "; ".join(explain(text, current()) for text in line["evidence"][:3])
-        fix = line["fix"][current()] if line["fix"] else ""
-        rows.append([line["target"], line["id"], _WORDS[verdict](current()), line["title"][current()], told, fix])
-    if rows:
-        heads = [t("对象", "TARGET"), t("检查项", "CHECK"), t("结论", "VERDICT"), t("内容", "WHAT"),
-                 t("证据", "EVIDENCE"), t("处理", "FIX")]  # fmt: skip
-        styles = {word(current()): _STYLES.get(verdict, "") for verdict, word in _WORDS.items()}
-        table(heads, rows, style=lambda column, text: styles.get(text, "") if column == 2 else "")
+    show_checks(found)
     for line in found:
         if line["type"] == "level":
             _show_level(line)
         elif line["type"] == "skipped":
-            what = f"{line['target']}: {explain(line['reason'], current())}"
-            print(paint(t("未检查", "not checked"), "yellow", sys.stdout), safe(what))
+            show_skipped(line)
 
 
 def _show_level(line: Line) -> None:
@@ -297,3 +242,20 @@ app.command(
         "  edusec ipv6 check --file sites.txt --json | jq -c 'select(.verdict == \"fail\")'",
     ),
 )(with_flags(check, (item for item in describe(registry.load(SITE)) if item.name != "targets")))
+app.command(
+    "local",
+    cls=Command,
+    help=t(
+        "检查本机（探测点）、其局域网和出口流量的 IPv6，每项给出结论、证据和处理办法。对照的目标须配置并在授权范围内，"
+        "否则相应的项为“未知”并说明应配置什么。",
+        "Check the IPv6 of this machine (the vantage point), of its LAN and of its traffic: verdict, evidence and fix, "
+        "check by check. What is compared with must be set and in scope; a check that lacks it is unknown and says "
+        "what to set.",
+    ),
+    epilog=t(
+        "示例：\n  edusec ipv6 local --dual-targets www.example.org --independent-resolvers 2001:db8:53::1\n"
+        "  edusec ipv6 local --json | jq -c 'select(.verdict == \"fail\")'",
+        "Examples:\n  edusec ipv6 local --dual-targets www.example.org --independent-resolvers 2001:db8:53::1\n"
+        "  edusec ipv6 local --json | jq -c 'select(.verdict == \"fail\")'",
+    ),
+)(with_flags(local, describe(registry.load(VANTAGE))))

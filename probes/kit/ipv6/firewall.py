@@ -13,6 +13,7 @@ ALL = (1 << 65_536) - 2
 _SHOWN = 20
 _SETTLED = frozenset({Outcome.OPEN, Outcome.CLOSED, Outcome.FILTERED})
 _FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
+_SETTLES = frozenset({"accept", "drop", "reject", "return", "jump", "goto", "vmap", "queue", "xt", "dnat"})
 _DROPS = frozenset({"drop", "reject", "tarpit"})
 
 
@@ -160,6 +161,8 @@ class _Walk:
     def match(self, rule: Rule) -> tuple[int, bool]:
         """Give the ports that a rule is about, and whether it concerns a stranger's new connection of this family."""
         ports = ALL
+        if not any(word in _SETTLES for part in rule.expressions for word in part):
+            return 0, False  # it only counts
         for part in rule.expressions:
             condition = part.get("match")
             if condition is None:
@@ -184,6 +187,8 @@ class _Walk:
             ways = tuple(self._outside)
             inside = _holds(right, ("lo",)) or (bool(ways) and not _holds(right, ways))
             return ALL if inside is negated else None
+        if meta in ("oif", "oifname"):  # what comes from outside leaves by another interface
+            return ALL if _holds(right, tuple(self._outside)) is negated else None
         if (left.get("ct") or {}).get("key") == "state":
             return ALL if _holds(right, ("new",)) is not negated else None
         if payload.get("protocol") in ("ip", "ip6"):

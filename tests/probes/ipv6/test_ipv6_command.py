@@ -7,7 +7,9 @@ import pytest
 
 from probes.kit.ipv6.catalogue import CATALOGUE
 from probes.kit.ipv6.judge_site import V6_CHECKS
+from probes.kit.ipv6.judge_vantage import LOOK_OUT, NET_CHECKS
 from probes.kit.ipv6.judge_zone import ZONE_CHECKS
+from probes.kit.ipv6.traffic import TRF_CHECKS
 from tests.edusec.run_cli import edusec, json_lines
 from tests.edusec.test_client import Server
 
@@ -82,3 +84,28 @@ def test_registered_sites_come_from_the_collector(tmp_path: Path) -> None:
     assert done.returncode == 3, done.stderr
     assert [line["target"] for line in json_lines(done) if line["type"] == "level"] == ["www.a.test", "www.b.test"]
     assert server.asked == ["GET /api/v1/sites?under=640104 Bearer edp1.very-secret"]
+
+
+def test_local_says_what_to_set_and_that_it_could_not_judge() -> None:
+    done = edusec("ipv6", "local", "--json", "--no-lan", "--resolvers", "127.0.0.1", "--nft-file", "/nonexistent")
+    assert done.returncode in (1, 3), done.stderr  # 1 where this machine lacks an address or a route
+    lines = {line["id"]: line for line in json_lines(done) if line["type"] == "check"}
+    assert tuple(lines) == (*NET_CHECKS, *TRF_CHECKS)
+    assert lines["NET-SELF"]["code"] == "no_gate_targets"
+    assert {lines[name]["verdict"] for name in LOOK_OUT} == {"unknown"}
+    assert all(line["fix"]["zh"] and line["fix"]["en"] for line in lines.values() if line["verdict"] != "pass")
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", ("NET-SELF", "未知")), ("en", ("NET-SELF", "unknown"))])
+def test_local_speaks_both_languages(lang: str, words: tuple[str, ...]) -> None:
+    done = edusec("ipv6", "local", "--no-lan", "--no-traffic", "--lang", lang, "--resolvers", "127.0.0.1")
+    assert done.returncode in (1, 3)
+    assert all(word in done.stdout for word in words)
+    assert "TRF-" not in done.stdout
+
+
+def test_local_refuses_bad_words() -> None:
+    for words in (["--firewall-hosts", "a=b"], ["--delegated", "10.0.0.0/8"], ["--self-targets", "198.18.0.1"]):
+        done = edusec("ipv6", "local", *words)
+        assert done.returncode == 2, words
+        assert done.stdout == ""

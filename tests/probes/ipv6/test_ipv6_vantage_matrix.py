@@ -1,0 +1,89 @@
+"""Checks of the vantage point x faults: each is seen by its own check and by no other, with real parts throughout."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probes.kit.ipv6.judge_vantage import LOOK_OUT, NET_CHECKS
+from tests.probes.ipv6.vantage_faults import Fault, count, faults, fetch, made
+from tests.probes.ipv6.vantage_lab import FOUR, SIX, VantageLab
+from tests.support.netns import Namespaces
+from tests.support.processes import Processes
+
+pytestmark = pytest.mark.timeout(400)
+COLUMNS = (*NET_CHECKS, "TRF-SHARE", "TRF-USERS")
+LETTERS = {"pass": ".", "info": "i", "warn": "W", "fail": "F", "unknown": "?"}
+Checks = Mapping[str, dict[str, Any]]
+
+
+@pytest.fixture
+def lab(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path) -> VantageLab:
+    """The lab with nothing wrong in it, and traffic of a client that uses both families."""
+    built = VantageLab(netns, process, needs, tmp_path)
+    count(built)
+    fetch(built.client, SIX)
+    fetch(built.client, FOUR)
+    built.dump()
+    return built
+
+
+def test_each_fault_is_seen_by_its_own_check_and_by_no_other(
+    lab: VantageLab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[str, Checks] = {}
+    wrong: list[str] = []
+    for fault in faults():
+        with made(fault, lab):
+            code, checks = lab.run(**fault.options)
+        seen[fault.name] = checks
+        wrong += _wrong(fault, checks)
+        failed = "fail" in {line["verdict"] for line in checks.values()}
+        assert (code == 1) is failed, fault.name
+    with capsys.disabled():
+        print("\n" + _matrix(seen), *wrong, sep="\n")
+    assert wrong == []
+    for checks in seen.values():
+        for name, line in checks.items():
+            if line["verdict"] in ("fail", "warn"):
+                assert line["fix"]["zh"], name
+                assert line["fix"]["en"], name
+    for name in LOOK_OUT:
+        assert seen["gates"][name]["verdict"] == "unknown"
+
+
+def _wrong(fault: Fault, checks: Checks) -> list[str]:
+    problems = []
+    for name in COLUMNS:
+        line = checks.get(name, {"verdict": "missing", "code": "", "evidence": []})
+        verdict, told = line["verdict"], f"{line['code']} {line['evidence']}"
+        if name in fault.expected:
+            if verdict != fault.expected[name] or fault.code not in ("", line["code"]):
+                problems.append(f"{fault.name}: {name} is {verdict}, not {fault.expected[name]}: {told}")
+        elif verdict in ("warn", "fail", "missing"):
+            if fault.follows.get(name) != verdict:
+                problems.append(f"{fault.name}: {name} is {verdict}: {told}")
+        elif verdict == "unknown" and not fault.expected:
+            problems.append(f"{fault.name}: {name} is {verdict}: {told}")
+    return problems
+
+
+def _matrix(seen: Mapping[str, Checks]) -> str:
+    """Faults down, checks across; [F] is what the fault is for."""
+    width = max(len(name) for name in seen)
+    lines = [f"{'':{width}} " + " ".join(f"{number:>2} " for number in range(1, len(COLUMNS) + 1))]
+    for fault in faults():
+        letters = [(name, LETTERS[seen[fault.name][name]["verdict"]]) for name in COLUMNS]
+        cells = [f"[{letter}]" if name in fault.expected else f" {letter} " for name, letter in letters]
+        lines.append(f"{fault.name:{width}} " + " ".join(cells))
+    return "\n".join([*lines, ", ".join(f"{number} {name}" for number, name in enumerate(COLUMNS, start=1))])
+
+
+def test_a_vantage_point_without_ipv6_knows_nothing_of_what_is_outside(lab: VantageLab) -> None:
+    lab.agent.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    _, checks = lab.run(resolvers=["198.18.253.10"])
+    assert {checks[name]["verdict"] for name in LOOK_OUT} == {"unknown"}
+    assert {checks[name]["code"] for name in LOOK_OUT} == {"no_ipv6"}
+    assert checks["NET-SELF"]["verdict"] == "fail"
+    assert checks["NET-TUNNEL"]["verdict"] == "unknown"
