@@ -126,6 +126,8 @@ class Daemon:
             if not postman.alive:
                 log("error", "the uplink has failed; the agent ends, so that it can be started anew")
                 return 1
+            if self._orders is not None and not self._orders.alive:
+                self._problems.report("orders", "what asks for orders has failed; restart the agent", "error")
             now = time.monotonic()
             self._start_due(spool, now)
             if beat is not None:
@@ -352,6 +354,7 @@ class Daemon:
             self._replan()
             if moved:
                 self._listen(spool)
+            self._orders_wait()
             log("info", "the configuration is in force", about="config", file=fresh.file)
         notify("READY=1")
 

@@ -96,6 +96,11 @@ class OrderDesk:
         self._asker.start()
 
     @property
+    def alive(self) -> bool:
+        """Whether orders are asked for; the thread ends only when stopped, or by a fault."""
+        return self._asker.is_alive()
+
+    @property
     def busy(self) -> bool:
         """Whether an order runs."""
         return self._running is not None

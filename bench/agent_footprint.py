@@ -1,12 +1,14 @@
 """What an idle agent costs next to prometheus-node-exporter in the same run: memory, and processor time.
 
 The agent is a real one with its default tasks and a large policy, enrolled with a small collector on loopback; it has
-run all tasks and reported before it is measured. Memory is what /proc/PID/smaps_rollup says. The share of one core is
-the daemon's own, over the time of measuring, plus what one round of its default tasks and one report cost (measured
-too) spread over their intervals. Run it as `python bench/agent_footprint.py`; the bar is 25 MB and 0.5 %.
+run all tasks, reported, and has a question about orders held before it is measured. Memory is what
+/proc/PID/smaps_rollup says. The share of one core is the daemon's own, over the time of measuring, plus what one round
+of its default tasks and one report cost (measured too) spread over their intervals, and what a question about orders
+costs. Run it as `python bench/agent_footprint.py`; the bar is 25 MB and 0.5 %.
 """
 
 import argparse
+import contextlib
 import os
 import resource
 import shutil
@@ -18,9 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from agent import identity
 from agent.config import DEFAULT_TASKS
+from agent.delivery import Ask
 from agent.enrol import enrol
 from agent.job import Job
+from agent.line import Line, connect
+from agent.orders import HOLD_SECONDS, QUESTION_SECONDS
 from agent.runner import perform
 from agent.uplink import Courier
 from tests.support.fake_collector import UNIT, UNIT_NAME, FakeCollector, make_authority, running
@@ -52,6 +58,7 @@ def main() -> int:
 
 def _measure(folder: Path, processes: Processes, collector: FakeCollector, seconds: float, entries: int) -> int:
     collector.store.policy = _policy(entries)
+    collector.store.holds = True
     agent = _start_agent(folder, processes, collector)
     exporter = _start_exporter(processes)
     watched = [("edusec agent", agent), *([("prometheus-node-exporter", exporter)] if exporter else [])]
@@ -64,7 +71,7 @@ def _measure(folder: Path, processes: Processes, collector: FakeCollector, secon
     if exporter is None:
         print("prometheus-node-exporter is not installed: apt-get install prometheus-node-exporter")
     own = (_ticks(agent.pid) - before["edusec agent"]) / os.sysconf("SC_CLK_TCK") / seconds
-    total = own + _tasks() + _report(folder, collector)
+    total = own + _tasks() + _report(folder, collector) + _question(folder)
     print(f"with default tasks and reports: {total:.3%} of one core (bar {BAR_SHARE:.1%})")
     rss = _memory(agent.pid)["RSS"]
     print(f"idle RSS {rss / 2**20:.1f} MB (bar {BAR_BYTES / 2**20:.0f} MB)")
@@ -89,6 +96,8 @@ def _start_agent(folder: Path, processes: Processes, collector: FakeCollector) -
     agent = processes(words, ready=port)
     names = {task.name for task in DEFAULT_TASKS}
     wait_until(lambda: names <= set(collector.store.names()), "every default task has been reported", seconds=120)
+    wait_until(lambda: any("since=r0" in path for path in collector.store.paths), "it waits for orders", seconds=60)
+    time.sleep(5)  # until the process that asked has gone
     _scrape(port)
     return agent
 
@@ -122,8 +131,6 @@ def _tasks() -> float:
 
 def _report(folder: Path, collector: FakeCollector) -> float:
     """Share of one core that an empty report takes."""
-    from agent import identity
-
     courier = Courier(identity.load(folder / "state"), folder)
     collector.store.policy = None
     report = Report("agent-1", "bench", 1, "bench", time.time(), "edusec/bench", ())
@@ -132,6 +139,17 @@ def _report(folder: Path, collector: FakeCollector) -> float:
     spent = _children() - before
     print(f"  {'report':20} {spent:6.2f} s of processor time every {REPORT_INTERVAL:.0f} s")
     return spent / REPORT_INTERVAL
+
+
+def _question(folder: Path) -> float:
+    """Share of one core that asking for orders takes, once for each time that the collector holds the question."""
+    who = identity.load(folder / "state")
+    before = _children()
+    with contextlib.closing(connect(who)) as held, Line(who, held) as line:
+        line.ask(Ask("GET", "/api/v1/orders?wait=1&since=", QUESTION_SECONDS, hold=True))
+    spent = _children() - before
+    print(f"  {'question':20} {spent:6.2f} s of processor time every {HOLD_SECONDS:.0f} s")
+    return spent / HOLD_SECONDS
 
 
 def _children() -> float:

@@ -143,7 +143,7 @@ def test_power_cuts_on_both_sides_run_nothing_twice_and_forget_nothing(site: Sit
     random = Random()
     agent = site.gateway.run()
     scans = []
-    for number in range(12):
+    for number in range(8):
         scans.append(site.ask(options={"tag": f"t{number}", "seconds": 0.3}, valid=3600, request=f"r{number}"))
         time.sleep(random.uniform(0, 1.2))
         if random.random() < 0.5:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from wire.codec import decode, decompress, encode
 from wire.digest import section_digest
-from wire.types import Answer, Enrolment, EnrolmentRequest, Policy, Refusal, Report, Section
+from wire.types import Answer, Enrolment, EnrolmentRequest, Orders, Policy, Refusal, Report, Section
 
 SECRET = "s" * 32
 CREDENTIAL = "the-agents-own-credential"
@@ -81,7 +81,10 @@ def make_authority(
 
 @dataclass(slots=True)
 class Store:
-    """What the collector keeps, and what it is told to do wrong: `script` holds answers for the next reports."""
+    """What the collector keeps, and what it is told to do wrong: `script` holds answers for the next reports.
+
+    With `holds` it knows of orders, has none, and holds questions about them until there is `news`.
+    """
 
     policy: Policy | None = None
     batches: dict[tuple[str, str, int], str] = field(default_factory=dict)
@@ -91,6 +94,8 @@ class Store:
     enrolments: list[EnrolmentRequest] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     duplicates: int = 0
+    holds: bool = False
+    news: threading.Event = field(default_factory=threading.Event)
     clock: float = 0.0
     script: deque[Callable[[Report], Reply | None]] = field(default_factory=deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -175,8 +180,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.store.paths.append(self.path)
         if self.path == "/api/v1/ca":
             self._send((200, {}, self.authority.ca))
+        elif self.path.startswith("/api/v1/orders?") and self.store.holds:
+            self._hold()
         else:
             self._send(refuse(404, "not_found"))
+
+    def _hold(self) -> None:
+        if "since=r0" in self.path:
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.store.news.wait(300)
+            self.wfile.write(encode(Orders(time.time(), "r0")))
+            self.close_connection = True
+        else:
+            self._send((200, {}, encode(Orders(time.time(), "r0"))))
 
     def do_POST(self) -> None:
         self.store.paths.append(self.path)
