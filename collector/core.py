@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import select
+
 from collector.alerts.life import resolve_removed
 from collector.inventory.sections import Sections
 from collector.inventory.stock import Stock
@@ -17,6 +19,7 @@ from collector.registry.standing import Whitelists
 from collector.scans.board import Board
 from collector.schedule import Schedule
 from collector.settings import Settings
+from collector.store import tables
 from collector.store.contract import Store, Turn
 from collector.store.sqlite import SqliteStore
 from collector.views import Counts
@@ -56,6 +59,8 @@ class Core:
             self.register.load(connection)
             self.sections.load(connection)
             self.scans.load(connection)
+            self.ipv6_sections: set[int] = set(connection.execute(select(tables.ipv6_result.c.section)).scalars())
+            """Sections that ever had results of IPv6 checks."""
         store.watch(self.sections)
         self.schedule = Schedule(self)
         self._stock = Stock()

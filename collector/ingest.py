@@ -15,6 +15,8 @@ from collector.errors import Conflict, Unauthorised, UnknownDigest
 from collector.inventory.keeper import Keeper
 from collector.inventory.samples import write_samples
 from collector.inventory.sections import COVERING, AgentState, SectionState, SpoolState
+from collector.ipv6.levels import Levels, sites_of
+from collector.ipv6.results import Results
 from collector.judge import bench
 from collector.policy import policy_digest, policy_for
 from collector.registry.directory import AgentIdentity
@@ -166,6 +168,9 @@ class _Intake:
         self._received, self._clock = received, clock
         self._keeper: Keeper | None = None
         self._measured: list[Subject] = []
+        needed = core.settings.ipv6_equal_results
+        self._ipv6 = Results(turn, core.ipv6_sections, needed, agent.unit, received)
+        self._levels = Levels(core, turn, received)
         self._said = False
 
     def section(self, section: Section) -> str:
@@ -182,19 +187,26 @@ class _Intake:
         if section.status not in COVERING:
             return UNCHANGED if same else STORED
         if same or section.body is None:
+            self._ipv6.again(state, before)
             if state.due is not None and state.runs >= state.due:
                 state.due = self._keep().pass_on(state)
             return UNCHANGED
         state.due = self._keep().take(state, section.body, before)
+        self._ipv6.take(state, before, section.body.observations)
         return STORED
 
     def judge(self) -> None:
         """Judge what changed, in the transaction that changed it."""
-        if self._keeper is None and not self._measured:
+        if self._ipv6.touched:
+            self._levels.follow(self._agent.unit, self._ipv6.touched)
+        if self._keeper is None and not self._measured and not self._levels.changed:
             return
         court = bench(self._core, self._turn, self._received)
         if self._keeper is not None:
             court.touched(self._agent.county, self._keeper.touched)
+        own = {(self._agent.unit, kind, key) for _, kind, key in self._levels.changed}
+        for site in sites_of(self._turn, self._agent.county, own):
+            court.judge(SubjectKind.SITE, self._agent.county, site)
         for subject in self._measured:
             court.verdict(self._agent.county, subject)
         court.finish()
@@ -203,6 +215,7 @@ class _Intake:
         """Have the schedule judge the agent and its unit; called after the commit."""
         schedule = self._core.schedule
         schedule.touched_agents.append(self._agent.id)
+        schedule.touched_levels.extend({unit for unit, _, _ in self._levels.changed})
         if self._keeper is not None and self._keeper.touched.assets:
             schedule.touched_units.append(self._agent.unit)
 

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
@@ -13,6 +14,7 @@ from collector.clock import day
 from collector.errors import Busy
 from collector.inventory.sections import SectionState
 from collector.inventory.subjects import Merge
+from collector.ipv6.levels import Levels
 from collector.judge import bench, mark_dirty
 from collector.scans.orders import look_at_the_clock
 from collector.store import tables
@@ -70,6 +72,7 @@ class Schedule:
         # The writer's thread appends while this one takes.
         self.touched_agents: deque[str] = deque()
         self.touched_units: deque[str] = deque()
+        self.touched_levels: deque[str] = deque()
 
     def start(self) -> None:
         """Begin; every agent and unit is judged once."""
@@ -161,6 +164,7 @@ class Schedule:
             unit = core.directory.agents[state.agent].identity.unit
 
             def work(turn: Turn, state: SectionState = state, unit: str = unit) -> None:
+                self._forgotten_ipv6(turn, state, unit, now)
                 merge, court = Merge(turn, core.sections, state.county, unit, now), bench(core, turn, now)
                 for table, join, kind in (
                     ("asset", merge.asset, SubjectKind.ASSET),
@@ -177,6 +181,14 @@ class Schedule:
                 court.finish()
 
             core.store.write(work)
+
+    def _forgotten_ipv6(self, turn: Turn, state: SectionState, unit: str, now: float) -> None:
+        """What a section found of IPv6 is unknown from now on, unless another one found it too."""
+        keys = turn.rows("SELECT kind, key FROM ipv6_result WHERE county = ? AND section = ?", (state.county, state.id))
+        if keys:
+            levels = Levels(self._core, turn, now)
+            levels.follow(unit, [(kind, key) for kind, key in keys])
+            self.touched_levels.extend({owner for owner, _, _ in levels.changed})
 
     def _agents(self, now: float) -> None:
         """Judge agents that said something, and those that missed another report interval."""
@@ -222,6 +234,8 @@ class Schedule:
         with core.store.reader() as connection:
             units = connection.execute(text("SELECT county, unit, stamp FROM dirty_unit")).all()
         for county, unit, stamp in units:
+            if core.register.own(unit):
+                core.store.write(partial(self._ipv6_of, unit, now))
             self._judge(self._all_of(county, unit), now)
 
             def work(turn: Turn, row: tuple[str, str, str] = (county, unit, stamp)) -> None:
@@ -231,6 +245,11 @@ class Schedule:
             core.store.write(work)
             if self._stop:
                 return
+
+    def _ipv6_of(self, unit: str, now: float, turn: Turn) -> None:
+        if unit in self._core.directory.units:
+            Levels(self._core, turn, now).unit(unit)
+            self.touched_levels.append(unit)
 
     def _all_of(self, county: str, unit: str) -> list[tuple[SubjectKind, str, str]]:
         found: list[tuple[SubjectKind, str, str]] = []

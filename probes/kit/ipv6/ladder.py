@@ -38,6 +38,14 @@ REQUIRED: Mapping[Rung, tuple[str, ...]] = {
 }
 """What each rung asks for beyond the one below it."""
 
+NETWORK: Mapping[Rung, tuple[str, ...]] = {
+    Rung.PUBLISHED: ("NET-ADDR",),
+    Rung.REACHABLE: ("NET-SELF", "NET-ROUTE", "LAN-COVER"),
+    Rung.SUPPORTED: ("NET-PMTU", "NET-ICMP6", "NET-RES6", "LAN-RDNSS"),
+    Rung.SINGLE_STACK: ("NET-NAT64",),
+}
+"""The same rungs for a network: addresses, a way out that the clients use, no loss of large packets, names over IPv6."""
+
 FORECAST: tuple[tuple[str, ...], ...] = (
     ("WEB-AAAA",),
     ("WEB-HTTP",),
@@ -60,12 +68,12 @@ class Level:
     possible: Rung
 
 
-def climb(verdicts: Mapping[str, Verdict]) -> Level:
-    """Give the level of a site from its verdicts by check id; a check that is missing is unknown."""
+def climb(verdicts: Mapping[str, Verdict], required: Mapping[Rung, tuple[str, ...]] = REQUIRED) -> Level:
+    """Give the level of a site (or by `NETWORK` of a network) from its verdicts; a check that is missing is unknown."""
     confirmed = possible = Rung.NONE
     certain = True
-    for rung, required in REQUIRED.items():
-        found = [verdicts.get(name, Verdict.UNKNOWN) for name in required]
+    for rung, names in required.items():
+        found = [verdicts.get(name, Verdict.UNKNOWN) for name in names]
         if Verdict.FAIL in found:
             break
         possible = rung
@@ -83,6 +91,23 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
     if not found or found & {Verdict.UNKNOWN, Verdict.BLOCKED}:
         return Verdict.UNKNOWN
     return Verdict.WARN if Verdict.WARN in found else Verdict.PASS
+
+
+UNCLEAR = Level(Rung.NONE, Rung.SINGLE_STACK)
+"""Of what nobody has looked at, nothing is proven and everything possible."""
+
+
+def lowest(levels: Iterable[Level]) -> Level:
+    """Give the level that several have together, which is that of the weakest; of nothing at all nothing is known."""
+    found = list(levels)
+    if not found:
+        return UNCLEAR
+    return Level(min(level.confirmed for level in found), min(level.possible for level in found))
+
+
+def holding(verdict: Verdict) -> Verdict:
+    """Say of a verdict only whether the check holds: a warning holds, a refusal says nothing."""
+    return Verdict.PASS if verdict in _PASSED else Verdict.FAIL if verdict is Verdict.FAIL else Verdict.UNKNOWN
 
 
 def forecast(verdicts: Mapping[str, Verdict]) -> tuple[Verdict, ...]:

@@ -22,6 +22,7 @@ BY_COUNTY = (
         PRIMARY KEY (county, section, kind, key)
     ) {packed}""",
     "CREATE INDEX ipv6_result_key ON ipv6_result (county, kind, key)",
+    "CREATE INDEX ipv6_result_unit ON ipv6_result (county, unit, kind)",
     "CREATE INDEX ipv6_result_pending ON ipv6_result (county, section) WHERE pending > 0",
     # `held` is the highest level that was ever confirmed, which is what a fall is measured by.
     """CREATE TABLE ipv6_level (
