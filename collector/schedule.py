@@ -14,6 +14,7 @@ from collector.clock import day
 from collector.errors import Busy
 from collector.inventory.sections import SectionState
 from collector.inventory.subjects import Merge
+from collector.ipv6 import weeks
 from collector.ipv6.levels import Levels
 from collector.judge import bench, mark_dirty
 from collector.scans.orders import look_at_the_clock
@@ -38,6 +39,7 @@ _OLD_MEASUREMENTS = (
     "DELETE FROM measurement WHERE county = ? AND unit = ? AND probe = ? AND time < ? AND id IN "
     "(SELECT id FROM measurement WHERE county = ? AND unit = ? AND probe = ? ORDER BY time LIMIT 1000)"
 )
+_OLD_LEVELS = "DELETE FROM ipv6_history WHERE county = ? AND time < ?"
 _OLD_CHANGES = "DELETE FROM change WHERE county = ? AND time < ?"
 # Orders that are not over stay, however old; so does their scan.
 _OLD_RESULTS = (
@@ -69,6 +71,7 @@ class Schedule:
         self._day: date | None = None
         self._stale_until = 0.0
         self._swept = 0.0
+        self._counted = 0.0
         # The writer's thread appends while this one takes.
         self.touched_agents: deque[str] = deque()
         self.touched_units: deque[str] = deque()
@@ -99,7 +102,16 @@ class Schedule:
         """Do one round now; returns when all of it is durable."""
         with self._busy:
             now = self._core.clock()
-            for step in (self._midnight, self._stale, self._agents, self._due, self._units, self._dirty, self._sweep):
+            for step in (
+                self._midnight,
+                self._stale,
+                self._agents,
+                self._due,
+                self._dirty,
+                self._weeks,
+                self._units,
+                self._sweep,
+            ):
                 step(now)
             look_at_the_clock(self._core, now)
 
@@ -236,6 +248,7 @@ class Schedule:
         for county, unit, stamp in units:
             if core.register.own(unit):
                 core.store.write(partial(self._ipv6_of, unit, now))
+            self.touched_levels.append(unit)
             self._judge(self._all_of(county, unit), now)
 
             def work(turn: Turn, row: tuple[str, str, str] = (county, unit, stamp)) -> None:
@@ -246,10 +259,24 @@ class Schedule:
             if self._stop:
                 return
 
+    def _weeks(self, now: float) -> None:
+        """Write how units stand with IPv6; those that stand otherwise are judged, and those above them."""
+        core, waiting = self._core, _taken(self.touched_levels)
+        if now - self._counted >= SWEEP:
+            self._counted = now
+            waiting |= set(core.register.units())
+        codes = sorted(waiting)
+        for start in range(0, len(codes), CHUNK):
+
+            def work(turn: Turn, part: list[str] = codes[start : start + CHUNK]) -> set[str]:
+                return weeks.keep(core, turn, part, now)
+
+            changed = core.store.write(work)
+            self.touched_units.extend({above for code in changed for above in core.directory.chain(code)})
+
     def _ipv6_of(self, unit: str, now: float, turn: Turn) -> None:
         if unit in self._core.directory.units:
             Levels(self._core, turn, now).unit(unit)
-            self.touched_levels.append(unit)
 
     def _all_of(self, county: str, unit: str) -> list[tuple[SubjectKind, str, str]]:
         found: list[tuple[SubjectKind, str, str]] = []
@@ -289,6 +316,7 @@ class Schedule:
         steps: list[tuple[str, tuple[object, ...]]] = [
             *((_OLD_MEASUREMENTS, (*task, old_measurement, *task)) for task in sorted(tasks)),
             *((_OLD_CHANGES, (county, old_change)) for county in sorted(counties)),
+            *((_OLD_LEVELS, (county, old_change)) for county in sorted(counties)),
             ("DELETE FROM alert WHERE state = 'resolved' AND resolved < ?", (now - settings.alert_days * DAY,)),
             *((_OLD_RESULTS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),
             *((_OLD_ORDERS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),

@@ -74,6 +74,7 @@ _TAGS = (
     "whitelist",
     "register",
     "inventory",
+    "ipv6",
     "alerts",
     "scans",
     "orders",
@@ -168,7 +169,7 @@ def _describe(path: str, operation: dict[str, Any], name: str, scheme: str) -> N
 
 def _special_answers(name: str, answers: dict[str, Any]) -> None:
     text = {"type": "string"}
-    if name == "exportWhitelist":
+    if name in ("exportWhitelist", "exportIpv6Failures"):
         answers["200"]["content"] = {
             "text/csv": {"schema": text},
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": {"schema": {"type": "string"}},

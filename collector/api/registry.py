@@ -33,7 +33,7 @@ Filename = Annotated[
 ]
 PageLimit = Annotated[int, Parameter(ge=1, le=500, description="Most items in one answer.")]
 Cursor = Annotated[str | None, Parameter(max_length=2048, description="Where the page before ended.")]
-_FORMS = {
+FORMS = {
     "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
@@ -87,7 +87,7 @@ async def export_whitelist(
     context = context_of(request)
     content = await context.people.run(whitelist.export, context.core, request.user, unit, form)
     headers = {"Content-Disposition": f'attachment; filename="whitelist.{form}"'}
-    return Response(content, media_type=_FORMS[form], headers=headers)
+    return Response(content, media_type=FORMS[form], headers=headers)
 
 
 @get("/api/v1/whitelist/review", guards=[person(Role.VIEWER)], operation_id="reviewWhitelist", tags=["whitelist"])

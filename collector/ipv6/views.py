@@ -1,0 +1,161 @@
+"""What the collector answers about IPv6; the field names are those of the HTTP interface."""
+
+from datetime import date, datetime
+
+from collector.views import View, Words
+
+
+class Share(View, frozen=True, kw_only=True):
+    """`passed` of `total`, of which `unknown` are not known; `range` is from confirmed to possible, such as 82-88%.
+
+    `met` says whether the target in force is met: yes, no or unknown. It is met only when the worst case meets it.
+    """
+
+    passed: int
+    total: int
+    unknown: int
+    range: str
+    met: str
+
+
+class Target(View, frozen=True, kw_only=True):
+    """A dated target of a province's plan (0 to 1), and the item that sets it."""
+
+    value: float
+    due: date
+    item: str
+    document: str
+    section: str
+    meaning: Words
+
+
+class Standing(View, frozen=True, kw_only=True):
+    """One unit with all below it. Levels go from 0 none to 4 single-stack ready: `confirmed`, and `possible`.
+
+    `compliant` is yes, no or unknown; `schools` are those that comply each by itself; `light` is the worst colour of
+    an alert that stands (none, or unknown where no agent reported lately), and has nothing to do with IPv6.
+    """
+
+    unit: str
+    unit_name: str
+    kind: str
+    confirmed: int
+    possible: int
+    networks: Share
+    websites: Share
+    systems: Share
+    target: float | None
+    compliant: str
+    schools: Share
+    light: str
+
+
+class Coverage(View, frozen=True, kw_only=True):
+    """Whether all was looked at: schools whose agent reported within a day, registered networks whose clients do IPv6.
+
+    `full` is yes, no or unknown.
+    """
+
+    reporting: Share
+    networks: Share
+    full: str
+
+
+class Forecast(View, frozen=True, kw_only=True):
+    """Our estimate of one indicator of the national platform; never that platform's own result."""
+
+    checks: tuple[str, ...]
+    title: Words
+    websites: Share
+
+
+class Week(View, frozen=True, kw_only=True):
+    """The ratios of the week that began on this Monday, as they stood last."""
+
+    week: date
+    networks: Share
+    websites: Share
+    systems: Share
+
+
+class Report(View, frozen=True, kw_only=True):
+    """How far a unit and those below it have come, against the targets of their province."""
+
+    time: datetime
+    total: Standing
+    children: tuple[Standing, ...]
+    target: Target | None
+    next_target: Target | None
+    coverage: Coverage
+    forecast_estimate: tuple[Forecast, ...]
+    unregistered: int
+    """Websites that were found and that nobody registered: they count nowhere."""
+    weeks: tuple[Week, ...]
+
+
+class Site(View, frozen=True, kw_only=True):
+    """A website, system or network with its level; `failed` and `unclear` are checks that a higher level asks for."""
+
+    unit: str
+    unit_name: str
+    kind: str
+    address: str
+    name: str
+    system: str
+    mlps_level: int | None
+    registered: bool
+    confirmed: int
+    possible: int
+    since: datetime | None
+    failed: tuple[str, ...]
+    unclear: tuple[str, ...]
+    light: str
+
+
+class SitePage(View, frozen=True, kw_only=True):
+    """Some of them and the cursor of the next page, None at the end."""
+
+    items: tuple[Site, ...]
+    cursor: str | None
+
+
+class Step(View, frozen=True, kw_only=True):
+    """A change of level."""
+
+    time: datetime
+    confirmed: int
+    possible: int
+
+
+class History(View, frozen=True, kw_only=True):
+    """The changes of one level, the newest first."""
+
+    items: tuple[Step, ...]
+
+
+class Failure(View, frozen=True, kw_only=True):
+    """One failed check, or one dead link of it, shaped like the link lists of the national platform.
+
+    `page` is the website that was looked at, `url` what failed on it, `level` how far from the home page that is: 1 the
+    page itself, 2 and 3 its inner links, 0 what belongs to its domain.
+    """
+
+    unit: str
+    unit_name: str
+    page: str
+    url: str
+    level: int
+    check: str
+    aaaa: str
+    ipv6: str
+    evidence: str
+    mend: Words
+    registered: bool
+    last_confirmed: datetime | None
+
+
+class FailurePage(View, frozen=True, kw_only=True):
+    """Some failures and the cursor of the next page, None at the end."""
+
+    items: tuple[Failure, ...]
+    cursor: str | None
