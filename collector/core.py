@@ -14,7 +14,7 @@ from collector.inventory.sections import Sections
 from collector.inventory.stock import Stock
 from collector.judge import Rules, mark_dirty
 from collector.registry.directory import Directory
-from collector.registry.register import Register
+from collector.registry.registered import Register
 from collector.registry.standing import Whitelists
 from collector.scans.board import Board
 from collector.schedule import Schedule

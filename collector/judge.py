@@ -117,7 +117,7 @@ class Bench:
 
 def bench(core: "Core", turn: Turn, now: float) -> Bench:
     """Make ready to judge inside a transaction."""
-    facts = Facts(turn, core.sections, core.directory, core.whitelists, core.settings, now)
+    facts = Facts(turn, core.sections, core.directory, core.whitelists, core.settings, core.register, now)
     return Bench(turn, core.rules, facts, Life(turn, core.settings, now))
 
 

@@ -21,7 +21,7 @@ def policy_for(core: "Core", agent: AgentIdentity) -> Policy:
     listed = (entry.value for entry in entries if entry.kind is EntryKind.DOMAIN and not entry.value.startswith("*"))
     registered = (
         entry.address
-        for unit in core.register.watched(core, agent.id)
+        for unit in core.register.watched(core.directory, agent.id)
         for entry in core.register.own(unit)
         if entry.kind is not Kind.NETWORK
     )
@@ -56,7 +56,7 @@ def _digest(core: "Core", agent: AgentIdentity, responder: Responder | None) -> 
         *settings.targets,
         *(encode(task).decode() for task in settings.tasks),
         core.whitelists.digest(chain),
-        core.register.digest(core.register.watched(core, agent.id)),
+        core.register.digest(core.register.watched(core.directory, agent.id)),
         "" if responder is None else encode(responder).decode(),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -138,6 +138,18 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "aaaa": Fact(bool, Text("有 AAAA 记录", "has an AAAA record")),
         "ipv4": Fact(str, Text("IPv4 访问结果", "result over IPv4"), ("pass", "fail", "unknown")),
         "ipv6": Fact(str, Text("IPv6 访问结果", "result over IPv6"), ("pass", "fail", "unknown")),
+        "registered": Fact(bool, Text("已登记", "is registered")),
+        "ipv6_level": Fact(int, Text("IPv6 等级(0-4,已确定)", "IPv6 level, 0-4, where it is certain")),
+        "ipv6_level_gap": Fact(
+            int,
+            Text(
+                "比已生效政策要求至少低几级",
+                "levels by which it certainly stays below what the policy in force asks for",
+            ),
+        ),
+        "ipv6_level_lost": Fact(
+            int, Text("比曾达到的等级至少低几级", "levels by which it certainly fell below what it had reached")
+        ),
         "pmtu": Fact(str, Text("IPv6 大包能否通过", "full-size packets come through"), ("pass", "fail", "unknown")),
     },
     SubjectKind.SYSTEM: {},
@@ -152,6 +164,17 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
     SubjectKind.UNIT: {
         "agents": Fact(int, Text("已注册代理数", "enrolled agents")),
         "assets_unlisted": Fact(int, Text("白名单外设备数", "assets outside the whitelist")),
+        "ipv6_target_ratio": Fact(
+            float, Text("已生效的 IPv6 支持比例目标(0-1)", "IPv6 ratio that the policy in force asks for, 0-1")
+        ),
+        "ipv6_networks": Fact(str, Text("支持 IPv6 的网络", "networks with IPv6, of those registered")),
+        "ipv6_networks_gap": Fact(float, Text("网络比例至少差多少", "by how much networks certainly miss that ratio")),
+        "ipv6_websites": Fact(str, Text("支持 IPv6 的网站", "websites with IPv6, of those registered")),
+        "ipv6_websites_gap": Fact(float, Text("网站比例至少差多少", "by how much websites certainly miss that ratio")),
+        "ipv6_systems": Fact(str, Text("支持 IPv6 的信息系统", "systems with IPv6, of those registered")),
+        "ipv6_systems_gap": Fact(
+            float, Text("信息系统比例至少差多少", "by how much systems certainly miss that ratio")
+        ),
     },
     SubjectKind.AGENT: {
         "silent_seconds": Fact(float, Text("距上次报告的秒数", "seconds since the last report")),

@@ -16,7 +16,9 @@ from collector.inventory.picture import HOST, holds, place, values_of
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
 from collector.inventory.subjects import PORT_STATES
+from collector.ipv6.facts import site_facts, unit_facts
 from collector.registry.directory import Directory
+from collector.registry.registered import Register
 from collector.registry.standing import Whitelists
 from collector.settings import Settings
 from collector.store.contract import Statements
@@ -42,6 +44,7 @@ class Facts:
     directory: Directory
     whitelists: Whitelists
     settings: Settings
+    register: Register
     now: float
 
     def service(self, county: str, ident: str) -> Subject | None:
@@ -128,6 +131,7 @@ class Facts:
             "ipv4": ipv4 if heard else "unknown",
             "ipv6": ipv6 if heard else "unknown",
             "pmtu": self._told(county, ident, "pmtu"),
+            **site_facts(self.statements, self.directory, self.register, unit, name, today),
             "baseline": bool(baseline),
             **_standing(match, today),
             **self._common(unit),
@@ -165,7 +169,12 @@ class Facts:
         agents = sum(
             record.revoked is None and record.identity.unit == code for record in list(self.directory.agents.values())
         )
-        facts: dict[str, FactValue] = {"agents": agents, "assets_unlisted": unlisted, **self._common(code)}
+        facts: dict[str, FactValue] = {
+            "agents": agents,
+            "assets_unlisted": unlisted,
+            **unit_facts(self.statements, self.directory, node, self.now, day(self.now)),
+            **self._common(code),
+        }
         return Subject(SubjectKind.UNIT, code, code, node.name, facts)
 
     def stored_measurement(self, county: str, ident: str) -> Subject | None:

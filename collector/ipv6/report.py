@@ -9,7 +9,8 @@ from collector.clock import day, moment
 from collector.ipv6 import views
 from collector.ipv6.ratios import METRICS, NOTHING
 from collector.ipv6.sites import count_unregistered
-from collector.ipv6.survey import Survey, next_target_of, survey, target_of
+from collector.ipv6.survey import Survey, survey
+from collector.ipv6.targets import next_target_of, target_of
 from collector.registry.directory import Node
 from collector.registry.people import Person
 from collector.store import tables

@@ -14,6 +14,7 @@ from collector.clock import day
 from collector.ipv6.levels import UNIT
 from collector.ipv6.ratios import Ratios, ratios_of, tally
 from collector.ipv6.results import NETWORK_PART, SITE, Key
+from collector.ipv6.targets import target_of
 from collector.registry.codes import Kind as UnitKind
 from collector.registry.directory import Node
 from collector.registry.register_files import Kind
@@ -21,13 +22,11 @@ from collector.store import tables
 from collector.store.tables import alert, ipv6_level
 from probes.kit.ipv6.ladder import FORECAST, UNCLEAR, Level, Ratio, Rung, forecast, lowest
 from probes.kit.ipv6.model import Verdict
-from rules.data import Target, audience_of, profile_for, targets
 from rules.model import Colour
 
 if TYPE_CHECKING:
     from collector.core import Core
 
-METRIC = "ipv6_ratio"
 REPORTED_WITHIN = 86_400.0
 SCHOOLS = frozenset({UnitKind.SCHOOL.value, UnitKind.UNIVERSITY.value})
 COVER = "LAN-COVER"
@@ -165,25 +164,6 @@ def worst_colour(colours: Iterable[str]) -> str:
 def read_verdicts(text: str) -> dict[str, Verdict]:
     """Read the verdicts of a level back."""
     return {name: Verdict(word) for name, word in json.loads(text).items()}
-
-
-def target_of(node: Node, today: date) -> Target | None:
-    """Give the target that is in force for a unit."""
-    return profile_for(node.division_code, node.kind, today, node.code).get(METRIC)
-
-
-def next_target_of(node: Node, today: date) -> Target | None:
-    """Give the next target that comes into force for a unit."""
-    audience = audience_of(node.kind, node.code)
-    coming = (
-        target
-        for target in targets()
-        if target.metric == METRIC
-        and target.province == node.division_code[:2]
-        and audience in target.audience
-        and target.due > today
-    )
-    return min(coming, key=lambda target: target.due, default=None)
 
 
 def _answer(verdict: Verdict | None) -> bool | None:

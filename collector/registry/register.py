@@ -1,12 +1,8 @@
 """The register: which websites, systems and networks a unit has by its own word; the denominator of every ratio."""
 
-import hashlib
-import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import astuple, fields
+from collections.abc import Mapping
+from dataclasses import astuple
 from typing import TYPE_CHECKING
-
-from sqlalchemy import Connection, select
 
 from collector import views
 from collector.errors import BadInput, NotFound
@@ -16,8 +12,8 @@ from collector.registry.cursors import read_cursor, write_cursor
 from collector.registry.directory import require
 from collector.registry.people import Person, Role
 from collector.registry.register_files import COLUMNS, Entry, Kind, read_entry, spelling
+from collector.registry.registered import FIELDS, entry_of
 from collector.registry.sheets import Problems, Record, read_sheet
-from collector.store import tables
 from wire.text import Text
 from wire.types import EntryKind
 
@@ -25,90 +21,7 @@ if TYPE_CHECKING:
     from collector.core import Core
     from collector.store.contract import Turn
 
-VANTAGES = 3
-"""Agents that look at what a unit without an agent of its own has registered: more would only load those sites."""
 FROM_WHITELIST = "whitelist"
-_FIELDS = tuple(field.name for field in fields(Entry))
-
-
-class Register:
-    """All registered entries in memory, by unit; replaced only after a commit."""
-
-    def __init__(self) -> None:
-        """Start empty; `load` fills it from a store."""
-        self._own: dict[str, dict[str, Entry]] = {}
-        self._digests: dict[str, str] = {}
-        self._lock = threading.Lock()
-        self._watched: tuple[object, dict[str, tuple[str, ...]]] = (None, {})
-        self._revision = 0
-
-    def load(self, connection: Connection) -> None:
-        """Read everything anew."""
-        found: dict[str, dict[str, Entry]] = {}
-        for row in connection.execute(select(*(tables.registered.c[name] for name in _FIELDS))):
-            entry = _entry(*row)
-            found.setdefault(entry.unit, {})[entry.id] = entry
-        self._own, self._digests = {}, {}
-        self.put(found)
-
-    def put(self, entries: Mapping[str, Mapping[str, Entry]]) -> None:
-        """Adopt the entries of some units that were stored, by unit and id."""
-        ordered = {
-            unit: dict(sorted(of_unit.items(), key=lambda item: (item[1].kind, item[1].key)))
-            for unit, of_unit in entries.items()
-        }
-        self._digests = self._digests | {unit: _digest(of_unit.values()) for unit, of_unit in ordered.items()}
-        self._own = self._own | ordered
-        self._revision += 1
-
-    def own(self, unit: str) -> tuple[Entry, ...]:
-        """Give what a unit registered, by kind and address."""
-        return tuple(self._own.get(unit, {}).values())
-
-    def units(self) -> tuple[str, ...]:
-        """Give the units that registered something."""
-        return tuple(unit for unit, found in self._own.items() if found)
-
-    def holds(self, unit: str, kind: Kind, key: str) -> bool:
-        """Tell whether a unit registered this."""
-        return Entry(unit, kind, key, "", "", "", None, "").id in self._own.get(unit, {})
-
-    def holds_site(self, unit: str, key: str) -> bool:
-        """Tell whether a unit registered a domain or URL, as a website or for a system."""
-        return self.holds(unit, Kind.WEBSITE, key) or self.holds(unit, Kind.SYSTEM, key)
-
-    def digest(self, units: Iterable[str]) -> str:
-        """Give a text that changes when anything that these units registered changes."""
-        return ",".join(self._digests.get(unit, "") for unit in units)
-
-    def watched(self, core: "Core", agent: str) -> tuple[str, ...]:
-        """Give the units whose websites an agent looks at: its own, and those above that have no agent themselves.
-
-        Of the agents below such a unit the few that enrolled first look, each time the same ones.
-        """
-        stamp = (self._revision, core.directory.revision)
-        with self._lock:
-            if self._watched[0] != stamp:
-                self._watched = (stamp, self._watchers(core))
-            return self._watched[1].get(agent, ())
-
-    def _watchers(self, core: "Core") -> dict[str, tuple[str, ...]]:
-        units = core.directory.units
-        agents = sorted(
-            (record for record in list(core.directory.agents.values()) if record.revoked is None),
-            key=lambda record: (record.enrolled, record.identity.id),
-        )
-        below: dict[str, list[str]] = {}
-        for record in agents:
-            for above in core.directory.chain(record.identity.unit)[:-1]:
-                if self._own.get(above):
-                    below.setdefault(above, []).append(record.identity.id)
-        manned = {record.identity.unit for record in agents}
-        watched = {record.identity.id: [record.identity.unit] for record in agents}
-        for unit in sorted((unit for unit in below if unit not in manned), key=lambda code: units[code].path):
-            for agent in below[unit][:VANTAGES]:
-                watched[agent].append(unit)
-        return {agent: tuple(found) for agent, found in watched.items()}
 
 
 def import_entries(
@@ -241,9 +154,9 @@ def view_of(core: "Core", entry: Entry) -> views.Registered:
 
 def stored(turn: "Turn", unit: str, county: str) -> list[Entry]:
     """Give a unit's entries as the open transaction sees them."""
-    names = ", ".join(_FIELDS)
+    names = ", ".join(FIELDS)
     rows = turn.rows(f"SELECT {names} FROM registered WHERE county = ? AND unit = ?", (county, unit))  # noqa: S608
-    return [_entry(*row) for row in rows]
+    return [entry_of(*row) for row in rows]
 
 
 def _adopt(
@@ -299,16 +212,6 @@ def _store(turn: "Turn", county: str, entry: Entry, now: float) -> None:
         "changed = excluded.changed",
         (county, entry.id, *(str(part) if isinstance(part, Kind) else part for part in astuple(entry)), now, now),
     )
-
-
-def _entry(
-    unit: str, kind: str, key: str, address: str, name: str, system: str, level: int | None, owner: str, source: str
-) -> Entry:
-    return Entry(unit, Kind(kind), key, address, name, system, level, owner, source)
-
-
-def _digest(entries: Iterable[Entry]) -> str:
-    return hashlib.sha256(repr([(entry.kind.value, entry.address) for entry in entries]).encode()).hexdigest()
 
 
 def _unit_of(core: "Core", record: Record, default: str | None, reach: str, problems: Problems) -> str | None:

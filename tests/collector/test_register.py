@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 
 from collector import policy
 from collector.errors import BadFile, BadInput, Forbidden, NotFound
-from collector.registry import register
+from collector.registry import register, registered
 from collector.registry.people import Role
 from collector.registry.register_files import key_of
 from collector.settings import Settings
@@ -167,7 +167,7 @@ def test_few_agents_look_at_what_a_unit_without_one_registered(desk: Desk) -> No
     far = desk.agent(FAR_SCHOOL)
     take(desk, "address,owner\nedu.county.example.cn,a\n", COUNTY)
     looking = [agent for agent in [*below, far] if policy.policy_for(desk.core, agent).targets]
-    assert len(looking) == register.VANTAGES
+    assert len(looking) == registered.VANTAGES
     assert far not in looking
     own = desk.agent(COUNTY)
     assert [agent for agent in [*below, far, own] if policy.policy_for(desk.core, agent).targets] == [own]

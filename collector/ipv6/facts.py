@@ -1,0 +1,56 @@
+"""What rules read about IPv6 levels and ratios; what is not certain either way is left out."""
+
+from datetime import date
+
+from collector.ipv6.ratios import METRICS
+from collector.ipv6.results import SITE
+from collector.ipv6.targets import target_of
+from collector.ipv6.weeks import ratios_below
+from collector.registry.directory import Directory, Node
+from collector.registry.register_files import spelling
+from collector.registry.registered import Register
+from collector.store.contract import Statements
+from probes.kit.ipv6.ladder import Ratio, Rung
+from rules.facts import FactValue
+
+NEEDED = int(Rung.SUPPORTED)
+
+
+def site_facts(
+    statements: Statements, directory: Directory, register: Register, unit: str, name: str, today: date
+) -> dict[str, FactValue]:
+    """Give the level of a website: that of the unit that registered it, or else of the unit where it was found."""
+    key = spelling(name)
+    owner = next((code for code in reversed(directory.chain(unit)) if register.holds_site(code, key)), "")
+    node = directory.units[owner or unit]
+    facts: dict[str, FactValue] = {"registered": bool(owner)}
+    for low, high, held in statements.rows(
+        "SELECT confirmed, possible, held FROM ipv6_level WHERE county = ? AND unit = ? AND kind = ? AND key = ?",
+        (node.county, node.code, SITE, key),
+    ):
+        # Where it may stand anywhere between two levels, only what both say is a fact.
+        facts["ipv6_level"] = low if low == high else None
+        facts["ipv6_level_lost"] = held - high if high < held else 0 if low >= held else None
+        if target_of(node, today) is not None:
+            facts["ipv6_level_gap"] = NEEDED - high if high < NEEDED else 0 if low >= NEEDED else None
+    return facts
+
+
+def unit_facts(
+    statements: Statements, directory: Directory, node: Node, now: float, today: date
+) -> dict[str, FactValue]:
+    """Give the three ratios of a unit with all below it, and by how much each misses the target that is in force."""
+    ratios, target = ratios_below(directory, statements, node.path, now), target_of(node, today)
+    facts: dict[str, FactValue] = {"ipv6_target_ratio": None if target is None else target.value}
+    for metric in METRICS:
+        ratio: Ratio = getattr(ratios, metric)
+        if ratio.total:
+            facts[f"ipv6_{metric}"] = f"{ratio.text.en}: {ratio.range}"
+            facts[f"ipv6_{metric}_gap"] = None if target is None else gap(ratio, target.value)
+    return facts
+
+
+def gap(ratio: Ratio, target: float) -> float | None:
+    """Give by how much a target is missed even at best, 0 when it is met even at worst, None in between."""
+    met = ratio.meets(target)
+    return None if met is None else 0.0 if met else target - ratio.possible
