@@ -8,7 +8,15 @@ from collector.api.bodies import MAX_MESSAGE_BYTES
 from collector.api.context import STATE_KEY, Context
 from collector.api.gate import Gate
 
-ROUTES = [*agents.ROUTES, *registry.ROUTES, *inventory.ROUTES, *ipv6.ROUTES, *alerts.ROUTES, *scans.ROUTES, *service.ROUTES]
+ROUTES = [
+    *agents.ROUTES,
+    *registry.ROUTES,
+    *inventory.ROUTES,
+    *ipv6.ROUTES,
+    *alerts.ROUTES,
+    *scans.ROUTES,
+    *service.ROUTES,
+]
 
 
 def make_app(context: Context) -> Gate:

@@ -20,7 +20,7 @@ async def ipv6_report(
     request: PersonRequest,
     unit: UnitCode = None,
     trend: Annotated[bool, Parameter(description="Also the weeks of the last year.")] = False,
-) -> views.Report:
+) -> views.Ipv6Report:
     """Give the ratios of a unit and those below it against the dated targets of their province."""
     context = context_of(request)
     return await context.people.run(report.report, context.core, request.user, unit, trend=trend)
@@ -36,7 +36,7 @@ async def ipv6_sites(
     ] = None,
     limit: PageLimit = 100,
     cursor: Cursor = None,
-) -> views.SitePage:
+) -> views.Ipv6SitePage:
     """List what is registered, with levels, a page at a time."""
     context = context_of(request)
     return await context.people.run(
@@ -47,7 +47,7 @@ async def ipv6_sites(
 @get("/api/v1/ipv6/unregistered", guards=[person(Role.VIEWER)], operation_id="ipv6Unregistered", tags=["ipv6"])
 async def ipv6_unregistered(
     request: PersonRequest, under: UnitCode = None, limit: PageLimit = 100, cursor: Cursor = None
-) -> views.SitePage:
+) -> views.Ipv6SitePage:
     """List websites that were found and that nobody registered; they count nowhere."""
     context = context_of(request)
     return await context.people.run(sites.list_unregistered, context.core, request.user, under, limit, cursor)
@@ -59,7 +59,7 @@ async def ipv6_history(
     unit: Annotated[str, Parameter(min_length=1, max_length=64, description="Code of a unit.")],
     kind: Annotated[str, Parameter(max_length=16, description="website, system, network or unit.")],
     address: Annotated[str, Parameter(max_length=256, description="Its address, or the name of the system.")] = "",
-) -> views.History:
+) -> views.Ipv6History:
     """Give the steps by which a level came about, the newest first."""
     context = context_of(request)
     return await context.people.run(sites.history, context.core, request.user, unit, kind, address)
@@ -72,7 +72,7 @@ async def ipv6_failures(
     registered: _Registered = False,
     limit: PageLimit = 100,
     cursor: Cursor = None,
-) -> views.FailurePage:
+) -> views.Ipv6FailurePage:
     """List what fails now, with evidence and mend; `limit` counts checks, of which one of links has many lines."""
     context = context_of(request)
     return await context.people.run(

@@ -69,20 +69,20 @@ def list_failures(
     cursor: str | None = None,
     *,
     registered: bool = False,
-) -> views.FailurePage:
+) -> views.Ipv6FailurePage:
     """Give a page of the checks that fail as of now; raises NotFound, BadInput.
 
     The page is one of failed checks: a check of links has a line for each dead link, so that a page may have more lines
     than `limit`. With `registered`, only those of websites that are registered.
     """
-    items: list[views.Failure] = []
+    items: list[views.Ipv6Failure] = []
     taken, last = 0, None
     for key, found in _failures(core, person, under, cursor, registered=registered):
         if taken == limit:
-            return views.FailurePage(items=tuple(items), cursor=write_cursor(*last) if last else None)
+            return views.Ipv6FailurePage(items=tuple(items), cursor=write_cursor(*last) if last else None)
         items += found
         taken, last = taken + 1, key
-    return views.FailurePage(items=tuple(items), cursor=None)
+    return views.Ipv6FailurePage(items=tuple(items), cursor=None)
 
 
 def export(
@@ -105,7 +105,7 @@ def export(
 
 def _failures(
     core: "Core", person: Person, under: str | None, cursor: str | None, *, registered: bool
-) -> Iterator[tuple[tuple[str, str, str], list[views.Failure]]]:
+) -> Iterator[tuple[tuple[str, str, str], list[views.Ipv6Failure]]]:
     """Go through the sightings of failed checks, unit by unit; only what stands as failed counts.
 
     Dead links are told as well where there are too few of them to fail the check.
@@ -149,7 +149,7 @@ def _failures(
             yield (
                 (row.path, row.key, row.agent),
                 [
-                    views.Failure(
+                    views.Ipv6Failure(
                         unit=node.code,
                         unit_name=node.name,
                         page=name,
@@ -212,7 +212,7 @@ def _aaaa(method: str, verdicts: dict[str, Verdict]) -> str:
     return {Verdict.PASS: "yes", Verdict.FAIL: "no"}.get(verdicts.get("WEB-AAAA", Verdict.UNKNOWN), "unknown")
 
 
-def _rows(items: Iterable[views.Failure], lang: str) -> Iterator[list[str]]:
+def _rows(items: Iterable[views.Ipv6Failure], lang: str) -> Iterator[list[str]]:
     def say(text: Text) -> str:
         return text.zh if lang == "zh" else text.en
 

@@ -27,7 +27,7 @@ WEEKS = 53
 EVERYTHING = Node("", "", "", None, "", "", "")
 
 
-def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool = False) -> views.Report:
+def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool = False) -> views.Ipv6Report:
     """Give the report of a unit and all below it; raises NotFound."""
     code = unit or person.unit
     node = core.directory.node(person, code) if code else EVERYTHING
@@ -39,7 +39,7 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
     target = target_of(node, seen.today) if node.code else None
     after = next_target_of(node, seen.today) if node.code else None
     children = [child for child in seen.nodes if child.parent == (node.code or None)]
-    return views.Report(
+    return views.Ipv6Report(
         time=moment(now),
         total=_standing(seen, node),
         children=tuple(_standing(seen, child) for child in children),
@@ -47,7 +47,7 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
         next_target=_target(after),
         coverage=_coverage(seen, node),
         forecast_estimate=tuple(
-            views.Forecast(checks=checks, title=_title(checks[0]), websites=share(ratio, None))
+            views.Ipv6Forecast(checks=checks, title=_title(checks[0]), websites=share(ratio, None))
             for checks, ratio in zip(FORECAST, seen.forecast(node.path), strict=True)
         ),
         unregistered=unregistered,
@@ -55,10 +55,10 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
     )
 
 
-def share(ratio: Ratio, target: float | None) -> views.Share:
+def share(ratio: Ratio, target: float | None) -> views.Ipv6Share:
     """Write a ratio and whether it meets a target."""
     met = None if target is None else ratio.meets(target)
-    return views.Share(
+    return views.Ipv6Share(
         passed=ratio.passed, total=ratio.total, unknown=ratio.unknown, range=ratio.range, met=answer(met)
     )
 
@@ -68,11 +68,11 @@ def answer(found: bool | None) -> str:
     return "unknown" if found is None else "yes" if found else "no"
 
 
-def _standing(seen: Survey, node: Node) -> views.Standing:
+def _standing(seen: Survey, node: Node) -> views.Ipv6Standing:
     target = target_of(node, seen.today) if node.code else None
     value = None if target is None else target.value
     ratios, level = seen.ratios(node.path), seen.level(node.path)
-    return views.Standing(
+    return views.Ipv6Standing(
         unit=node.code,
         unit_name=node.name,
         kind=node.kind,
@@ -86,18 +86,18 @@ def _standing(seen: Survey, node: Node) -> views.Standing:
     )
 
 
-def _coverage(seen: Survey, node: Node) -> views.Coverage:
+def _coverage(seen: Survey, node: Node) -> views.Ipv6Coverage:
     reporting, networks = seen.reporting(node.path), seen.covered(node.path)
     found = (reporting.meets(1.0), networks.meets(1.0))
     full = False if False in found else None if None in found else True
-    return views.Coverage(reporting=share(reporting, 1.0), networks=share(networks, 1.0), full=answer(full))
+    return views.Ipv6Coverage(reporting=share(reporting, 1.0), networks=share(networks, 1.0), full=answer(full))
 
 
-def _target(target: Target | None) -> views.Target | None:
+def _target(target: Target | None) -> views.Ipv6Target | None:
     if target is None:
         return None
     item = target.item
-    return views.Target(
+    return views.Ipv6Target(
         value=target.value,
         due=target.due,
         item=item.id,
@@ -112,7 +112,7 @@ def _title(check: str) -> Words:
     return Words(zh=title.zh, en=title.en)
 
 
-def _weeks(connection: Connection, node: Node, now: float) -> tuple[views.Week, ...]:
+def _weeks(connection: Connection, node: Node, now: float) -> tuple[views.Ipv6Week, ...]:
     """Sum the weekly counts of all units of a subtree; a week in which the collector stood still is missing."""
     first = (day(now) - timedelta(weeks=WEEKS)).isoformat()
     rows = connection.execute(
@@ -131,7 +131,7 @@ def _weeks(connection: Connection, node: Node, now: float) -> tuple[views.Week, 
     for week, metric, passed, total, unknown in rows:
         found.setdefault(week, {})[metric] = Ratio(passed, total, unknown)
     return tuple(
-        views.Week(
+        views.Ipv6Week(
             week=date.fromisoformat(week),
             **{name: share(ratios.get(name, NOTHING), None) for name in METRICS},
         )

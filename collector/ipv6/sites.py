@@ -46,7 +46,7 @@ def list_sites(
     cursor: str | None = None,
     *,
     below: int | None = None,
-) -> views.SitePage:
+) -> views.Ipv6SitePage:
     """Give a page of what is registered, with levels; `below` leaves out what has certainly come that far.
 
     Raises NotFound, BadInput.
@@ -55,7 +55,7 @@ def list_sites(
         raise BadInput(f"kind: must be one of {', '.join(Kind)}")
     reach = core.directory.reach(person, under)
     after = read_cursor(cursor, 3) if cursor else ("", "", "")
-    found: list[tuple[tuple[str, str, str], views.Site]] = []
+    found: list[tuple[tuple[str, str, str], views.Ipv6Site]] = []
     with core.store.reader() as connection:
         for code in codes_under(core, reach):
             path = core.directory.units[code].path
@@ -72,14 +72,14 @@ def list_sites(
             if len(found) > limit:
                 break
     page = found[:limit]
-    return views.SitePage(
+    return views.Ipv6SitePage(
         items=tuple(item for _, item in page), cursor=write_cursor(*page[-1][0]) if len(found) > limit else None
     )
 
 
 def list_unregistered(
     core: "Core", person: Person, under: str | None = None, limit: int = 100, cursor: str | None = None
-) -> views.SitePage:
+) -> views.Ipv6SitePage:
     """Give a page of the websites that were found and that nobody registered; raises NotFound, BadInput."""
     reach = core.directory.reach(person, under)
     after = read_cursor(cursor, 2) if cursor else None
@@ -97,7 +97,7 @@ def list_unregistered(
             )
         ]
     last = rows[limit - 1] if len(rows) > limit else None
-    return views.SitePage(
+    return views.Ipv6SitePage(
         items=tuple(items),
         cursor=write_cursor(core.directory.units[last[0]].path, last[1]) if last else None,
     )
@@ -108,7 +108,7 @@ def count_unregistered(core: "Core", connection: Connection, reach: str) -> int:
     return sum(1 for _ in _strangers(core, connection, reach, None))
 
 
-def history(core: "Core", person: Person, unit: str, kind: str, address: str = "") -> views.History:
+def history(core: "Core", person: Person, unit: str, kind: str, address: str = "") -> views.Ipv6History:
     """Give the steps of a website, system (by name), network or unit, the newest first; raises NotFound, BadInput."""
     kinds = {"website": SITE, "system": SYSTEM, "network": NETWORK_PART, "unit": UNIT}
     if kind not in kinds:
@@ -126,8 +126,8 @@ def history(core: "Core", person: Person, unit: str, kind: str, address: str = "
         rows = connection.execute(query).all()
     if not rows and kind == "website" and not core.register.holds_site(unit, key):
         raise NotFound(f"no website {address!r} of unit {unit}")
-    return views.History(
-        items=tuple(views.Step(time=moment(time), confirmed=low, possible=high) for time, low, high in rows)
+    return views.Ipv6History(
+        items=tuple(views.Ipv6Step(time=moment(time), confirmed=low, possible=high) for time, low, high in rows)
     )
 
 
@@ -155,7 +155,7 @@ def _strangers(
 
 def _of_unit(
     core: "Core", connection: Connection, unit: str, entries: Sequence[Entry], *, registered: bool = True
-) -> list[views.Site]:
+) -> list[views.Ipv6Site]:
     """Give entries of one unit with their levels and lights; both are read once."""
     if not entries:
         return []
@@ -186,11 +186,11 @@ def _of_unit(
     ]
 
 
-def _site(entry: Entry, unit_name: str, row: Row[Any] | None, light: str, *, registered: bool) -> views.Site:
+def _site(entry: Entry, unit_name: str, row: Row[Any] | None, light: str, *, registered: bool) -> views.Ipv6Site:
     verdicts = read_verdicts(row.verdicts) if row else {}
     ladder = NETWORK if entry.kind is Kind.NETWORK else REQUIRED
     wanted = [name for names in ladder.values() for name in names]
-    return views.Site(
+    return views.Ipv6Site(
         unit=entry.unit,
         unit_name=unit_name,
         kind=entry.kind.value,

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from collector.views import View, Words
 
 
-class Share(View, frozen=True, kw_only=True):
+class Ipv6Share(View, frozen=True, kw_only=True):
     """`passed` of `total`, of which `unknown` are not known; `range` is from confirmed to possible, such as 82-88%.
 
     `met` says whether the target in force is met: yes, no or unknown. It is met only when the worst case meets it.
@@ -18,7 +18,7 @@ class Share(View, frozen=True, kw_only=True):
     met: str
 
 
-class Target(View, frozen=True, kw_only=True):
+class Ipv6Target(View, frozen=True, kw_only=True):
     """A dated target of a province's plan (0 to 1), and the item that sets it."""
 
     value: float
@@ -29,7 +29,7 @@ class Target(View, frozen=True, kw_only=True):
     meaning: Words
 
 
-class Standing(View, frozen=True, kw_only=True):
+class Ipv6Standing(View, frozen=True, kw_only=True):
     """One unit with all below it. Levels go from 0 none to 4 single-stack ready: `confirmed`, and `possible`.
 
     `compliant` is yes, no or unknown; `schools` are those that comply each by itself; `light` is the worst colour of
@@ -41,59 +41,59 @@ class Standing(View, frozen=True, kw_only=True):
     kind: str
     confirmed: int
     possible: int
-    networks: Share
-    websites: Share
-    systems: Share
+    networks: Ipv6Share
+    websites: Ipv6Share
+    systems: Ipv6Share
     target: float | None
     compliant: str
-    schools: Share
+    schools: Ipv6Share
     light: str
 
 
-class Coverage(View, frozen=True, kw_only=True):
+class Ipv6Coverage(View, frozen=True, kw_only=True):
     """Whether all was looked at: schools whose agent reported within a day, registered networks whose clients do IPv6.
 
     `full` is yes, no or unknown.
     """
 
-    reporting: Share
-    networks: Share
+    reporting: Ipv6Share
+    networks: Ipv6Share
     full: str
 
 
-class Forecast(View, frozen=True, kw_only=True):
+class Ipv6Forecast(View, frozen=True, kw_only=True):
     """Our estimate of one indicator of the national platform; never that platform's own result."""
 
     checks: tuple[str, ...]
     title: Words
-    websites: Share
+    websites: Ipv6Share
 
 
-class Week(View, frozen=True, kw_only=True):
+class Ipv6Week(View, frozen=True, kw_only=True):
     """The ratios of the week that began on this Monday, as they stood last."""
 
     week: date
-    networks: Share
-    websites: Share
-    systems: Share
+    networks: Ipv6Share
+    websites: Ipv6Share
+    systems: Ipv6Share
 
 
-class Report(View, frozen=True, kw_only=True):
+class Ipv6Report(View, frozen=True, kw_only=True):
     """How far a unit and those below it have come, against the targets of their province."""
 
     time: datetime
-    total: Standing
-    children: tuple[Standing, ...]
-    target: Target | None
-    next_target: Target | None
-    coverage: Coverage
-    forecast_estimate: tuple[Forecast, ...]
+    total: Ipv6Standing
+    children: tuple[Ipv6Standing, ...]
+    target: Ipv6Target | None
+    next_target: Ipv6Target | None
+    coverage: Ipv6Coverage
+    forecast_estimate: tuple[Ipv6Forecast, ...]
     unregistered: int
     """Websites that were found and that nobody registered: they count nowhere."""
-    weeks: tuple[Week, ...]
+    weeks: tuple[Ipv6Week, ...]
 
 
-class Site(View, frozen=True, kw_only=True):
+class Ipv6Site(View, frozen=True, kw_only=True):
     """A website, system or network with its level; `failed` and `unclear` are checks that a higher level asks for."""
 
     unit: str
@@ -112,14 +112,14 @@ class Site(View, frozen=True, kw_only=True):
     light: str
 
 
-class SitePage(View, frozen=True, kw_only=True):
+class Ipv6SitePage(View, frozen=True, kw_only=True):
     """Some of them and the cursor of the next page, None at the end."""
 
-    items: tuple[Site, ...]
+    items: tuple[Ipv6Site, ...]
     cursor: str | None
 
 
-class Step(View, frozen=True, kw_only=True):
+class Ipv6Step(View, frozen=True, kw_only=True):
     """A change of level."""
 
     time: datetime
@@ -127,13 +127,13 @@ class Step(View, frozen=True, kw_only=True):
     possible: int
 
 
-class History(View, frozen=True, kw_only=True):
+class Ipv6History(View, frozen=True, kw_only=True):
     """The changes of one level, the newest first."""
 
-    items: tuple[Step, ...]
+    items: tuple[Ipv6Step, ...]
 
 
-class Failure(View, frozen=True, kw_only=True):
+class Ipv6Failure(View, frozen=True, kw_only=True):
     """One failed check, or one dead link of it, shaped like the link lists of the national platform.
 
     `page` is the website that was looked at, `url` what failed on it, `level` how far from the home page that is: 1 the
@@ -154,8 +154,8 @@ class Failure(View, frozen=True, kw_only=True):
     last_confirmed: datetime | None
 
 
-class FailurePage(View, frozen=True, kw_only=True):
+class Ipv6FailurePage(View, frozen=True, kw_only=True):
     """Some failures and the cursor of the next page, None at the end."""
 
-    items: tuple[Failure, ...]
+    items: tuple[Ipv6Failure, ...]
     cursor: str | None

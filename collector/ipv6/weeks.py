@@ -38,7 +38,7 @@ def keep(core: "Core", statements: Statements, codes: Iterable[str], now: float)
             statements.run(
                 "INSERT INTO ipv6_week (county, unit, week, metric, passed, total, unknown) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (county, unit, week, metric) DO UPDATE SET passed = excluded.passed, "
+                "ON CONFLICT (county, week, unit, metric) DO UPDATE SET passed = excluded.passed, "
                 "total = excluded.total, unknown = excluded.unknown",
                 (node.county, code, week, metric, ratio.passed, ratio.total, ratio.unknown),
             )

@@ -23,9 +23,7 @@ def settled(found: list[bool | None], unknown: bool) -> list[bool]:
 
 
 @given(ANSWERS, TARGETS)
-def test_a_target_is_judged_by_what_every_outcome_of_the_unknown_would_say(
-    found: list[bool | None], target: float
-) -> None:
+def test_a_target_is_judged_by_what_every_outcome_would_say(found: list[bool | None], target: float) -> None:
     ratio = tally(found)
     worst, best = tally(settled(found, False)), tally(settled(found, True))
     assert worst.passed <= ratio.passed + ratio.unknown == best.passed
@@ -41,9 +39,7 @@ def test_a_target_is_judged_by_what_every_outcome_of_the_unknown_would_say(
 
 
 @given(ANSWERS, ANSWERS)
-def test_sums_are_those_of_all_together_and_lie_between_the_shares(
-    one: list[bool | None], other: list[bool | None]
-) -> None:
+def test_sums_are_those_of_all_together(one: list[bool | None], other: list[bool | None]) -> None:
     first, second = tally(one), tally(other)
     both = joined(first, second)
     assert both == tally(one + other)

@@ -17,7 +17,7 @@ from tests.support.collectors import desk as make_desk
 from tests.support.ipv6 import GOOD, check, network
 from tests.support.ipv6 import sites as sites_section
 from tests.support.reports import state
-from wire.types import Outcome
+from wire.types import Outcome, Section
 
 HOUR = 3600.0
 COUNTY, CITY, PROVINCE, NEIGHBOUR = "320102", "320100", "320000", "320104"
@@ -64,7 +64,7 @@ def school(
     desk.send(agent, *sections)
 
 
-def shown(share: views.Share) -> tuple[int, int, int, str, str]:
+def shown(share: views.Ipv6Share) -> tuple[int, int, int, str, str]:
     return share.passed, share.total, share.unknown, share.range, share.met
 
 
@@ -151,7 +151,7 @@ def test_names_that_nobody_registered_lift_nothing(desk: Desk) -> None:
 def test_pages_of_sites_hold_all_once_with_their_levels(desk: Desk) -> None:
     for number, code in enumerate(SCHOOLS, start=1):
         school(desk, code, number, NO_AAAA if number % 2 else GOOD)
-    found: list[views.Site] = []
+    found: list[views.Ipv6Site] = []
     cursor: str | None = None
     while True:
         page = sites.list_sites(desk.core, desk.admin, COUNTY, limit=7, cursor=cursor)
@@ -193,7 +193,7 @@ def test_the_light_is_that_of_alerts_and_unknown_where_nobody_looks(desk: Desk) 
     assert (first.light, second.light) == ("blue", "unknown")
 
 
-def links_section(desk: Desk, *evidence: str) -> object:
+def links_section(desk: Desk, *evidence: str) -> Section:
     page = "www1.example.edu.cn"
     said = [check(page, name, outcome) for name, outcome in GOOD.items() if name != "WEB-L2"]
     said.append(check(page, "WEB-L2", Outcome.FAIL, *evidence, code="links_low"))
@@ -203,12 +203,8 @@ def links_section(desk: Desk, *evidence: str) -> object:
 def test_failures_have_a_line_for_each_link_with_evidence_and_mend(desk: Desk) -> None:
     school(desk, SCHOOLS[0], 1, None)
     agent = desk.agent(SCHOOLS[0])
-    evidence = (
-        "1 of 3: 33%; 2 hosts",
-        "https://old.example.edu.cn/a: AAAA: no data",
-        "http://x.example.edu.cn:81/: timeout",
-    )
-    desk.send(agent, links_section(desk, *evidence))  # type: ignore[arg-type]
+    told = ("https://old.example.edu.cn/a: AAAA: no data", "http://x.example.edu.cn:81/: timeout")
+    desk.send(agent, links_section(desk, "1 of 3: 33%; 2 hosts", *told))
     found = failures.list_failures(desk.core, desk.admin, COUNTY).items
     assert [(item.page, item.url, item.level, item.check, item.evidence) for item in found] == [
         ("www1.example.edu.cn", "https://old.example.edu.cn/a", 2, "WEB-L2", "AAAA: no data"),
@@ -227,9 +223,8 @@ def test_the_files_hold_the_same_lines_and_no_formula(desk: Desk) -> None:
 
     school(desk, SCHOOLS[0], 1, None)
     agent = desk.agent(SCHOOLS[0])
-    desk.send(
-        agent, links_section(desk, "1 of 2", f"{HOSTILE}: @SUM(1)", "https://b.example.edu.cn/: \x1b[2J\u202eevil")
-    )  # type: ignore[arg-type]
+    told = (f"{HOSTILE}: @SUM(1)", "https://b.example.edu.cn/: \x1b[2J\u202eevil")
+    desk.send(agent, links_section(desk, "1 of 2", *told))
     raw = failures.export(desk.core, desk.admin, COUNTY, "csv", "zh")
     assert raw.startswith(b"\xef\xbb\xbf")
     rows = list(csv.reader(io.StringIO(raw.decode("utf-8-sig"))))

@@ -160,6 +160,7 @@ def test_what_a_first_scan_finds_by_the_dozen_is_told_together() -> None:
         "asset-approval-expired",
         "registered-asset-absent",
         "site-approval-expired",
+        "site-ipv6-regression",
         "whitelist-expired-open",
         # few, and each a hole of its own
         "high-risk-port-internet",

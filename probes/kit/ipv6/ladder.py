@@ -44,7 +44,7 @@ NETWORK: Mapping[Rung, tuple[str, ...]] = {
     Rung.SUPPORTED: ("NET-PMTU", "NET-ICMP6", "NET-RES6", "LAN-RDNSS"),
     Rung.SINGLE_STACK: ("NET-NAT64",),
 }
-"""The same rungs for a network: addresses, a way out that the clients use, no loss of large packets, names over IPv6."""
+"""The same rungs for a network: addresses, a way out that clients use, no loss of large packets, names over IPv6."""
 
 FORECAST: tuple[tuple[str, ...], ...] = (
     ("WEB-AAAA",),

@@ -38,7 +38,7 @@ BY_COUNTY = (
     "CREATE INDEX ipv6_history_time ON ipv6_history (county, time)",
     """CREATE TABLE ipv6_week (
         county TEXT NOT NULL, unit TEXT NOT NULL, week TEXT NOT NULL, metric TEXT NOT NULL, passed BIGINT NOT NULL,
-        total BIGINT NOT NULL, unknown BIGINT NOT NULL, PRIMARY KEY (county, unit, week, metric)
+        total BIGINT NOT NULL, unknown BIGINT NOT NULL, PRIMARY KEY (county, week, unit, metric)
     ) {packed}""",
 )
 
