@@ -160,7 +160,7 @@ def test_what_nobody_says_any_more_is_unknown_and_counts_again_when_it_is_said(d
     desk.clock.forward(3 * DAY)
     desk.core.tick()
     assert levels(desk)[f"site {WWW}"] == (0, 4)
-    desk.send(agent, unchanged(last, desk.clock.now))
+    desk.send(agent, unchanged(last, desk.clock.forward(HOUR)))
     assert levels(desk)[f"site {WWW}"] == (4, 4)
     assert history(desk, "site", WWW) == [(4, 4), (0, 4), (4, 4)]
 
