@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from probes.kit.ipv6 import catalogue_vantage
+from probes.kit.ipv6 import catalogue_lan, catalogue_vantage
 from wire.text import Text
 
 
@@ -42,11 +42,13 @@ CATALOGUE: Mapping[str, Entry] = {
     "DNS-SEC": Entry(Text("DNSSEC 签名（信息）", "DNSSEC signatures (information)"), "RFC 4033"),
     "SVC-MX": Entry(Text("邮件服务器有 AAAA", "mail servers have AAAA records"), "RFC 3974"),
     "SVC-SPF": Entry(Text("SPF 含 IPv6", "SPF names IPv6 senders"), "RFC 7208"),
+    **{name: Entry(*facts) for name, facts in catalogue_lan.ENTRIES.items()},
     **{name: Entry(*facts) for name, facts in catalogue_vantage.ENTRIES.items() if name.startswith("TRF-")},
 }
 
 WHY: Mapping[str, Text] = {
     **catalogue_vantage.WHY,
+    **catalogue_lan.WHY,
     # What keeps a verdict open.
     "no_ipv6": Text(
         "探测点自身没有可用的 IPv6，不能评判他人；先修复本机 IPv6",

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from probes.kit.errors import CannotRun, ScopeError
+from probes.kit.ipv6.lan.messages import LISTEN_SCHEMA, ListenJob
 from probes.kit.raw.link_messages import LINK_JOB_SCHEMA, LinkJob
 from probes.kit.raw.messages import MAX_JOB_BYTES, Failed, Job, Said
 from probes.kit.raw.outlet import Outlet, ParentGone
@@ -50,7 +51,15 @@ def main() -> int:
 
 
 def _do(plain: Any, outlet: Outlet) -> None:
-    if isinstance(plain, dict) and plain.get("schema") == LINK_JOB_SCHEMA:
+    schema = plain.get("schema") if isinstance(plain, dict) else None
+    if schema == LISTEN_SCHEMA:
+        from probes.kit.ipv6.lan.listen import listen
+
+        listen_job = from_plain(ListenJob, plain)
+        limit(listen_job.seconds + _GRACE_SECONDS)
+        listen(listen_job, outlet)
+        return
+    if schema == LINK_JOB_SCHEMA:
         from probes.kit.raw.link_work import work_on_links
 
         link_job = from_plain(LinkJob, plain)

@@ -4,8 +4,6 @@ import os
 import select
 import time
 
-from probes.kit.raw.link_messages import LinkSaid
-from probes.kit.raw.messages import Said
 from wire.codec import encode
 
 _MUCH = 1 << 20
@@ -32,8 +30,8 @@ class Outlet:
         """Whether the parent is far behind."""
         return len(self._pending) > _MUCH
 
-    def say(self, line: Said | LinkSaid) -> None:
-        """Add a line, and write what the pipe takes."""
+    def say(self, line: object) -> None:
+        """Add a message as a line, and write what the pipe takes."""
         self._pending += encode(line) + b"\n"
         if len(self._pending) > 1 << 16:
             self.flush()
