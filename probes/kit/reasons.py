@@ -56,6 +56,7 @@ REASONS: Mapping[str, Text] = {
     ),
     "no_global_address": Text("没有全球 IPv6 地址", "no global IPv6 address"),
     "no_default_route": Text("没有 IPv6 默认路由", "no default route for IPv6"),
+    "no_link": Text("没有可监听的以太网接口", "there is no Ethernet link to listen on"),
     "link_down": Text("默认路由的接口未连通", "the interface of the default route is down"),
     "gateway_silent": Text("下一跳无应答", "the next hop does not answer"),
     "gateway_not_heard": Text("尚未与下一跳通信，无法判断", "the next hop was not talked to yet"),

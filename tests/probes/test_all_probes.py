@@ -24,6 +24,7 @@ EXPECTED = {
     "bandwidth": SectionKind.MEASUREMENT,
     "host_vitals": SectionKind.MEASUREMENT,
     "ipv6_reachability": SectionKind.STATE,
+    "lan_ipv6": SectionKind.STATE,
     "open_ports": SectionKind.STATE,
     "site_ipv6": SectionKind.STATE,
     "traffic_ipv6": SectionKind.MEASUREMENT,
