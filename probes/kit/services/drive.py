@@ -1,6 +1,6 @@
 """Hold many conversations at once on epoll: connect, encrypt, send, receive and time out, all within the Net's bounds.
 
-A hostile peer costs at most `seconds` of wall time and 64 KiB for each conversation, and at most four conversations.
+A hostile peer costs at most `seconds` of wall time and 64 KiB for each conversation, and some ten conversations.
 """
 
 import select
@@ -10,19 +10,21 @@ import struct
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from probes.kit.errors import Refused
 from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY
 from probes.kit.services.plan import TELLING, imported, plan
-from probes.kit.services.talk import Heard, Receive, Secure, Send, Start, Talk
+from probes.kit.services.talk import Ciphered, Heard, Receive, Secure, Send, Start, Talk
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _CHUNK = 16 << 10
 _LOOK_EVERY = 0.05
 CONNECT_SECONDS = 3.0
+MOST_FURTHER = 4
+"""Further conversations with a service that was understood: its icon, where it redirects to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class _Call:
     port: int
     starts: deque[Start]
     weak: Heard | None = None
+    known: Heard | None = None
+    further: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +116,7 @@ class Drive:
                     break
                 self._collect(now)
             for call in [*(line.call for line in self._lines.values()), *self._ready]:
-                yield Result(call.gate.address, call.port, call.weak)
+                yield Result(call.gate.address, call.port, call.known or call.weak)
         finally:
             for line in self._lines.values():
                 line.talk.close()
@@ -152,7 +156,7 @@ class Drive:
             self._net.gate(call.gate.address, call.port)  # quiet hours may have begun, or the scope's last day ended
             sock = socket.socket(call.gate.af, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except Refused as refusal:
-            self._results.append(Result(call.gate.address, call.port, None, refusal))
+            self._results.append(Result(call.gate.address, call.port, call.known or call.weak, refusal))
             return
         except OSError:
             self._ready.append(call)
@@ -269,6 +273,9 @@ class Drive:
                 self._write(line, step.data)
                 reply = b""
                 continue
+            if isinstance(step, Ciphered):
+                reply = _cipher(line.tls)
+                continue
             line.step = step
             line.step_due = min(line.due, now + step.seconds) if isinstance(step, Receive) else line.due
             if isinstance(step, Secure):
@@ -323,6 +330,19 @@ class Drive:
         self._next(line, certificate)
         return True
 
+    def _go_on(self, call: _Call, heard: Heard) -> None:
+        """Have the further conversations that a service is worth, a few at most."""
+        if call.known is None:
+            call.starts.clear()
+        call.known = replace(heard, then=())
+        for start in heard.then[: MOST_FURTHER - call.further]:
+            call.starts.append(start)
+            call.further += 1
+        if call.starts:
+            self._ready.append(call)
+        else:
+            self._results.append(Result(call.gate.address, call.port, call.known))
+
     def _end(self, line: _Line, heard: Heard | None) -> None:
         descriptor = line.sock.fileno()
         line.talk.close()
@@ -330,6 +350,12 @@ class Drive:
         self._busy[line.call.gate.address] -= 1
         line.sock.close()
         call = line.call
+        if call.known is not None:
+            self._go_on(call, call.known if heard is None else _add(call.known, heard))
+            return
+        if heard is not None and heard.service != "unknown" and heard.then:
+            self._go_on(call, heard)
+            return
         if heard is not None and heard.service == "unknown":
             # A text in no known form; what follows in the plan may still understand more.
             call.weak, heard = _join(call.weak, heard), None
@@ -338,6 +364,16 @@ class Drive:
             self._results.append(Result(call.gate.address, call.port, heard or call.weak))
         else:
             self._ready.append(call)
+
+
+def _add(known: Heard, heard: Heard) -> Heard:
+    """Add what a further conversation heard; where both say something, the later one was the closer look."""
+    return Heard(known.service, {**known.facts, **heard.facts}, (*known.answers, *heard.answers), heard.then)
+
+
+def _cipher(tls: ssl.SSLObject | None) -> bytes:
+    cipher = tls.cipher() if tls is not None else None
+    return f"{tls.version()} {cipher[0]}".encode() if tls is not None and cipher else b""
 
 
 def _join(before: Heard | None, heard: Heard) -> Heard:
@@ -355,6 +391,7 @@ def lenient_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
     return context

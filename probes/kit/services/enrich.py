@@ -18,24 +18,37 @@ from wire.types import Observation, Outcome, TargetKind, Value
 KEPT = (
     "authentication",
     "banner",
+    "cert",
+    "cluster",
     "dns.recursion",
+    "host.dns_name",
     "host.domain",
     "host.mac",
     "host.name",
+    "hostkey",
+    "hostkey_type",
+    "hostkey_unproven",
     "http.generator",
+    "http.icon",
     "http.location",
+    "http.status",
     "http.title",
     "ldap.root",
     "mdns.services",
     "ntp.stratum",
     "protocol",
     "realm",
+    "refusal",
     "security",
     "signing",
+    "tls.cipher",
     "tls.issuer",
+    "tls.key",
     "tls.names",
     "tls.not_after",
+    "tls.self_signed",
     "tls.subject",
+    "tls.version",
 )
 """Facts that travel with an observation; what changes from one look to the next (dates, cookies) stays here."""
 SHARE = 0.4
@@ -86,7 +99,7 @@ def values_of(heard: Heard, known: dict[str, tuple[Fingerprint, ...]]) -> dict[s
     found = identity.of(heard, known)
     values: dict[str, Value] = {
         name: value
-        for name in ("service", "product", "version", "vendor", "cpe", "device", "system")
+        for name in ("service", "product", "version", "vendor", "cpe", "device", "system", "application")
         if (value := getattr(found, name))
     }
     values |= {name: heard.facts[name] for name in KEPT if heard.facts.get(name)}

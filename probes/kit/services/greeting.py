@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from probes.kit.services import mysql, ssh
+from probes.kit.services import mysql, ssh, starttls
 from probes.kit.services.talk import Heard, Receive, Talk, line_end, text, with_raw
 
 MAX_GREETING = 4096
@@ -12,11 +12,18 @@ _CODE = re.compile(rb"220[ -]")
 _SMTP = re.compile(rb"220[ -][^\r\n]*\b(?:E?SMTP|Mail)\b", re.IGNORECASE)
 
 
-def talk(_host: str, _port: int, seconds: float = 3.0) -> Talk:
+def talk(_host: str, _port: int, seconds: float = 3.0, *, inside_tls: bool = False) -> Talk:
     """Wait for a greeting; None when the other side keeps silent, so that the caller can speak first instead."""
     raw = yield Receive(_settled, MAX_GREETING, seconds)
     heard = read(raw) if raw else None
-    return with_raw(heard, "NULL", raw) if heard else None
+    if heard is None:
+        return None
+    heard = with_raw(heard, "NULL", raw)
+    if heard.service == "ssh":
+        heard = yield from ssh.go_on(heard, raw)
+    elif heard.service in starttls.UPGRADES and not inside_tls:
+        heard = yield from starttls.go_on(heard)
+    return heard
 
 
 def read(raw: bytes) -> Heard | None:

@@ -9,6 +9,8 @@ from probes.kit.services.talk import Heard
 
 SURE = 0.95
 """Confidence in what a protocol's own field says, such as the version in MySQL's first packet."""
+_OF_PAGES = frozenset({"html_title", "html_generator", "http_body", "http_icon", "http_header.cookie"})
+"""Answers that tell of the application behind a web server."""
 PROTOCOL_ONLY = 0.7
 """Confidence when a service spoke a protocol and said nothing more."""
 
@@ -24,6 +26,7 @@ class ServiceIdentity:
     cpe: str = ""
     device: str = ""
     system: str = ""
+    application: str = ""
     confidence: float = 0.0
     evidence: tuple[str, ...] = ()
 
@@ -41,15 +44,21 @@ def of(heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]]) -> Servi
     """
     tells = any(name in heard.facts for name in ("service.product", "hw.vendor", "hw.device"))
     found = [(SURE, dict(heard.facts), "protocol")] if tells else []
+    pages: list[tuple[float, dict[str, str]]] = []
     for key, answer in heard.answers:
         match = identify(fingerprints.get(key, ()), answer)
         if match is not None:
             found.append((match.certainty, dict(match.says), f"{key}: {clean(match.evidence)}"))
+            if key in _OF_PAGES and "service.product" in match.says:
+                pages.append((match.certainty, dict(match.says)))
     found.sort(key=lambda item: -item[0])
     if not found:
         return ServiceIdentity(heard.service, confidence=0.0 if heard.service == "unknown" else PROTOCOL_ONLY)
     product = next((says for _, says, _ in found if says.get("service.product")), {})
     confidence = found[0][0]
+    page = max(pages, key=lambda item: item[0], default=(0.0, {}))[1]
+    if page.get("service.product", "") == product.get("service.product"):
+        page = {}
 
     def first(*names: str) -> str:
         return next((says[name] for _, says, _ in found for name in names if says.get(name)), "")
@@ -62,6 +71,9 @@ def of(heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]]) -> Servi
         cpe=product.get("service.cpe23", ""),
         device=" ".join(part for part in (first("hw.vendor"), first("hw.product"), first("hw.device")) if part),
         system=" ".join(part for part in (first("os.product", "os.family"), first("os.version")) if part),
+        application=" ".join(
+            page[name] for name in ("service.vendor", "service.product", "service.version") if page.get(name)
+        ),
         confidence=confidence,
         evidence=tuple(source for _, _, source in found),
     )

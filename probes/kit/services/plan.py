@@ -4,19 +4,39 @@ from collections.abc import Sequence
 
 from probes.kit.connection import PRINTER_PORTS
 from probes.kit.fingerprint.nmap import ServiceProbe
-from probes.kit.services import greeting, http, memcached, mongodb, mqtt, mssql, postgresql, rdp, redis, rtsp, smb, tls
+from probes.kit.services import (
+    dns,
+    greeting,
+    http,
+    ldap,
+    memcached,
+    mongodb,
+    mqtt,
+    mssql,
+    postgresql,
+    rdp,
+    redis,
+    rtsp,
+    smb,
+    tls,
+)
 from probes.kit.services.talk import MAX_RAW, Heard, Receive, Send, Start, Talk, at_least, with_raw
 from wire.ports import contains
 from wire.types import Transport
 
 SPEAK_FIRST = frozenset({21, 22, 23, 25, 110, 119, 143, 220, 587, 873, 2121, 2222, 2525, 3306, 3307, 5900, 5901, 33060})
-TLS_FIRST = frozenset({261, 443, 465, 563, 636, 853, 990, 992, 993, 994, 995, 4443, 5986, 8443, 8883, 9443, 10250})
+TLS_FIRST = frozenset(
+    {261, 443, 465, 563, 636, 853, 990, 992, 993, 994, 995, 3269, 4443, 5986, 8443, 8883, 9443, 10250}
+)
 OWN: dict[int, Start] = {
+    53: dns.talk,
     139: smb.talk,
+    389: ldap.talk,
     445: smb.talk,
     554: rtsp.talk,
     1433: mssql.talk,
     1883: mqtt.talk,
+    3268: ldap.talk,
     3389: rdp.talk,
     5432: postgresql.talk,
     5433: postgresql.talk,

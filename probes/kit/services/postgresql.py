@@ -1,24 +1,45 @@
 """PostgreSQL: the answer to a request for TLS, then the error that a start-up without a user brings."""
 
 import re
+from dataclasses import replace
 
 from probes.kit.services.talk import Heard, Receive, Send, Talk, at_least, text
+from probes.kit.services.tls import answers_of, shake
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 # Protocol 255.255 exists in no server: it refuses politely and says which it speaks, before any user is named.
 IMPOSSIBLE_STARTUP = (8).to_bytes(4, "big") + (0x00FF00FF).to_bytes(4, "big")
 
 
-def talk(_host: str, _port: int) -> Talk:
+RANGES = (
+    ("V", "3.0 to 3.2", "", "18 or later"),
+    ("V", "3.0 to 3.0", "backend_startup.c", "17"),
+    ("V", "3.0 to 3.0", "postmaster.c", "14-16"),
+    ("V", "", "", "9.6-13"),
+    ("", "", "", "9.5 or earlier"),
+)
+"""Which major versions refuse in which way: with field V or without, naming these protocols, from this source file.
+
+Version 2 of the protocol left with 14, the start-up moved to a file of its own in 17, and 18 speaks 3.2.
+"""
+
+
+def talk(host: str, _port: int) -> Talk:
     """Ask for TLS, which every version answers with one byte; then read the error of an impossible protocol."""
     yield Send(SSL_REQUEST)
     first = yield Receive(at_least(1), 1)
     if first not in (b"S", b"N", b"E"):
         return None
+    facts = {"tls.offered": "yes" if first == b"S" else "no"}
     if first == b"S":
-        return _heard({"tls.offered": "yes"})
+        facts |= (yield from shake(host)) or {}
+        if "tls.version" not in facts:
+            return _heard(facts)
     yield Send(IMPOSSIBLE_STARTUP)
-    return read((yield Receive(_whole, 4096)))
+    heard = read((yield Receive(_whole, 4096)))
+    if heard is None:
+        return _heard(facts) if first == b"S" else None
+    return replace(heard, facts={**heard.facts, **facts}, answers=answers_of(facts))
 
 
 def read(raw: bytes) -> Heard | None:
@@ -28,7 +49,22 @@ def read(raw: bytes) -> Heard | None:
     fields = {part[:1]: text(part[1:]) for part in raw[5:].split(b"\0") if part}
     if b"C" not in fields or not re.fullmatch(r"[0-9A-Z]{5}", fields[b"C"]):
         return None
-    return _heard({"tls.offered": "no", "refusal": fields.get(b"M", "")})
+    facts = {"refusal": fields.get(b"M", "")}
+    if fields[b"C"] == "0A000":
+        facts["service.version"] = _version(fields)
+    return _heard({name: value for name, value in facts.items() if value})
+
+
+def _version(fields: dict[bytes, str]) -> str:
+    """Give the range of major versions, as exactly as an error tells it to somebody without a password."""
+    spoken = re.search(r"\d\.\d\D{1,12}\d\.\d$", fields.get(b"M", ""))
+    protocols = " to ".join(re.findall(r"\d\.\d", spoken[0])) if spoken else ""
+    for letter, wanted, file, version in RANGES:
+        if letter and letter.encode() not in fields:
+            continue
+        if (not wanted or protocols == wanted) and fields.get(b"F", "").endswith(file):
+            return version if protocols else ""
+    return ""
 
 
 def _heard(facts: dict[str, str]) -> Heard:

@@ -39,19 +39,29 @@ class Secure:
 
 
 @dataclass(frozen=True, slots=True)
+class Ciphered:
+    """Ask what the encryption is; the answer is `TLSv1.3 TLS_AES_256_GCM_SHA384`, empty when there is none."""
+
+
+Step = Send | Receive | Secure | Ciphered
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What a conversation made out.
 
     `service` is the protocol's name as in IANA's registry where it has one; `facts` are things the protocol itself says
     (`service.version`, `tls.subject`, ...); `answers` are the texts to match against fingerprints, by fingerprint key.
+    `then` are further conversations worth having, on connections of their own: what they hear is added.
     """
 
     service: str
     facts: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[tuple[str, str], ...] = ()
+    then: tuple["Start", ...] = ()
 
 
-Talk = Generator[Send | Receive | Secure, bytes, Heard | None]
+Talk = Generator[Step, bytes, Heard | None]
 Start = Callable[[str, int], Talk]
 """Begins a conversation with a host (name or address, for headers) and port."""
 

@@ -5,9 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from probes.kit.contract import Progress, Yield
+from probes.kit.fingerprint.match import by_key
+from probes.kit.fingerprint.own import built_in
 from probes.kit.net import Net
 from probes.kit.scope import Scope
+from probes.kit.services import enrich
 from probes.kit.services.enrich import identified
+from probes.kit.services.talk import Heard
 from tests.support.processes import Processes
 from wire.types import Coverage, Observation, Outcome, Target, TargetKind, Transport
 
@@ -47,3 +51,13 @@ def test_open_services_are_named_and_the_order_stays(
 
 def test_no_time_left_gives_the_scan_back_as_it_was() -> None:
     assert list(identified(iter([seen(1)]), Net(Scope()), time.monotonic() - 1)) == [seen(1)]
+
+
+def test_the_application_behind_a_web_server_has_a_name_of_its_own() -> None:
+    answers = (("http_header.server", "nginx/1.22.1"), ("http_body", '<link href="/seeyon/common/images/favicon.ico">'))
+    values = enrich.values_of(Heard("http", {}, answers), by_key(built_in()))
+    assert (values["product"], values["version"]) == ("nginx", "1.22.1")
+    assert values["application"] == "致远互联 Seeyon OA"
+    alone = enrich.values_of(Heard("http", {}, answers[1:]), by_key(built_in()))
+    assert alone["product"] == "Seeyon OA"
+    assert "application" not in alone

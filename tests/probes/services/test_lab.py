@@ -1,72 +1,17 @@
 """Real servers from Debian on their usual ports, in a namespace: each is named with the version that is installed."""
 
+import base64
+import hashlib
 import os
 import pwd
-import re
-import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from probes.kit.fingerprint.match import by_key
-from probes.kit.fingerprint.own import built_in
-from probes.kit.net import Net
-from probes.kit.scope import Scope
-from probes.kit.services import identity
-from probes.kit.services.drive import Drive
-from tests.support.netns import Namespace, Namespaces
-from tests.support.processes import Processes, Running
-
-Begin = Callable[..., Running]
-
-
-def installed(package: str) -> str:
-    """Upstream version of an installed Debian package, without epoch and revision."""
-    shown = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=True
-    )
-    return re.split(r"[-+~]", shown.stdout.split(":", 1)[-1], maxsplit=1)[0]
-
-
-@pytest.fixture
-def lab(netns: Namespaces) -> Namespace:
-    """A namespace of its own; its loopback belongs to the test."""
-    return netns()
-
-
-@pytest.fixture
-def folder(process: Processes) -> Iterator[Path]:
-    """A folder that servers under other users can reach; they end before it goes."""
-    path = Path("/tmp") / f"edusec-lab-{os.getpid()}-{time.monotonic_ns()}"
-    path.mkdir(mode=0o755)
-    yield path
-    process.close()
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def begin(lab: Namespace, process: Processes) -> Begin:
-    """`begin(argv, port)`: a server in the lab, ready when its port listens."""
-    return lambda argv, port: process(argv, netns=lab, ready=lambda: _listens(lab, port))
-
-
-def _listens(lab: Namespace, port: int) -> bool:
-    shown = lab.run(["ss", "-Hltn", f"sport = :{port}"])
-    return f":{port} " in shown.stdout
-
-
-def identify(lab: Namespace, *ports: int) -> dict[int, identity.ServiceIdentity]:
-    """Identify ports of the lab's loopback."""
-    known = by_key(built_in())
-
-    def run() -> dict[int, identity.ServiceIdentity]:
-        results = Drive(Net(Scope())).run([("127.0.0.1", port) for port in ports], time.monotonic() + 30)
-        return {result.port: identity.of(result.heard, known) for result in results if result.heard}
-
-    return lab.call(run)
+from tests.probes.services.server_lab import Begin, heard, identify, installed
+from tests.support.netns import Namespace
 
 
 def test_nginx_in_clear_and_in_tls(lab: Namespace, begin: Begin, folder: Path, needs: Callable[..., str]) -> None:
@@ -100,6 +45,32 @@ def test_openssh(lab: Namespace, begin: Begin, folder: Path, needs: Callable[...
     assert (found.service, found.product) == ("ssh", "OpenSSH")
     assert found.version.startswith(installed("openssh-server"))
     assert found.system
+    key = base64.b64decode((folder / "key.pub").read_text().split()[1])
+    facts = heard(lab, 22)[22].facts
+    assert facts["hostkey"] == hashlib.sha256(key).hexdigest()
+    assert facts["hostkey_type"] == "ssh-ed25519"
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("rsa", "diffie-hellman-group14-sha256"),
+        ("ecdsa", "curve25519-sha256@libssh.org"),
+        ("rsa", "diffie-hellman-group14-sha1"),
+        ("rsa", "diffie-hellman-group1-sha1"),
+    ],
+)
+def test_host_keys_of_other_kinds_by_other_exchanges(
+    lab: Namespace, begin: Begin, folder: Path, needs: Callable[..., str], kind: str, method: str
+) -> None:
+    pytest.importorskip("cryptography")
+    sshd = needs("sshd", package="openssh-server")
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", folder / "key"], check=True)
+    Path("/run/sshd").mkdir(exist_ok=True)
+    options = ["-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none", "-o", f"KexAlgorithms={method}"]
+    begin([sshd, "-D", "-e", "-f", "/dev/null", "-p", "22", "-h", folder / "key", *options], 22)
+    key = base64.b64decode((folder / "key.pub").read_text().split()[1])
+    assert heard(lab, 22)[22].facts["hostkey"] == hashlib.sha256(key).hexdigest()
 
 
 def test_redis_and_memcached(lab: Namespace, begin: Begin, folder: Path, needs: Callable[..., str]) -> None:
@@ -147,6 +118,8 @@ def test_postgresql(lab: Namespace, begin: Begin, folder: Path) -> None:
     begin([*user, programs[-1], "-D", data, "-h", "127.0.0.1", "-p", "5432", "-k", data], 5432)
     found = identify(lab, 5432)[5432]
     assert (found.service, found.product) == ("postgresql", "PostgreSQL")
+    low, _, high = found.version.partition("-")
+    assert int(low.split()[0]) <= int(installed("postgresql").split(".")[0]) <= int((high or low).split()[0])
 
 
 def test_vsftpd(lab: Namespace, begin: Begin, folder: Path, needs: Callable[..., str]) -> None:
