@@ -8,20 +8,20 @@ import typer
 
 from edusec.command import Command, FailOnOption, JsonOption, ScopeOption
 from edusec.exits import ExitCode, Stop
-from edusec.files import write_atomically
+from edusec.files import deliver, write_atomically
 from edusec.flags import given
 from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
 from edusec.places import scans_file
-from edusec.render import json_line
 from edusec.scan import flags, lines, session
 from edusec.scan.drift import CONFIRM
+from edusec.scan.forms import FORMS, JSONL, TABLE, check_form, form_of_file
 from edusec.scan.lines import Line
 from edusec.scan.ports import TOP
 from edusec.scan.profiles import DEFAULT
 from edusec.scan.session import Result
 from edusec.scan.show import show
-from edusec.scan.wanted import Wanted
+from edusec.scan.wanted import Wanted, prepare
 from wire.types import RunStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -73,7 +73,9 @@ def scan(
     whitelist: flags.Whitelist = None,
     fail_on: FailOnOption = "red",
     as_json: JsonOption = False,
+    form: flags.Form = "",
     output: flags.Output = None,
+    dry_run: flags.DryRun = False,
     last: flags.Last = False,
     resume: flags.Resume = False,
     run: flags.Run = "",
@@ -85,12 +87,11 @@ def scan(
 ) -> int:
     """Scan, or show the last scan."""
     threshold = parse_fail_on(fail_on)
+    check_form(form)
     if output is not None:
         _require_writable(output)
-    if (last or resume) and (targets or targets_file):
-        raise Stop(t("--last 和 --resume 不带目标", "--last and --resume take no targets"))
-    if unit and (last or resume or scope):
-        raise Stop(t("--unit 不与 --last、--resume、--scope 同用", "--unit excludes --last, --resume and --scope"))
+    kept = (last, resume, list_runs)
+    _check_together(named=bool(targets or targets_file), kept=kept, dry_run=dry_run, unit=bool(unit), scope=bool(scope))
     if run and not (last or resume):
         raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
     if list_runs:
@@ -131,6 +132,11 @@ def scan(
             scope=scope,
             seconds=time_limit,
         )
+        if dry_run:
+            from edusec.scan import dry_run as dry
+
+            dry.dry_run(prepare(wanted), as_json=as_json)
+            return ExitCode.CLEAN
         if unit:
             from edusec.scan import remote
 
@@ -142,14 +148,33 @@ def scan(
         from edusec.scan.compare import compared
 
         found = compared(found, against, confirm)
-    if output is not None:
-        write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
-    if as_json:
-        for line in found:
-            print(json_line(line))
-    else:
-        show(found)
+    _show_found(found, form, output, as_json=as_json)
     return ExitCode.INTERRUPTED if result.interrupted else _exit_code(found, threshold)
+
+
+def _check_together(*, named: bool, kept: Sequence[bool], dry_run: bool, unit: bool, scope: bool) -> None:
+    """Refuse flags that say nothing together; `kept` are those that show or take up what the local file has."""
+    if sum(kept) > 1 or (any(kept) and named):
+        raise Stop(
+            t(
+                "--last、--resume、--list 只用一个，且不带目标",
+                "--last, --resume and --list stand alone, without targets",
+            )
+        )
+    if dry_run and (any(kept) or unit):
+        raise Stop(t("--dry-run 须与目标同用，且不带 --unit", "--dry-run goes with targets, and not with --unit"))
+    if unit and (any(kept) or scope):
+        raise Stop(t("--unit 不与 --last、--resume、--scope 同用", "--unit excludes --last, --resume and --scope"))
+
+
+def _show_found(found: Sequence[Line], form: str, output: Path | None, *, as_json: bool) -> None:
+    if output is not None:
+        write_atomically(output, FORMS[form_of_file(form, output)](found))
+    shown = JSONL if as_json else form if form and output is None else TABLE
+    if shown == TABLE:
+        show(found)
+    else:
+        deliver(FORMS[shown](found), None)
 
 
 def _one_of(ports: str | None, top_ports: int | None) -> str | None:

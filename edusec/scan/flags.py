@@ -99,7 +99,28 @@ Engine = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
+        "--output",
+        "-o",
+        metavar="FILE",
+        help=t(
+            "另写入文件；格式依 --format，否则依后缀 .csv、.xml，否则为 JSON Lines",
+            "Also write a file: in the form of --format, else of its suffix .csv or .xml, else JSON Lines",
+        ),
+    ),
+]
+Form = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="table|jsonl|csv|xml",
+        show_default=False,
+        help=t("输出格式；xml 为 nmap 的 -oX", "Form of the output; xml is nmap's -oX"),
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help=t("只说明会发送什么、不发送什么", "Say what would be sent and what not; send nothing")
     ),
 ]
 Whitelist = Annotated[

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edusec.exits import Stop
-from edusec.lang import t
+from edusec.lang import current, t
 from edusec.places import scans_file
 from edusec.scan import journal
 from edusec.scan.journal import Journal
@@ -18,7 +18,8 @@ from edusec.scan.resume import find, taken_up, written
 from edusec.scan.show import banner
 from edusec.scan.source import Source, local
 from edusec.scan.wanted import Wanted, Work, prepare
-from wire.types import Section
+from probes.kit.reasons import explain
+from wire.types import Body, Section, TargetKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def _carry_out(
     if kept.fault:
         banner(kept.fault)
     done = perform(work, source, quiet=quiet, had=had, keep=kept.keep)
+    if not quiet:
+        _say_engine(done.section)
     found = judged(identifier, done.section, work.asked, work.whitelist, work.today, threshold)
     keep(found)
     if done.finished:
@@ -65,6 +68,15 @@ def _carry_out(
             )
         )
     return Result(found, done.interrupted)
+
+
+def _say_engine(section: Section) -> None:
+    """Say which engine took the place of the one that was to run, and why."""
+    for item in (section.body or Body()).observations:
+        if item.target.kind is TargetKind.AGENT and item.values.get("why"):
+            engine, why = item.values.get("engine"), explain(str(item.values["why"]), current())
+            banner(t(f"改用 {engine} 引擎：{why}", f"the {engine} engine took over: {why}"))
+            return
 
 
 def keep(found: Sequence[Line]) -> None:
