@@ -59,7 +59,7 @@ def _names(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return _argument(parameter)
     names = ", ".join(sorted((*parameter.opts, *parameter.secondary_opts), key=lambda name: name.startswith("--")))
-    if parameter.is_flag or parameter.name in {"install_completion", "show_completion"}:
+    if parameter.is_flag:
         return names
     return f"{names} {parameter.metavar or parameter.name.upper()}"
 
@@ -68,8 +68,6 @@ def _meaning(parameter: Any) -> str:
     # Typer's own options speak English only.
     own = {
         "help": t("显示本帮助", "Show this help"),
-        "install_completion": t("为当前 shell 安装命令补全", "Install completion for the current shell"),
-        "show_completion": t("打印补全脚本", "Print the completion script"),
     }
     meaning = own.get(parameter.name) or parameter.help or ""
     notes = []

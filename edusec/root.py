@@ -3,12 +3,20 @@
 from typing import Annotated
 
 import typer
+from typer.completion import (  # type: ignore[attr-defined]  # there is no other door; the tests hold it
+    completion_init,
+    get_completion_script,
+    install,
+)
 
 from edusec.command import lazy
+from edusec.exits import Stop
 from edusec.lang import LANGS, current, t
 from wire.text import Text
 from wire.version import VERSION
 
+NAME, COMPLETE = "edusec", "_EDUSEC_COMPLETE"
+SHELLS = ("bash", "zsh", "fish")
 COMMANDS = {
     "up": Text(
         "在本机一键启动：采集中心 + 一个代理，先看一轮结果", "start here: a collector and one agent on this machine"
@@ -45,6 +53,7 @@ def root() -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        add_completion=False,  # Typer's own options guess the shell and take no name
         help=t(
             "校园网络安全监测：端口、IPv6、带宽、白名单、三级资产台账与等保告警。",
             "Campus network security monitoring: ports, IPv6, bandwidth, whitelists, a three-tier inventory, alerts.",
@@ -61,9 +70,51 @@ def root() -> typer.Typer:
         language: Annotated[
             str, typer.Option("--lang", metavar="|".join(LANGS), show_default=False, help=t("语言", "Language"))
         ] = "",
+        install_completion: Annotated[
+            str,
+            typer.Option(
+                "--install-completion",
+                metavar="|".join(SHELLS),
+                callback=_install_completion,
+                is_eager=True,
+                show_default=False,
+                help=t("为该 shell 安装命令补全", "Install completion for this shell"),
+            ),
+        ] = "",
+        show_completion: Annotated[
+            str,
+            typer.Option(
+                "--show-completion",
+                metavar="|".join(SHELLS),
+                callback=_show_completion,
+                is_eager=True,
+                show_default=False,
+                help=t("打印补全脚本", "Print the completion script"),
+            ),
+        ] = "",
     ) -> None: ...
 
+    completion_init()
     return app
+
+
+def _install_completion(shell: str) -> None:
+    if shell:
+        _, file = install(_known(shell), NAME, COMPLETE)
+        print(t(f"补全已安装到 {file}，重新打开终端后生效", f"completion is in {file} and works in a new terminal"))
+        raise typer.Exit
+
+
+def _show_completion(shell: str) -> None:
+    if shell:
+        print(get_completion_script(prog_name=NAME, complete_var=COMPLETE, shell=_known(shell)))
+        raise typer.Exit
+
+
+def _known(shell: str) -> str:
+    if shell not in SHELLS:
+        raise Stop(t(f"不支持 {shell}，可选：", f"{shell} is not supported; choose one of ") + ", ".join(SHELLS))
+    return shell
 
 
 def _version(wanted: bool) -> None:

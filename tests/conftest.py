@@ -1,6 +1,7 @@
 """Fixtures that every room's tests use; the work is done in tests/support/."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from tests.support import debian, netns, ports, processes
 # No deadline: a busy machine must not fail a property. No more examples than keep the suite within minutes.
 hypothesis.settings.register_profile("edusec", deadline=None, max_examples=60, print_blob=True)
 hypothesis.settings.load_profile("edusec")
+
+# A suite started in the background inherits that Ctrl-C is ignored, and so would everything that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _XDG = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
 

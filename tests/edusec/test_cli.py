@@ -133,6 +133,23 @@ def test_completion_script_is_printed(shell: str) -> None:
     done = edusec("--show-completion", shell)
     assert done.returncode == 0
     assert "_EDUSEC_COMPLETE" in done.stdout
+    assert {"bash": "complete -o default", "zsh": "#compdef edusec", "fish": "complete --command edusec"}[
+        shell
+    ] in done.stdout
+
+
+def test_completion_is_installed_for_the_shell_that_is_named(tmp_path: Path) -> None:
+    done = edusec("--install-completion", "fish", env={"HOME": str(tmp_path)})
+    assert done.returncode == 0
+    (file,) = tmp_path.rglob("edusec.fish")
+    assert str(file) in done.stdout
+    assert edusec("--install-completion", "tcsh", env={"HOME": str(tmp_path)}).returncode == 2
+
+
+@pytest.mark.parametrize(("words", "found"), [("edusec sc", {"scan", "scope"}), ("edusec asset dr", {"drift"})])
+def test_what_is_begun_is_completed(words: str, found: set[str]) -> None:
+    env = {"_EDUSEC_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    assert set(edusec(env=env).stdout.split()) == found
 
 
 def test_completion_knows_commands_and_subcommands() -> None:
@@ -164,10 +181,7 @@ def test_odd_characters_do_not_break_an_ascii_terminal() -> None:
 
 def test_interrupted_is_130() -> None:
     code = (
-        "import sys, os, signal\n"
-        # A job in the background inherits that the signal is ignored.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import edusec.commands.scope as scope\n"
+        "import sys, os, signal\nimport edusec.commands.scope as scope\n"
         "scope.load_scope = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "from edusec.cli import main\nsys.exit(main(['scope', 'list']))"
     )
