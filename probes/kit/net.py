@@ -267,12 +267,18 @@ class Net:
             sock.close()
             raise
 
+    def pay(self) -> None:
+        """Wait for the pace and count a packet; for those parts of the sending layer that have sockets of their own."""
+        while wait := self.pace.wait():
+            time.sleep(wait)
+        self.pace.spend(1)
+        self.sent += 1
+
     def _pay(self, gate: Gate) -> None:
         if gate.paced:
-            while wait := self.pace.wait():
-                time.sleep(wait)
-            self.pace.spend(1)
-        self.sent += 1
+            self.pay()
+        else:
+            self.sent += 1
 
     def _closed(self, address: str) -> None:
         self._open[address] -= 1

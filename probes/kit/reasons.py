@@ -35,6 +35,15 @@ REASONS: Mapping[str, Text] = {
     "interrupted": Text(
         "代理在执行中途重启，此指令不再执行", "the agent was restarted in the middle of it and does not run it again"
     ),
+    "answers_lost": Text(
+        "应答丢失或过多，沉默不能说明问题", "answers got lost or were too many, silence proves nothing"
+    ),
+    "interface_down": Text("接口未连通", "the interface is down"),
+    "no_raw_links": Text(
+        "没有 CAP_NET_RAW：链路由内核代为询问，IPv6 组询问与 ICMP 从略",
+        "without CAP_NET_RAW the kernel asks on the links; questions to all IPv6 hosts and ICMP are left out",
+    ),
+    "unreadable": Text("无法读取文件", "the file cannot be read"),
     "stopped": Text("运行被中止", "the run was stopped"),
     "memory_limit": Text("超出内存限制（字节）", "it needed more memory than it may have, in bytes"),
     "crashed": Text("探测程序异常退出", "the probe failed"),

@@ -67,6 +67,22 @@ class Scope:
                 found.extend(rule.ports)
         return tuple(found)
 
+    def holds(self, network: Network, port: int | None, today: date) -> bool:
+        """Tell whether a port of every address of a prefix may be probed; `port` None asks for traffic without ports.
+
+        That is what a packet to everybody on a link asks for.
+        """
+        position, end = int(network[0]), int(network[-1])
+        spans = sorted(
+            (rule.low, rule.high)
+            for rule in self._rules
+            if rule.version == network.version and _permits(rule.ports, port) and _holds(rule.entry, today)
+        )
+        for low, high in spans:
+            if low <= position <= high:
+                position = high + 1
+        return position > end
+
     def domain_ports(self, name: str, today: date) -> Ranges:
         """Give the ports that entries with domains authorise today on what a domain resolves to."""
         try:

@@ -22,6 +22,7 @@ DOCS = HERE.parents[1] / "docs" / "probes.md"
 EXPECTED = {
     "asset_whitelist": SectionKind.STATE,
     "bandwidth": SectionKind.MEASUREMENT,
+    "discovery": SectionKind.STATE,
     "host_vitals": SectionKind.MEASUREMENT,
     "ipv6_reachability": SectionKind.STATE,
     "lan_ipv6": SectionKind.STATE,

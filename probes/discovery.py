@@ -1,0 +1,294 @@
+"""Hosts on this gateway's networks and beyond: several methods together, since each of them misses some.
+
+On a link ARP and ND settle who is there and who is not. Hosts with IPv6 in a prefix too large to be listed are asked
+all at once (MLD, echo, an option that must be complained about) and by what devices announce themselves with; who keeps
+silent then is unknown, not absent. Behind a router TCP and ICMP are tried together, and silence proves nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress, Yield
+from probes.kit.datagram_sweep import Answered, sweep
+from probes.kit.discovery import chatter
+from probes.kit.discovery.area import Area, check_targets, survey
+from probes.kit.discovery.beyond import tcp_ping
+from probes.kit.discovery.leases import DEFAULT_FILES, Lease, read_files
+from probes.kit.discovery.on_links import Settled, Wish, ask_kernel, ask_raw
+from probes.kit.discovery.sightings import LEASE, OWN, SPOKEN, TABLE, Sightings
+from probes.kit.discovery.told import Told, words
+from probes.kit.neighbours import LIVE, Own, State, links, neighbours, own_addresses
+from probes.kit.options import option
+from probes.kit.raw.client import why_not
+from probes.kit.raw.link_messages import GROUP_METHODS
+from probes.kit.reasons import because
+from probes.kit.scope import Address
+from probes.kit.targets import plain_prefixes, prefixes
+from wire.ports import expand, parse_ports
+from wire.text import Text
+from wire.types import Coverage, SectionKind, Skipped
+
+METHODS = ("arp", "nd", *GROUP_METHODS, *chatter.METHODS, "netbios", "tcp", "icmp", TABLE, LEASE)
+_NETBIOS = 137
+_MOST_NETBIOS = 4096
+_MOST_CONFIRMED = 4096
+_FRESH_SECONDS = 120.0
+"""How long ago a neighbour may last have proved to be there, for the kernel's table to count."""
+_MARGIN = 1.0
+_MOST_OBSERVATIONS = 45_000
+_MOST_SKIPPED = 900
+_MOST_PREFIXES = 4000
+_ALIVE = frozenset({"open", "closed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to look for, where, and how hard."""
+
+    targets: tuple[str, ...] = option(
+        (),
+        zh="地址、网段或范围；默认为本机各接口所在的网段；大于 /112 的 IPv6 网段不逐个枚举，只询问其链路上的主机",
+        en="addresses, prefixes or ranges; the networks of this machine's links by default; an IPv6 prefix larger than "
+        "/112 is never enumerated, those on its link are asked all at once",
+        check=check_targets,
+    )
+    methods: tuple[str, ...] = option(METHODS, zh="使用的方法", en="methods to use", choices=METHODS)
+    ports: str = option(
+        "22,80,443,445,3389,8000,8080,9100",
+        zh="路由器之后的主机用来探活的 TCP 端口（只握手，不发送数据）",
+        en="TCP ports to ping hosts behind routers on (a handshake, never a payload)",
+        check=parse_ports,
+    )
+    rate: float = option(2000.0, zh="每秒发送的数据包上限", en="most packets a second", minimum=1, maximum=1e6)
+    tries: int = option(3, zh="无应答时的询问总次数", en="how often to ask what does not answer", minimum=1, maximum=6)
+    timeout: float = option(
+        1.0, zh="等待应答的最长时间", en="how long to wait for an answer", unit="s", minimum=0.05, maximum=30
+    )
+    listen: float = option(
+        3.0, zh="等待组播应答的时间", en="how long answers to a group are awaited", unit="s", minimum=0.5, maximum=60
+    )
+    leases: tuple[str, ...] = option(
+        DEFAULT_FILES,
+        zh="本机 DHCP 服务的租约文件（dnsmasq、ISC dhcpd、Kea）",
+        en="lease files of DHCP servers on this machine (dnsmasq, ISC dhcpd, Kea)",
+    )
+
+
+def run(options: Options, context: Context) -> Iterator[Yield]:
+    """Look; give one line per address that was seen or has a lease, and what was covered and what not."""
+    net, deadline = context.net, context.deadline - _MARGIN
+    methods = frozenset(options.methods)
+    try:
+        own, all_links = own_addresses(), links()
+        area = survey(net, options.targets, own, all_links.values())
+    except OSError as error:
+        raise CannotRun(because("no_neighbours", error.strerror or str(error))) from None
+    seen, settled = Sightings(), Settled()
+    raw = why_not() is None
+    if time.monotonic() >= deadline:
+        yield from area.skipped[:_MOST_SKIPPED]
+        yield Skipped("...", because("deadline"))
+        return
+    macs = {link.name: link.mac for link in all_links.values()}
+    for item in own:
+        if item.address.ip in area.own:
+            seen.see(item.address.ip, OWN, mac=macs[item.interface], interface=item.interface)
+    yield Progress(0, area.total)
+    wish = Wish(
+        on_link=area.on_link,
+        groups=[name for name, family in area.links if family == 6],
+        echo=area.beyond,
+        methods=methods,
+        rate=options.rate,
+        tries=options.tries,
+        wait=options.timeout,
+    )
+    if raw:
+        yield from ask_raw(net, own, wish, seen, settled, deadline)
+    else:
+        yield Progress(0, area.total, because("no_raw_links"))
+        settled.skipped += _left_out(area, methods)
+        yield from ask_kernel(net, area.on_link, methods, seen, settled, deadline)
+    gone: list[Address] = []
+    if "tcp" in methods and area.beyond and settled.stopped is None:
+        ports = expand(parse_ports(options.ports))
+        yield from tcp_ping(
+            net, area.beyond, ports, seen, gone, deadline, raw=raw, timeout=options.timeout, rate=options.rate
+        )
+    yield from _speak(options, context, area, own, seen, settled, deadline)
+    if TABLE in methods:
+        _read_table(area, seen)
+    yield from _ask_netbios(context, methods, seen, settled, deadline)
+    if raw:
+        yield from _confirm(context, own, wish, area, seen, deadline)
+    yield from _report(options, area, seen, settled, gone)
+
+
+def _left_out(area: Area, methods: frozenset[str]) -> list[Skipped]:
+    """Say what nobody asks without CAP_NET_RAW: IPv6 hosts all at once, and echoes behind routers."""
+    groups = " ".join(method for method in GROUP_METHODS if method in methods)
+    found = [f"{name} {groups}" for name, family in area.links if family == 6 and groups]
+    if area.beyond and "icmp" in methods:
+        found.append("icmp")
+    return [Skipped(what, because("no_raw_links")) for what in found]
+
+
+def _speak(
+    options: Options,
+    context: Context,
+    area: Area,
+    own: tuple[Own, ...],
+    seen: Sightings,
+    settled: Settled,
+    deadline: float,
+) -> Iterator[Progress]:
+    """Ask everybody on the links in the protocols that devices announce themselves with."""
+    if not set(chatter.METHODS) & set(options.methods) or settled.stopped is not None:
+        return
+    talk = chatter.Chatter(context.net, own, options.methods, seen.same)
+    known: dict[str, list[Address]] = {name: [] for name, _ in area.links}
+    for item in seen.by_address.values():
+        if item.interface in known and OWN not in item.via and context.net.ports_of(item.address):
+            known[item.interface].append(item.address)
+    started = time.monotonic()
+    for spoken in talk.run(area.links, known, options.listen, deadline):
+        if spoken is None:
+            yield Progress(int(100 * min(1.0, (time.monotonic() - started) / options.listen)), 100)
+        elif area.wants(spoken.sender) and (spoken.sender.is_link_local or context.net.ports_of(spoken.sender)):
+            seen.see(spoken.sender, spoken.told.method, interface=spoken.interface)
+            seen.tell(spoken.sender, spoken.told)
+    settled.skipped += [refusal.skipped for refusal in talk.refused]
+
+
+def _read_table(area: Area, seen: Sightings) -> None:
+    """Take from the kernel's table who proved to be there a moment ago."""
+    for item in neighbours():
+        fresh = item.state is State.REACHABLE or (item.confirmed is not None and item.confirmed <= _FRESH_SECONDS)
+        if item.state in LIVE and item.state is not State.PERMANENT and item.mac and fresh:
+            address = item.address
+            if address.version == 6 and address.is_link_local:
+                address = type(address)(f"{address}%{item.interface}")
+            # Whom another method saw is in the table because of our own questions, now and then.
+            if area.wants(address) and address not in seen:
+                seen.see(address, TABLE, mac=item.mac, interface=item.interface)
+
+
+def _ask_netbios(
+    context: Context, methods: frozenset[str], seen: Sightings, settled: Settled, deadline: float
+) -> Iterator[Progress]:
+    """Ask those that were seen for their NetBIOS names; an answer or an ICMP error is a sign of life as well."""
+    if "netbios" not in methods:
+        return
+    for answer in settled.answers:
+        _take_netbios(answer, seen)
+    asked = {answer.address for answer in settled.answers}
+    pairs = [
+        (str(item.address), _NETBIOS)
+        for item in seen.by_address.values()
+        if item.address.version == 4 and OWN not in item.via and str(item.address) not in asked
+    ]
+    allowed = [pair for pair in pairs if context.net.ports_of(_parsed(pair[0]))][:_MOST_NETBIOS]
+    for done, answer in enumerate(sweep(context.net, allowed, deadline), 1):
+        if answer.refused is None:
+            _take_netbios(answer, seen)
+        yield Progress(done, len(allowed))
+
+
+def _take_netbios(answer: Answered, seen: Sightings) -> None:
+    if answer.outcome not in _ALIVE:
+        return
+    address = _parsed(answer.address)
+    # A closed port is an ICMP error, which only the host itself (or its firewall) sends.
+    seen.see(address, "netbios" if answer.outcome == "open" else "icmp")
+    if answer.heard is not None and answer.heard.service == "netbios-ns":
+        facts = answer.heard.facts
+        hosts = words([facts.get("host.name", "")])
+        told = Told("netbios", hosts=hosts, workgroup=facts.get("host.domain", ""), mac=facts.get("host.mac", ""))
+        seen.tell(address, told)
+
+
+def _confirm(
+    context: Context, own: tuple[Own, ...], wish: Wish, area: Area, seen: Sightings, deadline: float
+) -> Iterator[Progress]:
+    """Ask by ARP and ND for those that only spoke for themselves: anybody can send a datagram in another's name."""
+    families = [family for family, method in ((4, "arp"), (6, "nd")) if method in wish.methods]
+    links_here = {name for name, _ in area.links}
+    doubtful = [
+        item
+        for item in seen.by_address.values()
+        if item.via <= SPOKEN and item.interface in links_here and item.address.version in families
+        if context.net.ports_of(item.address)
+    ][:_MOST_CONFIRMED]
+    if not doubtful or context.net.quiet_hours():
+        return
+    on_link = {
+        name: [context.net.gate(item.address) for item in doubtful if item.interface == name] for name in links_here
+    }
+    asked = Settled()
+    yield from ask_raw(context.net, own, replace(wish, on_link=on_link, groups=(), echo=()), seen, asked, deadline)
+    settled = {str(address) for address in asked.addresses}
+    for item in doubtful:
+        item.doubted = item.via <= SPOKEN and str(item.address).partition("%")[0] in settled
+
+
+def _report(options: Options, area: Area, seen: Sightings, settled: Settled, gone: list[Address]) -> Iterator[Yield]:
+    leases, skipped = _leases(options, area)
+    for number, observation in enumerate(seen.observations(leases)):
+        if number >= _MOST_OBSERVATIONS:
+            skipped.append(Skipped("...", because("too_large", f"more than {_MOST_OBSERVATIONS} observations")))
+            break
+        yield observation
+    yield from _coverage(area, settled.addresses, gone)
+    skipped += [*area.skipped, *dict.fromkeys(settled.skipped)]
+    silent = [gate.parsed for gate in area.beyond if gate.parsed not in seen and gate.parsed not in set(gone)]
+    for code, addresses in (
+        ("deadline", settled.unfinished),
+        ("answers_lost", settled.lossy),
+        ("interface_down", settled.down),
+        ("no_answer", silent),
+    ):
+        skipped += [Skipped(prefix, because(code)) for prefix in plain_prefixes(addresses)]
+    yield from skipped[:_MOST_SKIPPED]
+    if len(skipped) > _MOST_SKIPPED:
+        yield Skipped("...", because("too_large", f"more than {_MOST_SKIPPED} parts were skipped"))
+
+
+def _leases(options: Options, area: Area) -> tuple[list[Lease], list[Skipped]]:
+    if LEASE not in options.methods:
+        return [], []
+    read = read_files(options.leases, time.time())
+    found = [lease for item in read for lease in item.leases if not options.targets or area.wants(lease.address)]
+    return found, [Skipped(item.path, because("unreadable", item.failure)) for item in read if item.failure]
+
+
+def _coverage(area: Area, settled: list[Address], gone: list[Address]) -> Iterator[Coverage]:
+    """Cover what the link layer settled, this machine's own addresses, and what a router called absent."""
+    if not settled and not gone:
+        return
+    held = {*settled, *gone, *area.own}
+    numbers = {(address.version, int(address)) for address in held}
+    # The network and broadcast addresses next to those that were asked: no host can have them.
+    held |= {
+        address
+        for address in area.nobody
+        if {(address.version, int(address) - 1), (address.version, int(address) + 1)} & numbers
+    }
+    for version in (4, 6):
+        found = prefixes(address for address in held if address.version == version)
+        for start in range(0, len(found), _MOST_PREFIXES):
+            yield Coverage(found[start : start + _MOST_PREFIXES], 4 if version == 4 else 6)
+
+
+def _parsed(text: str) -> Address:
+    return ip_address(text)
+
+
+PROBE = Probe(
+    Text("发现网络上的主机", "hosts on the networks"),
+    SectionKind.STATE,
+    Options,
+    run,
+    privileges=frozenset({Privilege.NET_RAW}),
+)

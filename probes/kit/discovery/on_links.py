@@ -1,0 +1,212 @@
+"""Who is on the links: asked by the raw helper where there is CAP_NET_RAW, else through the kernel's own questions."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from itertools import islice
+
+from probes.kit.contract import Progress
+from probes.kit.datagram_sweep import Answered, sweep
+from probes.kit.discovery.sightings import Sightings
+from probes.kit.errors import Refused
+from probes.kit.multicast import link_prefixes, require_link
+from probes.kit.neighbours import LIVE, Own, State, links, neighbours
+from probes.kit.net import Gate, Net
+from probes.kit.raw.link_client import find_hosts
+from probes.kit.raw.link_messages import GROUP_METHODS, ICMP, Heard, LinkDone, LinkJob, LinkTask
+from probes.kit.scope import ALL_PORTS, Address
+from probes.kit.targets import prefixes
+from wire.types import Family, ScopeEntry, Skipped
+
+_LEAST_SECONDS = 1.0
+_KERNEL_AT_ONCE = 384
+"""Addresses that the kernel is made to ask for at a time; its tables hold 1024 by default (gc_thresh3)."""
+_KERNEL_SECONDS = 5.0
+"""After three requests, each a second apart, the kernel gives an address up."""
+_NETBIOS = 137
+_ALIVE = frozenset({"open", "closed"})
+
+
+@dataclass(slots=True)
+class Settled:
+    """What came of the links: addresses whose presence or absence is settled, and what was not done and why."""
+
+    addresses: list[Address] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unfinished: list[Address] = field(default_factory=list)
+    lossy: list[Address] = field(default_factory=list)
+    down: list[Address] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
+    stopped: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be asked on links and beyond; `groups` are the links on which all IPv6 hosts are asked at once."""
+
+    on_link: Mapping[str, Sequence[Gate]]
+    groups: Sequence[str] = ()
+    echo: Sequence[Gate] = ()
+    methods: frozenset[str] = frozenset()
+    rate: float = 5_000.0
+    tries: int = 3
+    wait: float = 1.0
+
+
+def ask_raw(
+    net: Net, own: tuple[Own, ...], wish: Wish, seen: Sightings, settled: Settled, deadline: float
+) -> Iterator[Progress]:
+    """Ask by ARP, ND, to groups and by echo through the helper; raises CannotRun when that fails."""
+    groups = {name: _groups(net, own, name, wish.methods, settled) for name in wish.groups}
+    gates = [gate for gates in wish.on_link.values() for gate in gates]
+    asked = {name: _of_methods(gates, wish.methods) for name, gates in wish.on_link.items()}
+    echo = [gate for gate in wish.echo if gate.ports == ALL_PORTS] if ICMP in wish.methods else []
+    tasks = tuple(
+        LinkTask(name, _texts(asked.get(name, ())), groups.get(name, ()))
+        for name in sorted({*asked, *groups})
+        if asked.get(name) or groups.get(name)
+    )
+    if not tasks and not echo:
+        return
+    if deadline - time.monotonic() < _LEAST_SECONDS:
+        settled.unfinished += _addresses(gates)
+        return
+    job = LinkJob(
+        links=tasks,
+        scope=_scope(net),
+        echo=_texts(echo),
+        rate=max(1.0, min(net.pace.rate, wish.rate)),
+        tries=wish.tries,
+        wait=wish.wait,
+        seconds=deadline - time.monotonic(),
+    )
+    before = {link.name for link in links().values() if link.up}
+    done = None
+    listening = find_hosts(job)
+    mark = net.time_mark()
+    try:
+        for said in listening:
+            if isinstance(said, Heard):
+                seen.see(ip_address(said.address), said.method, mac=said.mac, interface=said.interface)
+            elif isinstance(said, LinkDone):
+                done = said
+                net.sent += said.sent
+            else:
+                yield Progress(said.settled, said.pairs)
+            if mark != (mark := net.time_mark()):
+                for gate in (*gates, *echo):
+                    net.recheck(gate)
+    except Refused as refusal:
+        settled.stopped = refusal
+        settled.skipped += [Skipped(text, refusal.skipped.reason) for text in _texts(gates)]
+        return
+    finally:
+        listening.close()
+    up = before & {link.name for link in links().values() if link.up}
+    for name, gates_here in asked.items():
+        _settle(name, _addresses(gates_here), done, up, settled)
+
+
+def ask_kernel(
+    net: Net,
+    on_link: Mapping[str, Sequence[Gate]],
+    methods: frozenset[str],
+    seen: Sightings,
+    settled: Settled,
+    deadline: float,
+) -> Iterator[Progress]:
+    """Send a datagram to each address, so that the kernel asks for it, and read what it learnt in its tables.
+
+    The datagram is the NetBIOS question, which is worth an answer of its own.
+    """
+    total = sum(map(len, on_link.values()))
+    done = 0
+    for name, gates in on_link.items():
+        asked = iter(_of_methods(gates, methods))
+        while some := list(islice(asked, _KERNEL_AT_ONCE)):
+            if time.monotonic() >= deadline:
+                settled.unfinished += [*_addresses(some), *_addresses(asked)]
+                break
+            _touch(net, name, some, seen, settled, deadline)
+            done += len(some)
+            yield Progress(done, total)
+
+
+def _touch(net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled: Settled, deadline: float) -> None:
+    refused: set[str] = set()
+    started = time.monotonic()
+    for answer in sweep(net, ((gate.address, _NETBIOS) for gate in gates), deadline):
+        if answer.refused is not None:
+            refused.add(answer.address)
+            settled.skipped.append(answer.refused.skipped)
+        elif answer.outcome in _ALIVE:
+            settled.answers.append(answer)
+    mine = {gate.parsed: gate for gate in gates if gate.address not in refused}
+    end = min(deadline, started + _KERNEL_SECONDS)
+    while True:
+        table = {item.address: item for item in neighbours() if item.interface == name and item.address in mine}
+        if all(item.state is not State.INCOMPLETE for item in table.values()) or time.monotonic() >= end:
+            break
+        time.sleep(0.1)
+    up = any(link.name == name and link.up for link in links().values())
+    for address in mine:
+        entry = table.get(address)
+        if entry is not None and entry.state in LIVE and entry.mac and entry.state is not State.PERMANENT:
+            seen.see(address, "arp" if address.version == 4 else "nd", mac=entry.mac, interface=name)
+            settled.addresses.append(address)
+        elif entry is not None and entry.state is State.FAILED and up:
+            settled.addresses.append(address)
+        else:
+            (settled.unfinished if up else settled.down).append(address)
+
+
+def _groups(net: Net, own: tuple[Own, ...], name: str, methods: frozenset[str], settled: Settled) -> tuple[str, ...]:
+    wanted = tuple(method for method in GROUP_METHODS if method in methods)
+    if not wanted:
+        return ()
+    try:
+        require_link(net, link_prefixes(own, name, 6), None)
+    except Refused as refusal:
+        settled.skipped.append(refusal.skipped)
+        return ()
+    return wanted
+
+
+def _settle(name: str, addresses: list[Address], done: LinkDone | None, up: set[str], settled: Settled) -> None:
+    if done is None or not done.complete:
+        settled.unfinished += addresses
+    elif name not in up or any(text.partition(": ")[0] == name for text in done.down):
+        settled.down += addresses
+    elif name in done.lossy:
+        settled.lossy += addresses
+    else:
+        settled.addresses += addresses
+
+
+def _of_methods(gates: Iterable[Gate], methods: frozenset[str]) -> list[Gate]:
+    families: set[Family] = {family for family, method in ((4, "arp"), (6, "nd")) if method in methods}  # type: ignore[misc]
+    return [gate for gate in gates if gate.family in families]
+
+
+def _addresses(gates: Iterable[Gate]) -> list[Address]:
+    return [gate.parsed for gate in gates]
+
+
+def _texts(gates: Iterable[Gate]) -> tuple[str, ...]:
+    held = _addresses(gates)
+    return tuple(
+        text for version in (4, 6) for text in prefixes(address for address in held if address.version == version)
+    )
+
+
+def _scope(net: Net) -> tuple[ScopeEntry, ...]:
+    """Give the entries that the helper can check: those with prefixes."""
+    found = []
+    for entry in net.scope.entries:
+        try:
+            ip_network(entry.value)
+        except ValueError:
+            continue
+        found.append(entry)
+    return tuple(found)
