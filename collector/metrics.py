@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from collector.core import Core
+from collector.ipv6.gauges import SCHOOLS
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 GROUP_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -121,6 +122,21 @@ class Metrics(Collector):
         for (state, colour), count in sorted(counts.alerts.items()):
             alerts.add_metric([state, colour], count)
         yield alerts
+        registered = GaugeMetricFamily(
+            "edusec_collector_ipv6_registered",
+            "What is registered, by whether it came as far with IPv6 as policies ask.",
+            labels=["kind", "state"],
+        )
+        schools = GaugeMetricFamily(
+            "edusec_collector_ipv6_schools", "Schools, by whether they meet the IPv6 target in force.", labels=["state"]
+        )
+        for (kind, state), count in sorted(counts.ipv6.items()):
+            if kind == SCHOOLS:
+                schools.add_metric([state], count)
+            else:
+                registered.add_metric([kind, state], count)
+        yield registered
+        yield schools
         yield GaugeMetricFamily("edusec_collector_store_bytes", "Size of the database on disk.", counts.store_bytes)
         yield GaugeMetricFamily("edusec_collector_rules", "Loaded rules.", counts.rules)
         if counts.oldest_report is not None:

@@ -324,6 +324,8 @@ class Counts(View, frozen=True, kw_only=True):
     services: dict[str, int]
     alerts: dict[tuple[str, str], int]
     """By (state, colour)."""
+    ipv6: dict[tuple[str, str], int]
+    """By (what is counted, state): registered networks, websites and systems, and schools."""
     store_bytes: int
     rules: int
     oldest_report: float | None

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, TableClause, case, func, select
 from collector import views
 from collector.alerts.life import STATES
 from collector.inventory.subjects import PORT_STATES, PRESENCE
+from collector.ipv6 import gauges
 from collector.registry.agents import AGENT_STATES, state_of
 from collector.store import tables
 from rules.model import Colour
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 KEEP = 15.0
 """Seconds for which counted numbers are given again: a scrape must not cost a walk through all services each time."""
+KEEP_IPV6 = 60.0
+"""Levels change over days, and counting them walks through the whole register."""
 
 
 class Stock:
@@ -28,14 +31,21 @@ class Stock:
         """Start with nothing counted."""
         self._lock = threading.Lock()
         self._counted: tuple[float, views.Counts] | None = None
+        self._ipv6: tuple[float, dict[tuple[str, str], int]] | None = None
 
     def counts(self, core: "Core") -> views.Counts:
         """Give the numbers, with every known state even where nothing is in it."""
         with self._lock:
             now = time.monotonic()
             if self._counted is None or now - self._counted[0] > KEEP:
-                self._counted = now, _count(core)
+                self._counted = now, _count(core, self._ipv6_counts(core, now))
             return self._counted[1]
+
+    def _ipv6_counts(self, core: "Core", now: float) -> dict[tuple[str, str], int]:
+        if self._ipv6 is None or now - self._ipv6[0] > KEEP_IPV6:
+            with core.store.reader() as connection:
+                self._ipv6 = now, gauges.by_state(core, connection, core.clock())
+        return self._ipv6[1]
 
 
 def told(table: TableClause, word: str, now: float) -> ColumnElement[Any]:
@@ -48,7 +58,7 @@ def vouching(table: TableClause) -> ColumnElement[bool]:
     return (tables.section.c.county == table.c.county) & (tables.section.c.id == table.c.section)
 
 
-def _count(core: "Core") -> views.Counts:
+def _count(core: "Core", ipv6: dict[tuple[str, str], int]) -> views.Counts:
     now, records = core.clock(), list(core.directory.agents.values())
     heard = {record.identity.id: core.sections.agents().get(record.identity.id) for record in records}
     states = [
@@ -79,6 +89,7 @@ def _count(core: "Core") -> views.Counts:
         services=_filled(PORT_STATES, dict(services)),
         alerts={(state, colour.value): 0 for state in STATES for colour in Colour}
         | {(state, colour): number for state, colour, number in alerts},
+        ipv6=ipv6,
         store_bytes=core.store.size(),
         rules=len(core.rules.all),
         oldest_report=min(

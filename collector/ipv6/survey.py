@@ -129,8 +129,8 @@ class Survey:
         return worst if worst != Colour.NONE.value or looked else UNKNOWN_LIGHT
 
 
-def survey(core: "Core", connection: Connection, path: str, now: float) -> Survey:
-    """Read a subtree."""
+def survey(core: "Core", connection: Connection, path: str, now: float, *, with_verdicts: bool = True) -> Survey:
+    """Read a subtree; the verdicts behind the levels are what takes longest."""
     found = Survey(core, path, now)
     within = tables.under(path)
     query = (
@@ -143,7 +143,7 @@ def survey(core: "Core", connection: Connection, path: str, now: float) -> Surve
     )  # fmt: skip
     for unit, kind, key, low, high, verdicts in connection.execute(query):
         found.levels.setdefault(unit, {})[kind, key] = Level(Rung(low), Rung(high))
-        if verdicts != "{}":
+        if with_verdicts and verdicts != "{}":
             found.verdicts.setdefault(unit, {})[kind, key] = read_verdicts(verdicts)
     colours = (
         select(alert.c.unit, alert.c.colour)

@@ -17,6 +17,7 @@ from edusec.lang import current, t
 from edusec.places import scope_file
 from edusec.readiness.lines import SCHEMA, Line, check_line, in_order, show_checks, show_skipped, skipped_lines
 from edusec.readiness.local import VANTAGE, local
+from edusec.readiness.report import report
 from edusec.render import json_line, safe
 from edusec.running import run_job
 from probes.kit import registry
@@ -136,7 +137,11 @@ def _registered(under: str | None, profile: Path | None) -> tuple[str, ...]:
     from edusec.client import open_collector
 
     with open_collector(profile) as collector:
-        return tuple(str(site["name"]) for site in collector.items("/api/v1/sites", under=under))
+        return tuple(
+            str(entry["address"])
+            for entry in collector.items("/api/v1/register", under=under, limit=500)
+            if entry["kind"] != "network"
+        )
 
 
 def _targets(words: Sequence[str], file: Path | None, registered: Sequence[str]) -> tuple[str, ...]:
@@ -259,3 +264,21 @@ app.command(
         "  edusec ipv6 local --json | jq -c 'select(.verdict == \"fail\")'",
     ),
 )(with_flags(local, describe(registry.load(VANTAGE))))
+
+app.command(
+    "report",
+    cls=Command,
+    help=t(
+        "报告一个单位及其下级的 IPv6 就绪度：网络、网站、信息系统三项比例与政策目标对照，未知计入分母；"
+        "用 --format 导出未通过项（来源页面、链接、级别、结果、证据、处理办法）。",
+        "Report how ready a unit and those below it are for IPv6: the ratios of networks, websites and systems against "
+        "the policy target, the unknown counted in. --format exports what fails: source page, link, level, result, "
+        "evidence, mend.",
+    ),
+    epilog=t(
+        "示例：\n  edusec ipv6 report --unit 320102 --trend\n"
+        "  edusec ipv6 report --unit 320102 --format xlsx -o links.xlsx",
+        "Examples:\n  edusec ipv6 report --unit 320102 --trend\n"
+        "  edusec ipv6 report --unit 320102 --format xlsx -o links.xlsx",
+    ),
+)(report)

@@ -2,13 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from collector.errors import BadInput, NotFound
 from collector.ipv6 import failures, report, sites, views
+from collector.metrics import Metrics
 from collector.registry import register, units
 from collector.registry.people import Role
 from collector.settings import Settings
@@ -317,3 +319,25 @@ def test_rules_read_levels_and_ratios(desk: Desk) -> None:
     desk.send(agent, sites_section(both, at=desk.clock.forward(HOUR)))
     desk.core.tick()
     assert "site-ipv6-regression" not in standing()
+
+
+def test_metrics_count_the_tree_without_naming_a_site(desk: Desk) -> None:
+    for number, code in enumerate(SCHOOLS[:4], start=1):
+        school(desk, code, number, None if number == 4 else NO_AAAA if number == 3 else GOOD)
+    exposition, _ = Metrics(desk.core).exposition("text/plain")
+    lines = [line for line in exposition.decode().splitlines() if line.startswith("edusec_collector_ipv6_")]
+    assert 'edusec_collector_ipv6_registered{kind="websites",state="passed"} 2.0' in lines
+    assert 'edusec_collector_ipv6_registered{kind="websites",state="failed"} 1.0' in lines
+    assert 'edusec_collector_ipv6_registered{kind="websites",state="unknown"} 1.0' in lines
+    assert 'edusec_collector_ipv6_schools{state="passed"} 2.0' in lines
+    assert len(lines) == 12
+
+
+def test_promtool_finds_no_fault(desk: Desk, needs: Callable[..., str]) -> None:
+    school(desk, SCHOOLS[0], 1, GOOD)
+    promtool = needs("promtool", package="prometheus")
+    exposition, _ = Metrics(desk.core).exposition("text/plain")
+    done = subprocess.run(
+        [promtool, "check", "metrics"], check=False, input=exposition, capture_output=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

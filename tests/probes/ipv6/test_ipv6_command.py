@@ -77,13 +77,15 @@ def test_bad_words_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
 def test_registered_sites_come_from_the_collector(tmp_path: Path) -> None:
     server = Server(tmp_path)
     try:
-        server.answers = [(200, json.dumps({"items": [{"name": "www.a.test"}, {"name": "www.b.test"}]}).encode())]
+        listed = [("website", "www.a.test"), ("network", "10.1.0.0/16"), ("system", "www.b.test")]
+        items = [{"kind": kind, "address": address} for kind, address in listed]
+        server.answers = [(200, json.dumps({"items": items, "cursor": None}).encode())]
         done = server.run("ipv6", "check", "--registered", "--unit", "640104", "--no-zone", "--json")
     finally:
         server.close()
     assert done.returncode == 3, done.stderr
     assert [line["target"] for line in json_lines(done) if line["type"] == "level"] == ["www.a.test", "www.b.test"]
-    assert server.asked == ["GET /api/v1/sites?under=640104 Bearer edp1.very-secret"]
+    assert server.asked == ["GET /api/v1/register?under=640104&limit=500 Bearer edp1.very-secret"]
 
 
 def test_local_says_what_to_set_and_that_it_could_not_judge() -> None:
