@@ -13,7 +13,7 @@ from collector.alerts.life import STANDING
 from collector.clock import day
 from collector.ipv6.levels import UNIT
 from collector.ipv6.ratios import Ratios, ratios_of, tally
-from collector.ipv6.results import NETWORK_PART, SITE, Key
+from collector.ipv6.results import COVER, NETWORK_PART, SITE, Key
 from collector.ipv6.targets import target_of
 from collector.registry.codes import Kind as UnitKind
 from collector.registry.directory import Node
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 REPORTED_WITHIN = 86_400.0
 SCHOOLS = frozenset({UnitKind.SCHOOL.value, UnitKind.UNIVERSITY.value})
-COVER = "LAN-COVER"
 UNKNOWN_LIGHT = "unknown"
 _RANK = {colour.value: rank for rank, colour in enumerate(Colour)}
 

@@ -186,9 +186,26 @@ def test_a_network_needs_a_way_out_and_clients_that_use_it(desk: Desk) -> None:
         desk.send(agent, network("10.1.2.0/24", covered, at=desk.clock.forward(HOUR)))
     assert levels(desk)["network 10.1.0.0/16"] == (2, 4)
     for _ in range(3):
-        bare = {**checks, "LAN-COVER": Outcome.FAIL}
+        bare = {**checks, "LAN-COVER": Outcome.WARN}  # eight clients of ten, and the policy asks for nine
         desk.send(agent, network("10.1.2.0/24", bare, at=desk.clock.forward(HOUR)))
     assert levels(desk)["network 10.1.0.0/16"] == (1, 1)
+
+
+def test_what_is_said_of_a_link_is_said_of_the_networks_on_it(desk: Desk) -> None:
+    register_for(desk)
+    agent = desk.agent()
+    rungs = ("NET-ADDR", "NET-SELF", "NET-ROUTE", "NET-PMTU", "NET-ICMP6", "NET-RES6")
+    for _ in range(3):
+        at = desk.clock.forward(HOUR)
+        desk.send(
+            agent,
+            network("10.1.0.0/16", {**dict.fromkeys(rungs, Outcome.PASS), "LAN-COVER": Outcome.PASS}, at=at),
+            network(
+                "br-lan", {"LAN-RDNSS": Outcome.FAIL}, at=at, name="lan", prefixes=("10.1.2.0/24", "2001:db8::/64")
+            ),
+            network("br-other", {"LAN-RDNSS": Outcome.PASS}, at=at, name="other", prefixes=("10.2.2.0/24",)),
+        )
+    assert levels(desk)["network 10.1.0.0/16"] == (2, 2)
 
 
 def test_a_site_of_the_county_is_seen_from_its_schools_and_from_no_other_county(desk: Desk) -> None:

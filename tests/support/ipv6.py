@@ -38,7 +38,9 @@ def sites(
     return state(name, *said, at=at, status=status, probe="site_ipv6")
 
 
-def network(prefix: str, checks: Mapping[str, Outcome], *, at: float, name: str = "network") -> Section:
+def network(
+    prefix: str, checks: Mapping[str, Outcome], *, at: float, name: str = "network", prefixes: tuple[str, ...] = ()
+) -> Section:
     """A run over the gateway's own network: NET checks are about itself, LAN checks about a prefix."""
     said = [
         Observation(
@@ -47,7 +49,7 @@ def network(prefix: str, checks: Mapping[str, Outcome], *, at: float, name: str 
             Target(TargetKind.NETWORK, prefix) if method.startswith("LAN-") else Target(TargetKind.AGENT, "self"),
             outcome,
             0.0,
-            {"code": "", "evidence": ()},
+            {"code": "", "evidence": (), **({"prefixes": prefixes} if prefixes else {})},
         )
         for method, outcome in checks.items()
     ]
