@@ -14,6 +14,7 @@ from collector.api import answers
 from collector.api.auth import Throttled, agent_only, failed, person
 from collector.api.bodies import json_only, read_message, read_packed_report
 from collector.api.context import RETRY_SECONDS, Context, context_of
+from collector.api.express import SMALL_BYTES
 from collector.errors import Busy, Forbidden, Unauthorised
 from collector.registry import agents
 from collector.registry.agents import AgentIdentity
@@ -24,9 +25,6 @@ from wire.types import Answer, EnrolmentRequest, Report
 AgentRequest = Request[AgentIdentity, Any, Any]
 PersonRequest = Request[Person, Any, Any]
 TOKEN_PREFIX = "edt1"  # noqa: S105 (public part of every enrolment token)
-
-SMALL_BYTES = 2 << 10
-"""Compressed reports up to this size, such as those where nothing changed, are not worth a thread."""
 
 AgentId = Annotated[str, Parameter(description="Id of an agent, as the list of agents gives it.", max_length=64)]
 

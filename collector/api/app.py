@@ -6,6 +6,7 @@ from litestar.datastructures import State
 from collector.api import agents, alerts, inventory, ipv6, refusals, registry, scans, service
 from collector.api.bodies import MAX_MESSAGE_BYTES
 from collector.api.context import STATE_KEY, Context
+from collector.api.express import Express
 from collector.api.gate import Gate
 
 ROUTES = [
@@ -32,4 +33,4 @@ def make_app(context: Context) -> Gate:
         debug=False,
         pdb_on_exception=False,
     )
-    return Gate(app, context)
+    return Gate(Express(app, context), context)

@@ -17,7 +17,7 @@ from collector.registry.people import Role
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 
-_BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE | re.ASCII)
+BEARER = re.compile(r"bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE | re.ASCII)
 _RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
 
 
@@ -77,7 +77,7 @@ def failed(connection: Connection, why: str, credential: str = "") -> CollectorE
 
 def _token(connection: Connection) -> str:
     """Give the bearer token of a request; raises Unauthorised or, for one that fails again and again, Throttled."""
-    found = _BEARER.fullmatch(connection.headers.get("authorization", ""))
+    found = BEARER.fullmatch(connection.headers.get("authorization", ""))
     if found is None:
         raise failed(connection, "send Authorization: Bearer and the token")
     token = found.group(1)
