@@ -114,13 +114,17 @@ def _looker(
 ) -> Callable[[str], _Result]:
     names = Names(net, servers, timeout=options.timeout, port=DNS_PORT)
     names.synthesised = find_dns64(names)
+    by_six = [server for server in servers if server.version == 6]
+    single = None
+    if by_six:
+        single = Names(net, by_six, timeout=options.timeout, port=DNS_PORT, synthesised=names.synthesised)
     wish = Wish(options.timeout, options.body, ca_file=options.ca_file)
 
     def look(target: str) -> _Result:
         if time.monotonic() + 4 * options.timeout > deadline:
             return target, Skipped(target, because("deadline")), ""
         end = min(deadline, time.monotonic() + options.site_seconds)
-        visitor = Visitor(net, names, options, wish, end)
+        visitor = Visitor(net, names, options, wish, end, single)
         try:
             site = SiteLook(visitor, options, ports)
             return target, site.look(target), site.ipv4

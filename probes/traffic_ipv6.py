@@ -11,19 +11,21 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from probes.kit import nft
-from probes.kit.contract import Context, Probe, Yield
+from probes.kit.contract import CannotRun, Context, Probe, Yield
 from probes.kit.errors import Refused
 from probes.kit.ipv6 import counters
 from probes.kit.ipv6.model import OUTCOMES, Check, Verdict, unknown
 from probes.kit.ipv6.names import Names
+from probes.kit.ipv6.snmp_counters import from_snmp
 from probes.kit.ipv6.traffic import SOURCES, Counted, Flows, SiteBytes, judge_share, judge_users
 from probes.kit.neighbours import default_routes, neighbours, own_addresses, resolvers
+from probes.kit.net import Net
 from probes.kit.options import option
 from probes.kit.resolve import DNS_PORT, TELLING
 from probes.kit.scope import Address
 from probes.kit.web import urls_of
 from wire.text import Text
-from wire.types import Observation, Outcome, SectionKind, Target, TargetKind
+from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind
 
 NAME = "traffic_ipv6"
 MAX_SITES = 200
@@ -37,6 +39,11 @@ def _parse_sites(texts: Sequence[str]) -> None:
 
 def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
     return tuple(ip_address(text) for text in texts)
+
+
+def _parse_host(text: str) -> None:
+    if text:
+        ip_address(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,25 @@ class Options:
         zh="root 定期写入的 nft -j list ruleset 输出",
         en="what root writes there regularly: the output of nft -j list ruleset",
         pattern=r"/.*",
+    )
+    snmp_host: str = option(
+        "",
+        zh="出口路由器的地址（SNMP）",
+        en="address of the router at the uplink (SNMP)",
+        check=_parse_host,
+    )
+    snmp_credentials: str = option(
+        "",
+        zh="凭据文件（TOML，权限 600，与 snmp_tables 相同）",
+        en="file with its credentials (TOML, mode 600, as of snmp_tables)",
+    )
+    snmp_port: int = option(161, zh="其 UDP 端口", en="its UDP port", minimum=1, maximum=65535)
+    snmp_interface: int = option(
+        0,
+        zh="其出口接口的 ifIndex；没有分接口计数时取全机合计",
+        en="ifIndex of its uplink; without counters of that one, those of the whole machine count",
+        minimum=0,
+        maximum=2**31 - 1,
     )
     target: float = option(0.27, zh="IPv6 流量占比目标", en="share of IPv6 to be reached", minimum=0, maximum=1)
     users_pass: float = option(
@@ -86,7 +112,8 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     """Read the counters of the first source that has them, then traffic by device where something counts it."""
     rules = nft.read(Path(options.nft_file))
     table = counters.tracked()
-    counted = _counted(options, rules, table.offload)
+    skipped: list[Skipped] = []
+    counted = _counted(options, context.net, rules, table.offload, skipped)
     flows = counters.flows_of_nft(rules) or table.flows
     if flows is not None:
         flows = _outward(flows)
@@ -97,6 +124,7 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     yield _say(judge_share(counted, options.target, sites))
     yield _say(judge_users(flows, _macs(), options.users_pass, options.users_warn))
     yield _say(unknown("TRF-TREND", "trend_elsewhere"))
+    yield from skipped
 
 
 def _say(check: Check) -> Observation:
@@ -106,7 +134,9 @@ def _say(check: Check) -> Observation:
     return Observation(NAME, check.id, Target(TargetKind.AGENT, "self"), outcome, time.time(), values)
 
 
-def _counted(options: Options, rules: nft.Ruleset | None, offload: str) -> Counted | None:
+def _counted(
+    options: Options, net: Net, rules: nft.Ruleset | None, offload: str, skipped: list[Skipped]
+) -> Counted | None:
     interface = options.interface or next((route.interface for route in (*default_routes(6), *default_routes(4))), "")
     epoch = _epoch()
     for source in SOURCES:
@@ -117,8 +147,27 @@ def _counted(options: Options, rules: nft.Ruleset | None, offload: str) -> Count
             found = counters.from_nft(rules, interface, epoch, offload=offload)
         elif source == "dev_snmp6":
             found = counters.from_kernel(interface, epoch, offload=offload)
+        elif options.snmp_host:
+            found = _from_router(options, net, skipped)
         if found is not None:
             return found
+    return None
+
+
+def _from_router(options: Options, net: Net, skipped: list[Skipped]) -> Counted | None:
+    try:
+        return from_snmp(
+            net,
+            ip_address(options.snmp_host),
+            options.snmp_port,
+            options.snmp_credentials,
+            options.snmp_interface,
+            timeout=options.timeout,
+        )
+    except Refused as refusal:
+        skipped.append(refusal.skipped)
+    except CannotRun as reason:
+        skipped.append(Skipped(options.snmp_host, str(reason)))
     return None
 
 

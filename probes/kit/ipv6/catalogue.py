@@ -76,7 +76,10 @@ WHY: Mapping[str, Text] = {
     "ipv4_down": Text("IPv4 一侧无法访问，无法比较", "the IPv4 side does not answer, nothing to compare with"),
     "no_https": Text("该站点不提供 HTTPS", "the site has no HTTPS"),
     "no_h3": Text("IPv4 未提供 HTTP/3，无需比较", "IPv4 offers no HTTP/3"),
-    "h3_unproven": Text("两族都声明了 HTTP/3，未做 QUIC 握手", "both announce HTTP/3; no QUIC handshake was made"),
+    "h3_unproven": Text(
+        "两族都声明了 HTTP/3，但未能做 QUIC 握手；安装 edusec[http3] 或检查授权范围",
+        "both announce HTTP/3, but no QUIC handshake could be made; install edusec[http3], or see the scope",
+    ),
     # Sites.
     "no_aaaa": Text("为网站添加 AAAA 记录", "publish AAAA records for the site"),
     "bad_aaaa": Text(
@@ -132,6 +135,22 @@ WHY: Mapping[str, Text] = {
         "large packets vanish, a smaller MSS mends it: let ICMPv6 Packet Too Big through, or clamp the MSS",
     ),
     "h3_missing": Text("HTTP/3 只在 IPv4 上声明；统一配置", "HTTP/3 is announced on IPv4 only; use one configuration"),
+    "h3_broken": Text(
+        "声明了 HTTP/3，但 IPv6 上 QUIC 握手失败而 IPv4 成功；放行 IPv6 的 UDP 443，并让 QUIC 监听 [::]",
+        "HTTP/3 is announced, but QUIC fails on IPv6 and works on IPv4; let UDP port 443 through, listen on [::]",
+    ),
+    "h3_dead": Text(
+        "声明了 HTTP/3，但两族的 QUIC 握手都失败；修复 QUIC 或撤下 Alt-Svc",
+        "HTTP/3 is announced, but QUIC works on neither family; mend it or withdraw Alt-Svc",
+    ),
+    "v6only_partly": Text(
+        "没有 IPv4 时部分图片等资源打不开；为其主机添加 AAAA",
+        "without IPv4 images and the like are missing; give their hosts AAAA records",
+    ),
+    "v6only_resolver": Text(
+        "没有 IPv6 地址的解析器，无法在完全没有 IPv4 的条件下访问；用 resolvers 配置",
+        "no resolver with an IPv6 address, so no visit without any IPv4; set resolvers",
+    ),
     "v6only": Text("没有 IPv4 时网站不可用；处理所列检查项", "the site fails without IPv4; mend the checks listed"),
     # Zones.
     "no_zone": Text("找不到该域名所在的区", "no zone was found for the name"),

@@ -285,6 +285,11 @@ def _context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
+def authorities(wish: Wish) -> str:
+    """Give the certificate authorities that are trusted beside the system's, as PEM text."""
+    return Path(wish.ca_file).read_text(encoding="ascii") if wish.ca_file else ""
+
+
 def warm_up(ca_file: str) -> None:
     """Load the trust store once, before there are threads; raises ValueError for a file that cannot be used."""
     _any()

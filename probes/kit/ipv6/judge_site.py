@@ -10,6 +10,8 @@ from probes.kit.ipv6.fetch import Journey, Page
 from probes.kit.ipv6.ladder import Ratio
 from probes.kit.ipv6.markup import Kind, References, is_literal
 from probes.kit.ipv6.model import Check, Settings, Verdict, unknown
+from probes.kit.ipv6.quic import Handshake
+from probes.kit.ipv6.single import Rerun
 from probes.kit.ipv6.text import beyond_itself
 from probes.kit.resolve import TELLING, Answer
 from probes.kit.web import Stage
@@ -297,25 +299,56 @@ def pmtu(proof: Page | None, largest: int, settings: Settings) -> Check:
     return Check("WEB-PMTU", Verdict.INFO, "nothing_large")
 
 
-def http3(four: Page | None, six: Page | None) -> Check:
-    """WEB-H3: what Alt-Svc (RFC 7838) offers on IPv4, it offers on IPv6."""
-    if four is None or not _offers_h3(four):
+def http3(four: Page | None, six: Page | None, hands: Sequence[Handshake] = ()) -> Check:
+    """WEB-H3: what Alt-Svc (RFC 7838) offers on IPv4, it offers on IPv6, and a QUIC handshake proves it.
+
+    `hands`: over IPv6, and over IPv4 if that one failed. What neither family keeps of its promise is no fault of IPv6.
+    """
+    if four is None or not offers_h3(four):
         return Check("WEB-H3", Verdict.INFO, "no_h3")
     if six is None:
         return unknown("WEB-H3", "depends", "WEB-HTTP")
-    if not _offers_h3(six):
+    if not offers_h3(six):
         return Check("WEB-H3", Verdict.WARN, "h3_missing", (f"IPv4 alt-svc: {four.fields['alt-svc'][:200]}",))
-    return Check("WEB-H3", Verdict.UNKNOWN, "h3_unproven", (f"alt-svc: {six.fields['alt-svc'][:200]}",))
+    told = tuple(hand.told for hand in hands)
+    if not hands or not hands[0].tried:
+        return Check("WEB-H3", Verdict.UNKNOWN, "h3_unproven", (f"alt-svc: {six.fields['alt-svc'][:200]}", *told))
+    if hands[0].done:
+        return Check("WEB-H3", Verdict.PASS, "", told)
+    if any(hand.done for hand in hands[1:]):
+        return Check("WEB-H3", Verdict.FAIL, "h3_broken", told)
+    return Check("WEB-H3", Verdict.WARN, "h3_dead", told)
 
 
-def single_stack(checks: Mapping[str, Check]) -> Check:
-    """WEB-V6ONLY: what a visitor without IPv4 meets; every check was made over IPv6 alone, so they say it together."""
+def single_stack(checks: Mapping[str, Check], rerun: Rerun | None = None) -> Check:
+    """WEB-V6ONLY: what a visitor without IPv4 meets, by a run of its own (`rerun`) and the checks made over IPv6 alone.
+
+    An earlier failure decides and is named, so that it is mended first; what is open there keeps a pass from being one.
+    """
     found = {name: checks[name].verdict if name in checks else Verdict.UNKNOWN for name in _SINGLE_STACK}
     failed = tuple(name for name, verdict in found.items() if verdict is Verdict.FAIL)
+    told: tuple[str, ...] = ()
+    if rerun is not None and rerun.journey is not None:
+        arrived = loads(rerun.journey)
+        told = (*(rerun.journey.told if arrived is not Verdict.PASS else ()), *rerun.missing)
+        if arrived is Verdict.FAIL or rerun.missing:
+            return Check("WEB-V6ONLY", Verdict.FAIL, "v6only", (*failed, *told))
     if failed:
-        return Check("WEB-V6ONLY", Verdict.FAIL, "v6only", failed)
+        return Check("WEB-V6ONLY", Verdict.FAIL, "v6only", (*failed, *told))
     open_ = tuple(name for name, verdict in found.items() if verdict in (Verdict.UNKNOWN, Verdict.BLOCKED))
-    return unknown("WEB-V6ONLY", "depends", *open_) if open_ else Check("WEB-V6ONLY", Verdict.PASS)
+    if open_:
+        return unknown("WEB-V6ONLY", "depends", *open_, *told)
+    if rerun is None:
+        return unknown("WEB-V6ONLY", "no_time")
+    if not rerun.resolver:
+        return unknown("WEB-V6ONLY", "v6only_resolver")
+    if rerun.untried:
+        return unknown("WEB-V6ONLY", "dns_unclear", *rerun.untried)
+    if rerun.journey is None or loads(rerun.journey) is not Verdict.PASS:
+        return unknown("WEB-V6ONLY", "depends", *told)
+    if rerun.blemishes:
+        return Check("WEB-V6ONLY", Verdict.WARN, "v6only_partly", rerun.blemishes)
+    return Check("WEB-V6ONLY", Verdict.PASS)
 
 
 def _certificate(page: Page) -> str:
@@ -324,5 +357,6 @@ def _certificate(page: Page) -> str:
     return page.certificate or (page.problem if page.stage is Stage.TLS else "valid")
 
 
-def _offers_h3(page: Page) -> bool:
+def offers_h3(page: Page) -> bool:
+    """Tell whether a page announces HTTP/3."""
     return "h3" in page.fields.get("alt-svc", "")

@@ -10,6 +10,8 @@ from probes.kit.ipv6.fetch import Journey, Page
 from probes.kit.ipv6.judge_site import HostUse, LinkSeen, Seen, Times
 from probes.kit.ipv6.markup import Kind, References, references
 from probes.kit.ipv6.model import Check, Settings, Verdict, unknown
+from probes.kit.ipv6.quic import Handshake, offered_port
+from probes.kit.ipv6.single import DISAGREE, Parts, Rerun
 from probes.kit.ipv6.text import decode, visible
 from probes.kit.ipv6.visit import Visitor, pick
 from probes.kit.resolve import TELLING
@@ -22,6 +24,7 @@ MAX_HOSTS = 40
 CHECKS_OF_TIME = 5
 """Pairs of fetches in all of which IPv6 has to be the slower one."""
 _WORDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail"}
+_LOST = ("no address at all", "dead on both families")
 _LINK_BODY = 128 << 10
 _GIVE_UP = 3
 """Failed fetches in a row after which a page that never came is not asked for again."""
@@ -45,6 +48,8 @@ class SiteLook:
         self._visit, self._settings, self._ports = visitor, settings, ports
         self.checks: dict[str, Check] = {}
         self.ipv4 = "unknown"
+        self._pages: tuple[Page, ...] = ()
+        self._lost: set[str] = set()
 
     def look(self, target: str) -> tuple[Check, ...]:
         """Judge a domain or URL. Raises Refused when not even its name may be asked for, ValueError if it is none."""
@@ -63,7 +68,7 @@ class SiteLook:
             if name not in self.checks and name != "WEB-V6ONLY" and self._is_wanted(name):
                 cause = next((item.id for item in self.checks.values() if item.verdict is Verdict.FAIL), published.id)
                 self._say(unknown(name, "depends", cause))
-        self._say(judge.single_stack(self.checks))
+        self._say(judge.single_stack(self.checks, self._rerun(urls) if usable else None))
         return tuple(self.checks[name] for name in judge.V6_CHECKS if name in self.checks)
 
     def _say(self, check: Check) -> None:
@@ -104,6 +109,7 @@ class SiteLook:
             self.ipv4 = _WORDS.get(judge.loads(second), "unknown")
         home, tries = self._try_often(starts[1])
         six.journey = home
+        self._pages = home.pages
         self._judge_home(four, six, urls[0].host)
         arrived = home.arrived if self.checks["WEB-HTTP"].verdict is Verdict.PASS else None
         page = _references(arrived) if arrived else None
@@ -117,10 +123,45 @@ class SiteLook:
                 self._say(judge.outside(tuple(self._outside(arrived.url, page))))
                 if self._settings.pages:
                     self._crawl(arrived.url, page)
-        self._say(judge.http3(ipv4, arrived))
+        self._say(judge.http3(ipv4, arrived, self._shake_hands(ipv4, arrived)))
         self._say(judge.literals(home, page))
         if arrived is not None or self._visit.proof is not None:
             self._say(judge.pmtu(self._visit.proof, self._visit.largest, self._settings))
+
+    def _shake_hands(self, four: Page | None, six: Page | None) -> list[Handshake]:
+        """Prove the HTTP/3 that both families announce: over IPv6, and over IPv4 where that fails twice."""
+        if four is None or six is None or not (judge.offers_h3(four) and judge.offers_h3(six)):
+            return []
+        port = offered_port(six.fields["alt-svc"])
+        if port is None or not self._visit.in_time():
+            return []
+        hands = [self._visit.handshake(six.url, six.address, port)]
+        if hands[0].tried and not hands[0].done and self._visit.in_time():
+            hands = [self._visit.handshake(six.url, six.address, port)]
+        other = offered_port(four.fields["alt-svc"])
+        if hands[0].tried and not hands[0].done and other is not None and self._visit.in_time():
+            hands.append(self._visit.handshake(four.url, four.address, other))
+        return hands
+
+    def _rerun(self, urls: Sequence[Url]) -> Rerun | None:
+        """Visit the home page with no IPv4 at all; None when there is no time for it."""
+        names = self._visit.single
+        if names is None:
+            return Rerun(resolver=False)
+        if not self._visit.in_time():
+            return None
+        start = next((page.url for page in self._pages[:1]), urls[0])
+        journey = self._visit.journey(start, 6, names=names)
+        if judge.loads(journey) is Verdict.FAIL and self._visit.in_time():
+            journey = self._visit.journey(start, 6, names=names)
+        if journey.end in ("redirect_v4_only", "redirect_bad") and self._visit.names.locate(journey.where, 6)[0]:
+            return Rerun(untried=(f"{journey.where}: {DISAGREE}",))
+        arrived = journey.arrived
+        page = _references(arrived) if arrived is not None else None
+        if arrived is None or page is None:
+            return Rerun(journey=journey)
+        parts = Parts(names, self._visit.names, self._visit.connect, self._lost)
+        return Rerun(True, journey, *parts.look(page, arrived.url))
 
     def _fetch_well(self, url: Url, family: int) -> Journey:
         """Fetch a page, and once more if that failed: the question is whether it works, not how often."""
@@ -191,6 +232,8 @@ class SiteLook:
                 uses.setdefault((url.host, url.port), (kind, url))
         for kind, url in uses.values():
             verdict, told = self._usable(url, connect=kind is not Kind.LINK)
+            if told in _LOST:
+                self._lost.add(url.host)
             yield HostUse(url.host, kind, verdict, told)
 
     def _usable(self, url: Url, *, connect: bool) -> tuple[Verdict, str]:
@@ -203,7 +246,7 @@ class SiteLook:
         if not usable:
             if six.status not in TELLING:
                 return Verdict.UNKNOWN, f"dns {six.status}"
-            return (Verdict.FAIL, "no usable AAAA, only A") if four.addresses else (Verdict.PASS, "no address at all")
+            return (Verdict.FAIL, "no usable AAAA, only A") if four.addresses else (Verdict.PASS, _LOST[0])
         if not connect:
             return Verdict.PASS, "AAAA"
         outcome = self._visit.connect(usable[0], url.port)
@@ -214,7 +257,7 @@ class SiteLook:
         works = any(self._visit.connect(address, url.port) is Outcome.OPEN for address in four.addresses[:1])
         if works:
             return Verdict.FAIL, f"{usable[0]} port {url.port} {outcome}, IPv4 open"
-        return Verdict.PASS, "dead on both families"
+        return Verdict.PASS, _LOST[1]
 
     def _crawl(self, home: Url, page: References) -> None:
         """WEB-L2 and WEB-L3: inner links two and three clicks deep, within the budget of pages and time."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 from urllib.parse import urljoin
 
 from probes.kit.errors import Refused
-from probes.kit.ipv6.fetch import PATIENCE, Journey, Page, Wish, fetch, follow
+from probes.kit.ipv6.fetch import PATIENCE, Journey, Page, Wish, authorities, fetch, follow
 from probes.kit.ipv6.model import Settings
 from probes.kit.ipv6.names import Names
+from probes.kit.ipv6.quic import Handshake, shake_hands
 from probes.kit.net import Net
 from probes.kit.scope import Address
 from probes.kit.web import Stage, Url, parse_url
@@ -21,15 +22,28 @@ _PROOFS = 2
 class Visitor:
     """All fetches of one site. `proof` is the page that came only with smaller segments; they stay small then."""
 
-    def __init__(self, net: Net, names: Names, settings: Settings, wish: Wish, deadline: float) -> None:
-        """`deadline` is on time.monotonic(): nothing is begun that could end after it."""
+    def __init__(
+        self, net: Net, names: Names, settings: Settings, wish: Wish, deadline: float, single: Names | None = None
+    ) -> None:
+        """`deadline` is on time.monotonic(): nothing is begun that could end after it.
+
+        `single` asks over IPv6 alone; None without a resolver that has an IPv6 address.
+        """
         self._net, self._settings, self._wish = net, settings, wish
         self._deadline, self._next, self._proofs = deadline, 0.0, 0
         self.names = names
+        self.single = single
         self.dead: frozenset[Address] = frozenset()
         self.proof: Page | None = None
         self.largest = 0
         self.fetches = 0
+
+    def handshake(self, url: Url, address: Address, port: int) -> Handshake:
+        """Shake hands by QUIC; what the scope refuses was not tried."""
+        try:
+            return shake_hands(self._net, url, address, port, timeout=self._wish.timeout, ca=authorities(self._wish))
+        except Refused as refusal:
+            return Handshake(address, done=False, problem=str(refusal.skipped.reason)[:200], tried=False)
 
     def in_time(self) -> bool:
         """Tell whether there is time for one more fetch."""
@@ -45,13 +59,14 @@ class Visitor:
             attempt.connection.reset()
         return attempt.outcome
 
-    def journey(self, url: Url, family: int, *, body: int | None = None) -> Journey:
-        """Fetch a URL and all its redirects within one family."""
+    def journey(self, url: Url, family: int, *, body: int | None = None, names: Names | None = None) -> Journey:
+        """Fetch a URL and all its redirects within one family; `names` answers instead of the usual resolvers."""
+        asked = names or self.names
         wish = self._wish if body is None else replace(self._wish, body=body)
         return follow(
             lambda where, address, cookies: self.page(where, address, replace(wish, cookies=cookies)),
             url,
-            lambda host: self.names.locate(host, family, self.dead),
+            lambda host: asked.locate(host, family, self.dead),
             _redirect,
         )
 

@@ -253,6 +253,12 @@ class Lab:
         script = Path(__file__).with_name("counting_web.py")
         self._process([sys.executable, script, self.folder / "html"], ready="ready", netns=self.server)
 
+    def quic(self, certificate: str, addresses: list[str]) -> None:
+        """Start an HTTP/3 server on some addresses."""
+        script = Path(__file__).with_name("quic_server.py")
+        argv = [sys.executable, script, self.folder / f"{certificate}.pem", *addresses]
+        self._process(argv, ready="ready", netns=self.server)
+
     def nginx(self, space: Namespace, name: str, servers: str) -> None:
         """Start an nginx with some server blocks."""
         base = self.folder / name

@@ -14,7 +14,7 @@ class Fault:
     follows: dict[str, str] = field(default_factory=dict)
 
 
-FAIL, WARN, BLOCKED = "fail", "warn", "blocked"
+FAIL, WARN, BLOCKED, PASS = "fail", "warn", "blocked", "pass"
 GLUE = "ns1.{0} A 198.18.253.3\nns1.{0} AAAA 3000:5::53:3\nns2.{0} A 198.18.253.4\nns2.{0} AAAA 3000:5::53:4\n"
 LINKS = "".join(f"<a href='/a{number}.html'>a</a>" for number in range(4))
 DEEP = {f"a{number}.html": page("a", f"<a href='/b{number}.html'>b</a>") for number in range(4)}
@@ -87,7 +87,12 @@ def faults() -> list[Fault]:
     deep = DEEP | {f"a{number}.html": page("a", OLD_LINKS.format("links3")) for number in range(4)}
     add("links3", {"WEB-L3": FAIL}, {"WEB-V6ONLY": FAIL}, files=deep, records=usual + OLD_NAMES)
     add("script", {"WEB-EXT": FAIL}, {"WEB-V6ONLY": FAIL}, html=page("School", LINKS, CDN))
-    add("image", {"WEB-EXT": WARN}, html=page("School", LINKS, "<img src='http://static.v4host.test/x.png'>"))
+    add(
+        "image",
+        {"WEB-EXT": WARN},
+        {"WEB-V6ONLY": WARN},
+        html=page("School", LINKS, "<img src='http://static.v4host.test/x.png'>"),
+    )
     add("literal", {"WEB-LIT": FAIL}, {"WEB-V6ONLY": FAIL},
         html=page("School", LINKS, "<a href='http://198.18.100.1/'>x</a>"))  # fmt: skip
     add("slow", {"WEB-LAT": FAIL}, http6="limit_rate 6k; gzip off;")
@@ -95,6 +100,10 @@ def faults() -> list[Fault]:
     add("redirect", {"WEB-HTTP": FAIL}, http6="location = / { return 302 http://static.v4host.test/; }")
     add("circle", {"WEB-HTTP": FAIL}, http6="location = / { return 302 /; }")
     add("http3", {"WEB-H3": WARN}, http4=ALT)
+    add("quic", {"WEB-H3": PASS}, http4=ALT, http6=ALT)
+    add("quic4", {"WEB-H3": FAIL}, http4=ALT, http6=ALT)
+    add("noquic", {"WEB-H3": WARN}, http4=ALT, http6=ALT)
+    add("quiccert", {"WEB-H3": FAIL}, http4=ALT, http6=ALT)
     add("bothbad", {"WEB-TLS": WARN}, certificate6="wrong")
     add("ns0", {"DNS-NSAAAA": FAIL}, {"DNS-CHAIN": FAIL}, servers=("ns4.host.test", "ns5.host.test"))
     add("ns1", {"DNS-NSAAAA": WARN}, servers=("ns1.host.test", "ns4.host.test"))
@@ -228,6 +237,10 @@ def _web(lab: Lab, sites: list[Site]) -> None:
         else:
             blocks += block
     lab.counting_web()
+    by_name = {site.name: site for site in sites}
+    quic = [by_name[name].four for name in ("quic", "quic4", "quiccert")] + [by_name["quic"].six]
+    lab.quic("good", quic)
+    lab.quic("wrong", [by_name["quiccert"].six])
     lab.nginx(lab.server, "web", blocks)
     lab.nginx(lab.far, "far", far)
 

@@ -15,6 +15,8 @@ from probes.kit.ipv6.judge_site import HostUse, LinkSeen, Seen, Times
 from probes.kit.ipv6.ladder import REQUIRED, Level, Ratio, Rung, Standing, climb, forecast, settle, together
 from probes.kit.ipv6.markup import MAX_LINKS, Kind, is_literal, pieces, references
 from probes.kit.ipv6.model import VERDICTS, Check, Settings, Verdict
+from probes.kit.ipv6.quic import Handshake
+from probes.kit.ipv6.single import Rerun
 from probes.kit.ipv6.text import MAX_TEXT, beyond_itself, decode, distance, visible
 from probes.kit.resolve import Answer, Status
 from probes.kit.web import Stage, parse_url
@@ -445,11 +447,42 @@ def test_pmtu_literals_h3() -> None:
     assert judge.http3(page(family=4, fields=offers), page(fields=plain)).verdict is Verdict.WARN
     assert judge.http3(page(family=4, fields=offers), page(fields=offers)).verdict is Verdict.UNKNOWN
     assert judge.http3(page(family=4, fields=plain), page(fields=plain)).verdict is Verdict.INFO
+    announced = page(family=4, fields=offers), page(fields=offers)
+    six, four = ip_address("3000::1"), ip_address("198.18.0.1")
+    failed = Handshake(six, done=False, problem="timeout")
+    assert judge.http3(*announced, [Handshake(six, done=True)]).verdict is Verdict.PASS
+    assert judge.http3(*announced, [failed, Handshake(four, done=True)]).verdict is Verdict.FAIL
+    assert judge.http3(*announced, [failed, Handshake(four, done=False, problem="timeout")]).verdict is Verdict.WARN
+    missing = Handshake(six, done=False, problem="not installed", tried=False)
+    assert judge.http3(*announced, [missing]).code == "h3_unproven"
+
+
+def test_a_visit_without_ipv4_is_judged_by_itself() -> None:
+    checks = {name: Check(name, Verdict.PASS) for name in judge.V6_CHECKS}
+    arrived = Journey((page(),))
+
+    def said(rerun: Rerun | None) -> tuple[Verdict, str]:
+        check = judge.single_stack(checks, rerun)
+        return check.verdict, check.code
+
+    assert said(Rerun(journey=arrived)) == (Verdict.PASS, "")
+    assert said(Rerun(journey=arrived, missing=("https://a.test/x.js: no usable AAAA",))) == (Verdict.FAIL, "v6only")
+    assert said(Rerun(journey=arrived, blemishes=("x.png",))) == (Verdict.WARN, "v6only_partly")
+    assert said(Rerun(journey=arrived, untried=("x.js",))) == (Verdict.UNKNOWN, "dns_unclear")
+    assert said(Rerun(journey=Journey((), "redirect_v4_only", "a.test"))) == (Verdict.FAIL, "v6only")
+    assert said(Rerun(journey=Journey((), "dns_unclear", "a.test"))) == (Verdict.UNKNOWN, "depends")
+    assert said(Rerun(resolver=False)) == (Verdict.UNKNOWN, "v6only_resolver")
+    assert said(None) == (Verdict.UNKNOWN, "no_time")
+    checks["WEB-TLS"] = Check("WEB-TLS", Verdict.UNKNOWN)
+    assert said(Rerun(journey=arrived)) == (Verdict.UNKNOWN, "depends")
+    checks["WEB-TLS"] = Check("WEB-TLS", Verdict.FAIL)
+    assert judge.single_stack(checks, Rerun(journey=arrived)).evidence == ("WEB-TLS",)
 
 
 @given(st.dictionaries(st.sampled_from(judge.V6_CHECKS), VERDICT))
 def test_single_stack_needs_everything(found: dict[str, Verdict]) -> None:
-    check = judge.single_stack({name: Check(name, verdict) for name, verdict in found.items()})
+    rerun = Rerun(journey=Journey((page(),)))
+    check = judge.single_stack({name: Check(name, verdict) for name, verdict in found.items()}, rerun)
     if check.verdict is Verdict.PASS:
         assert climb({**found, "WEB-V6ONLY": Verdict.PASS}).possible >= Rung.REACHABLE
     for name in ("WEB-AAAA", "WEB-EXT", "WEB-LIT"):

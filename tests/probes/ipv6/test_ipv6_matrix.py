@@ -130,6 +130,28 @@ def test_what_a_dns64_makes_up_is_no_record_of_the_site(lab: tuple[Lab, list[Fau
     assert found["www.good.test"]["verdict"] == "pass"
 
 
+def test_without_any_ipv4_a_site_is_still_proven_to_work(lab: tuple[Lab, list[Fault]], tmp_path: Path) -> None:
+    """The run of WEB-V6ONLY takes nothing from IPv4: it ends the same on a machine that has none."""
+    built, _ = lab
+    built.agent.run(["ip", "-4", "address", "flush", "scope", "global"])
+    words = ["www.good.test", "www.script.test", "www.image.test", "www.redirect.test"]
+    lines = edusec(built.agent, tmp_path, *options(built), "--no-zone", *words)
+    found = {line["target"].split(".")[1]: line for line in lines if line.get("id") == "WEB-V6ONLY"}
+    assert {name: line["verdict"] for name, line in found.items()} == {
+        "good": "pass", "script": "fail", "image": "warn", "redirect": "fail",
+    }  # fmt: skip
+    assert any("https://static.v4host.test/x.js: no usable AAAA" in text for text in found["script"]["evidence"])
+
+
+def test_a_visit_without_ipv4_needs_a_resolver_on_ipv6(lab: tuple[Lab, list[Fault]], tmp_path: Path) -> None:
+    built, _ = lab
+    words = [word.replace(RESOLVER6, "198.18.253.10") for word in options(built)]
+    lines = edusec(built.agent, tmp_path, *words, "--no-zone", "www.good.test")
+    found = {line["id"]: line for line in lines if line["type"] == "check"}
+    assert (found["WEB-V6ONLY"]["verdict"], found["WEB-V6ONLY"]["code"]) == ("unknown", "v6only_resolver")
+    assert {line["verdict"] for name, line in found.items() if name != "WEB-V6ONLY"} <= {"pass", "info"}
+
+
 def test_a_vantage_point_without_ipv6_judges_nobody(lab: tuple[Lab, list[Fault]], tmp_path: Path) -> None:
     built, made = lab
     built.agent.sysctl("net.ipv6.conf.all.disable_ipv6", 1)

@@ -8,7 +8,8 @@ import pytest
 
 from probes.kit.ipv6.judge_vantage import LOOK_OUT, NET_CHECKS
 from tests.probes.ipv6.vantage_faults import Fault, count, faults, fetch, made
-from tests.probes.ipv6.vantage_lab import FOUR, SIX, VantageLab
+from tests.probes.ipv6.vantage_lab import FOUR, LARGE, OLD, SIX, VantageLab
+from tests.probes.snmp.snmp_lab import COMMUNITY, credentials
 from tests.support.netns import Namespaces
 from tests.support.processes import Processes
 
@@ -87,3 +88,46 @@ def test_a_vantage_point_without_ipv6_knows_nothing_of_what_is_outside(lab: Vant
     assert {checks[name]["code"] for name in LOOK_OUT} == {"no_ipv6"}
     assert checks["NET-SELF"]["verdict"] == "fail"
     assert checks["NET-TUNNEL"]["verdict"] == "unknown"
+
+
+def test_each_source_of_counters_tells_the_same_share(lab: VantageLab) -> None:
+    conf = lab.write("snmpd.conf", f"rocommunity {COMMUNITY}\nagentaddress udp:161\n")
+    argv = [lab.needs("snmpd"), "-f", "-Le", "-C", "-c", conf, "-r"]
+    lab.start(argv, lab.gate, lambda: ":161 " in lab.gate.run(["ss", "-Hlun"]).stdout)
+    for address in (SIX, SIX, SIX, FOUR):
+        fetch(lab.client, address)
+    lab.dump()
+    router = str(lab.gate_in.v4.ip)
+    secret = ["--snmp-host", router, "--snmp-credentials", credentials(lab.folder, f"{router}/32")]
+    seen = {}
+    for source in ("nft", "dev_snmp6", "snmp"):
+        words = ["--source", source, "--nft-file", str(lab.folder / "nft.json"), *secret]
+        seen[source] = lab.probe("traffic_ipv6", *words)["TRF-SHARE"]["values"]
+        assert seen[source]["source"] == source
+    shares = [float(values["share"]) for values in seen.values()]
+    assert max(shares) - min(shares) < 0.03, seen
+    assert {name: values["confidence"] for name, values in seen.items()} == {
+        "nft": "high", "dev_snmp6": "medium", "snmp": "medium",
+    }  # fmt: skip
+    refused = lab.probe("traffic_ipv6", "--source", "snmp", "--snmp-host", router, "--snmp-credentials", "/none")
+    assert refused["TRF-SHARE"]["values"]["code"] == "no_counters"
+
+
+def test_flows_name_the_sites_that_ipv4_carries_most_of(lab: VantageLab) -> None:
+    fetch(lab.old, OLD)
+    lab.dump()
+    words = ["--resolvers", "3000:5::53:a", "--sites", "old.test", "--sites", "dual.test", "--nft-file"]
+    share = lab.probe("traffic_ipv6", *words, str(lab.folder / "nft.json"))["TRF-SHARE"]["values"]
+    (line,) = share["v4_only"]
+    name, size = line.split()
+    assert name == "old.test"
+    assert LARGE < int(size) < 2 * LARGE
+    # Without the sets of nftables the connection table tells the same, once it counts bytes.
+    lab.agent.sysctl("net.netfilter.nf_conntrack_acct", 1)
+    lab.filter(lab.agent, "ct state new accept")
+    fetch(lab.old, OLD)
+    fetch(lab.client, SIX)
+    found = lab.probe("traffic_ipv6", *words, "/nonexistent")
+    assert [line.split()[0] for line in found["TRF-SHARE"]["values"]["v4_only"]] == ["old.test"]
+    users = found["TRF-USERS"]["values"]
+    assert (users["source"], users["users_v6"], users["users"]) == ("conntrack", 1, 2)

@@ -122,12 +122,6 @@ class VantageLab(Lab):
 
     def run(self, *words: str, **changed: list[str]) -> tuple[int, dict[str, dict[str, Any]]]:
         """Run `edusec ipv6 local --json` at the vantage point; gives its exit code and its checks by id."""
-        scope = self.folder / "scope.toml"
-        if not scope.exists():
-            for value in SCOPE:
-                argv = [sys.executable, "-P", "-m", "edusec", "scope", "add", value, "--authoriser", "a person",
-                        "--reason", "the lab", "--until", "2027-12-31", "--scope", str(scope)]  # fmt: skip
-                subprocess.run(argv, check=True, capture_output=True, timeout=60)
         settings: dict[str, list[str]] = {
             "self-targets": [f"[{gate}]:80" for gate in GATES],
             "dual-targets": ["http://dual.test/"],
@@ -144,11 +138,31 @@ class VantageLab(Lab):
         }
         flags = [word for name, values in settings.items() for value in values for word in (f"--{name}", value)]
         argv = [*self.agent.prefix, sys.executable, "-P", "-m", "edusec", "ipv6", "local", "--json", "--quiet"]
-        argv += ["--scope", str(scope), *flags, *words]
+        argv += ["--scope", self._scope(), *flags, *words]
         done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=120, check=False)
         assert done.returncode in (0, 1, 3), done.stderr
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return done.returncode, {line["id"]: line for line in lines if line["type"] == "check"}
+
+    def probe(self, name: str, *words: str) -> dict[str, dict[str, Any]]:
+        """Run one probe by itself at the vantage point; gives its observations by method."""
+        scope = self._scope()
+        argv = [*self.agent.prefix, sys.executable, "-P", "-m", "edusec", "probe", "run", name, "--json", "--quiet"]
+        done = subprocess.run(
+            [*argv, "--scope", scope, *words], capture_output=True, encoding="utf-8", timeout=120, check=False
+        )
+        assert done.stdout, done.stderr
+        found = json.loads(done.stdout)["body"]["observations"]
+        return {line["method"]: line for line in found}
+
+    def _scope(self) -> str:
+        scope = self.folder / "scope.toml"
+        if not scope.exists():
+            for value in SCOPE:
+                argv = [sys.executable, "-P", "-m", "edusec", "scope", "add", value, "--authoriser", "a person",
+                        "--reason", "the lab", "--until", "2027-12-31", "--scope", str(scope)]  # fmt: skip
+                subprocess.run(argv, check=True, capture_output=True, timeout=60)
+        return str(scope)
 
     def dump(self) -> None:
         """Write what nftables holds at the vantage point, as root does there each minute."""
