@@ -159,6 +159,12 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "upload_bps": Fact(float, Text("上传速率(bit/s)", "upload rate in bit/s")),
         "target_bps": Fact(float, Text("政策目标(bit/s)", "policy target in bit/s")),
         "target_ratio": Fact(float, Text("较低方向速率与政策目标之比", "slower direction over the policy target")),
+        "v6_share": Fact(float, Text("出口流量中 IPv6 占比(0-1)", "share of IPv6 in the uplink's traffic, 0-1")),
+        "v6_share_target": Fact(float, Text("占比目标(0-1)", "share to be reached, 0-1")),
+        "v6_share_ratio": Fact(float, Text("占比与目标之比", "that share over its target")),
+        "v6_confidence": Fact(
+            str, Text("计数的可信度", "how far the counters can be trusted"), ("high", "medium", "low")
+        ),
         "limited_by": Fact(str, Text("瓶颈", "what limited the test"), ("line", "cpu", "cap", "unknown")),
     },
     SubjectKind.UNIT: {

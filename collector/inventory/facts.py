@@ -198,8 +198,11 @@ class Facts:
     ) -> Subject:
         """Give what one run of a measuring task found, next to the target that a policy sets for the unit."""
         values: dict[str, Value] = {}
+        flows: Mapping[str, Value] = {}
         for sample in samples:
             values.update(sample)
+            if "v6_received_bytes" in sample:
+                flows = sample
         node = self.directory.units[unit]
         target = _egress_target(node.division_code, node.kind, day(self.now), node.code)
         rates = [rate for name in RATES if (rate := _number(values, name)) is not None]
@@ -210,6 +213,10 @@ class Facts:
             "target_bps": target,
             "target_ratio": min(rates) / target if target and len(rates) == len(RATES) else None,
             "limited_by": _word(values, "limited_by"),
+            "v6_share": _number(flows, "share"),
+            "v6_share_target": _number(flows, "target"),
+            "v6_share_ratio": _ratio(flows),
+            "v6_confidence": _word(flows, "confidence"),
             **self._common(unit),
         }
         return Subject(SubjectKind.MEASUREMENT, f"{agent}:{section}", unit, f"{node.name} {section}", facts)
@@ -338,6 +345,11 @@ def _egress_target(division_code: str, kind: str, today: date, code: str) -> flo
 def _number(values: Mapping[str, Value], name: str) -> float | None:
     value = values.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _ratio(flows: Mapping[str, Value]) -> float | None:
+    share, target = _number(flows, "share"), _number(flows, "target")
+    return share / target if share is not None and target else None
 
 
 def _word(values: Mapping[str, Value], name: str) -> str | None:

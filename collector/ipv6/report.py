@@ -11,6 +11,7 @@ from collector.ipv6.ratios import METRICS, NOTHING
 from collector.ipv6.sites import count_unregistered
 from collector.ipv6.survey import Survey, survey
 from collector.ipv6.targets import next_target_of, target_of
+from collector.ipv6.traffic import traffic
 from collector.registry.directory import Node
 from collector.registry.people import Person
 from collector.store import tables
@@ -36,6 +37,7 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
         seen = survey(core, connection, node.path, now)
         unregistered = count_unregistered(core, connection, node.path)
         weeks = _weeks(connection, node, now) if trend else ()
+        flows = traffic(connection, node, now)
     target = target_of(node, seen.today) if node.code else None
     after = next_target_of(node, seen.today) if node.code else None
     children = [child for child in seen.nodes if child.parent == (node.code or None)]
@@ -52,6 +54,7 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
         ),
         unregistered=unregistered,
         weeks=weeks,
+        traffic=flows,
     )
 
 

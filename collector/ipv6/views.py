@@ -78,6 +78,21 @@ class Ipv6Week(View, frozen=True, kw_only=True):
     systems: Ipv6Share
 
 
+class Ipv6Traffic(View, frozen=True, kw_only=True):
+    """IPv6 in the traffic that the unit's own agents count: `share` (0 to 1) of the last whole day and of `days`.
+
+    `slope` is the change of the share in a week; `dropped` says whether it fell by more than 30 % against the same
+    weekday (yes, no, unknown); `v4_only` names sites without IPv6 and the bytes that IPv4 carried for them.
+    """
+
+    share: float | None
+    days: dict[date, float]
+    slope: float | None
+    dropped: str
+    confidence: str
+    v4_only: tuple[str, ...]
+
+
 class Ipv6Report(View, frozen=True, kw_only=True):
     """How far a unit and those below it have come, against the targets of their province."""
 
@@ -91,6 +106,8 @@ class Ipv6Report(View, frozen=True, kw_only=True):
     unregistered: int
     """Websites that were found and that nobody registered: they count nowhere."""
     weeks: tuple[Ipv6Week, ...]
+    traffic: Ipv6Traffic | None
+    """That of the unit itself, without those below it; null where nobody counts."""
 
 
 class Ipv6Site(View, frozen=True, kw_only=True):

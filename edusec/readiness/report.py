@@ -94,6 +94,8 @@ def _show(found: Item) -> None:
         share(coverage["networks"], mark=False),
     )
     print(t("已发现而未登记的网站（不计入）", "found but registered by nobody (not counted)"), found["unregistered"])
+    if found["traffic"]:
+        _show_traffic(found["traffic"])
     print()
     print(
         t(
@@ -124,6 +126,22 @@ def _show(found: Item) -> None:
             ),
             as_json=False,
         )
+
+
+def _show_traffic(flows: Item) -> None:
+    part = word(None) if flows["share"] is None else f"{flows['share']:.1%}"
+    slope = word(None) if flows["slope"] is None else f"{flows['slope']:+.1%}"
+    fell = {"yes": t("是", "yes"), "no": t("否", "no")}.get(flows["dropped"], word(None))
+    print(
+        t("本单位出口流量 IPv6 占比", "share of IPv6 in the unit's own traffic"),
+        part + t("，每周变化", ", a week"),
+        slope + t("，较上周同日骤降", ", dropped against the same weekday"),
+        fell + t("，可信度", ", confidence"),
+        word(flows["confidence"]),
+    )
+    for line in flows["v4_only"]:
+        name, _, size = line.rpartition(" ")
+        print(t("  仅 IPv4：", "  IPv4 only:"), safe(name), t(f"{safe(size)} 字节", f"{safe(size)} bytes"))
 
 
 def _show_target(found: Item) -> None:
