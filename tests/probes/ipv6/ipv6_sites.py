@@ -124,6 +124,10 @@ def faults() -> list[Fault]:
     crowd = "".join(f"<a href='/m{number}.html'>m</a>" for number in range(300))
     add("many", {}, html=page("School", crowd), files={},
         http6="access_log ACCESS; location ~ ^/m { return 200 '<p>m</p>'; }")  # fmt: skip
+    # A wildcard makes any number of hosts exist; what is looked at stays bounded, and none of them is a fault.
+    hosts = "".join(f"<a href='http://w{number}.wild.test/'>w</a>" for number in range(300))
+    wild = f"*.wild.test. AAAA 3000:5::80:{len(made) + 1:x}\n*.wild.test. A 198.18.100.{len(made) + 1}\n"
+    add("wild", {}, html=page("School", hosts), files={}, records=usual + wild, http6="access_log ACCESS;")
     add("spf", {"SVC-SPF": WARN}, records=usual.replace("ip6:3000:5::25", ""))
     return made
 

@@ -77,6 +77,9 @@ def test_each_fault_is_seen_by_its_own_check_and_by_no_other(
     log = (built.folder / "many.log").read_text(encoding="ascii")
     assert 0 < log.count("GET /m") <= Settings().pages
     assert seen["www.many.test"]["WEB-L2"]["values"]["found"] == 300
+    assert seen["www.wild.test"]["WEB-L2"]["values"]["found"] == 300
+    asked = (built.folder / "wild.log").read_text(encoding="ascii").count("GET /")
+    assert asked <= Settings().pages + Settings().tries + 10
     # Every failure comes with its evidence and its mend, in both languages.
     for checks in seen.values():
         for line in checks.values():
