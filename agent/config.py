@@ -60,7 +60,7 @@ class OrdersConfig:
     """Whether this gateway runs what people ask for at the collector, and which probes; its scope bounds all."""
 
     accept: bool = True
-    probes: tuple[str, ...] = ("open_ports", "udp_ports")
+    probes: tuple[str, ...] = ("open_ports", "udp_ports", "discovery")
 
 
 DEFAULT_METRICS = Endpoint("127.0.0.1", 9917)

@@ -48,6 +48,7 @@ REPORT_SECONDS = (0.5, 1.0, 2.0, 5.0)
 SILENT_SECONDS = 30.0
 STOP_SECONDS = 15.0
 _ABOUT = "orders"
+_OF_FILES = frozenset({"fingerprints", "leases", "credentials", "disk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class OrderDesk:
         if order.probe not in settings.probes:
             return because("not_accepted", f'[orders] probes = [..., "{order.probe[:64]}"]')
         for name in order.options:
-            if name == "fingerprints" or name.endswith("file"):
+            if names_files(name):
                 return because("bad_options", f"{name}: an order names no files of the gateway")
         return ""
 
@@ -355,6 +356,11 @@ class OrderDesk:
             return
         small = perform(Job(section_name(order), order.probe, 30.0, refused=because("resources", "the spool is full")))
         self._spool.add(replace(small.packed, section=replace(small.packed.section, order=order.id)), done)
+
+
+def names_files(option: str) -> bool:
+    """Tell whether an option of a probe names files or folders of this machine, which an order must not choose."""
+    return option in _OF_FILES or option.endswith(("file", "files"))
 
 
 def section_name(order: Order) -> str:

@@ -100,7 +100,7 @@ def test_an_empty_file_means_the_defaults(file: Path) -> None:
 
 
 def test_what_orders_are_taken(file: Path) -> None:
-    assert load_text(file, "").orders == OrdersConfig(accept=True, probes=("open_ports", "udp_ports"))
+    assert load_text(file, "").orders == OrdersConfig(accept=True, probes=("open_ports", "udp_ports", "discovery"))
     assert load_text(file, "[orders]\naccept = false\nprobes = []").orders == OrdersConfig(accept=False, probes=())
     found = faults(file, '[orders]\naccept = "yes"\nprobes = ["open_ports", "../x"]\nscope = []')
     assert [line.split(":")[0] for line in found] == ["orders.scope", "orders.accept", "orders.probes"]

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import order_book
+from agent.orders import names_files
 from agent.packing import Packed, pack
 from agent.spool import Spool
+from probes.kit import options, registry
 from tests.support.reports import host, measured, state
 from wire.codec import decode, decompress
 from wire.types import Order, Report, Section
@@ -26,6 +28,14 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     made = Spool(tmp_path / "spool.db", 4 << 20, agent="a1", unit="u", on_reset=pytest.fail)
     yield made
     made.close()
+
+
+def test_no_order_chooses_a_file_of_the_gateway() -> None:
+    for name in registry.names():
+        for item in options.describe(registry.load(name)):
+            about_files = any(word in item.help.en.lower() for word in ("file", "folder"))
+            assert names_files(item.name) or not about_files, f"{name}: {item.name}"
+    assert not any(map(names_files, ("targets", "ports", "rate", "timeout", "identify")))
 
 
 def packed(section: Section, order: str = "") -> Packed:
