@@ -1,6 +1,6 @@
 # The doors of the checkout; what they do is in scripts/. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check lock docs clean
+.PHONY: help run test fuzz bench check lock docs clean
 ARGS ?=
 
 help: ## list these targets
@@ -15,6 +15,10 @@ test: ## set up and run the tests; ARGS="tests/wire -x" for some
 	@scripts/setup dev
 	@scripts/debian-packages
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+fuzz: ## fuzz the parsers of strangers' bytes for long; FUZZ_RUNS=1000000 inputs each, or as many as you say
+	@scripts/setup dev
+	@FUZZ_RUNS=$${FUZZ_RUNS:-1000000} exec .venv/bin/python -m pytest tests/fuzz $(ARGS)
 
 bench: ## run the measurements that the tests leave out
 	@scripts/setup dev

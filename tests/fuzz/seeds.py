@@ -1,0 +1,121 @@
+"""True answers from which the fuzzer begins, so that it need not find each protocol by chance."""
+
+import zlib
+from pathlib import Path
+
+_TITLE = b"<html><head><title>x</title><link rel=icon href=/i.png><meta name=generator content=y></head>"
+_SSH = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
+_SMB = (
+    (64 + 64).to_bytes(4, "big")
+    + b"\xfeSMB"
+    + bytes(60)
+    + b"\x41\0\3\0\2\3\0\0"
+    + b"SAMBA".ljust(16, b"\0")
+    + bytes(40)
+)
+_LDAP = bytes.fromhex(
+    "3042020101643d040030393037041573747275637475726"  # one entry with structuralObjectClass
+    "16c4f626a656374436c617373311e041c4f70656e4c444150726f6f7444534500000000000000000000000000"
+)
+_TDS = b"\4\1\0\x21\0\0\0\0\0\0\x0b\0\6\1\0\x11\0\1\xff\x0f\0\7\xd0\0\0\2"
+_PG_ERROR = (
+    b"SFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol 255.255: server supports 3.0 to 3.0\0Fpostmaster.c\0\0"
+)
+_SNMP = bytes.fromhex("302d02010104067075626c6963a2200204000000010201000201003012301006082b0601020101010004044c696e75")
+
+
+_OWN = (
+    b'key = "k"\n[[fingerprint]]\ntitle = "A"\npattern = "^A"\ncertainty = 0.9\nsays = {}\n'
+    b'examples = [{ text = "A" }]\n'
+)
+_RECOG = (
+    b"<?xml version='1.0'?><fingerprints matches='k'><fingerprint pattern='^a(.)'><description>d</description>"
+    b"<example>ab</example><param pos='1' name='service.version'/></fingerprint></fingerprints>"
+)
+
+
+def _kexinit() -> bytes:
+    def name(text: bytes) -> bytes:
+        return len(text).to_bytes(4, "big") + text
+
+    payload = b"\x14" + bytes(16) + name(b"curve25519-sha256") + name(b"ssh-ed25519") + name(b"") * 8 + bytes(5)
+    padding = 8 - (5 + len(payload)) % 8 + 8
+    return (1 + len(payload) + padding).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
+
+
+def _reply() -> bytes:
+    key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(range(32))
+    signature = b"\0\0\0\x0bssh-ed25519\0\0\0\x40" + bytes(64)
+    parts = b"".join(len(part).to_bytes(4, "big") + part for part in (key, bytes(range(1, 33)), signature))
+    payload = b"\x1f" + parts
+    padding = 8 - (5 + len(payload)) % 8 + 8
+    return (1 + len(payload) + padding).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
+
+
+def _mysql() -> bytes:
+    payload = b"\x0a5.5.5-10.11.6-MariaDB\0rest"
+    return len(payload).to_bytes(3, "little") + b"\0" + payload
+
+
+def _certificate() -> bytes:
+    try:
+        from datetime import UTC, datetime
+
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError:
+        return b""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x.school.example")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("x.school.example")]), critical=False)
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return made.sign(key, None).public_bytes(Encoding.DER)
+
+
+def _pieces(*answers: bytes) -> bytes:
+    return b"".join(len(answer).to_bytes(2, "big") + answer for answer in answers)
+
+
+def _seeds(target: str, talks: int) -> list[bytes]:
+    page = b"HTTP/1.1 302 Found\r\nServer: nginx/1.22.1\r\nLocation: /login\r\nSet-Cookie: a=b\r\n\r\n" + _TITLE
+    pg_error = b"E" + (len(_PG_ERROR) + 4).to_bytes(4, "big") + _PG_ERROR
+    mails = (b"220 mx ESMTP Postfix\r\n", b"250-mx\r\n250 STARTTLS\r\n", b"220 go\r\n", _certificate())
+    rdp = bytes.fromhex("030000130ed000001234000200080002000000")
+    said = [
+        (_SSH + _kexinit(), _reply()), mails, (page, page, page), (_mysql(),), (b"N", pg_error),
+        (b"S", _certificate(), pg_error), (_LDAP,), (_SMB,), (_TDS,),
+        (b"+PONG\r\n", b"$20\r\nredis_version:7.0.15\r\n"), (_certificate(), page),
+        (rdp, _certificate(), b"\x30\x40NTLMSSP\0\2\0\0\0" + bytes(60)),
+        (b"RTSP/1.0 200 OK\r\nServer: Rtsp Server/3.0\r\n\r\n",),
+        (b"\x20\2\0\0", b"$SYS/broker/versionmosquitto version 2.0.11"),
+    ]  # fmt: skip
+    return {
+        "conversations": [bytes([number]) + _pieces(*answers) for number in range(talks) for answers in said],
+        "pages": [
+            page,
+            _TITLE,
+            b"5\r\nhello\r\n0\r\n\r\n",
+            zlib.compress(_TITLE),
+            b'{"version":{"number":"7.1"},"tagline":""}',
+        ],
+        "binaries": [_certificate(), _LDAP, _SMB, _TDS, bytes(40) + b"\2\0\4\0a\0b\0\0\0\0\0", _mysql()],
+        "answers": [_SNMP, bytes(60), b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", b"\x84\0\0\1\0\1" + bytes(40)],
+        "snmp": [_SNMP, bytes(100), bytes(range(200))],
+        "files": [
+            _OWN,
+            _RECOG,
+            b"Probe TCP Get q|GET / HTTP/1.0|\nports 80\nmatch http m|^HTTP/1.\\d (\\d+)|s p/x/ v/$1/\n",
+            b'{"schema":"edusec.fingerprints/1","fingerprints":0,"probes":0}\n{"probe":{}}\n',
+            b'[[agent]]\nhosts = ["198.18.0.1"]\ncommunity = "x"\n',
+        ],
+    }[target]
+
+
+def write(target: str, folder: Path, talks: int) -> None:
+    """Write the seeds of a target as files of a new folder."""
+    folder.mkdir()
+    for number, seed in enumerate(_seeds(target, talks)):
+        (folder / str(number)).write_bytes(seed)

@@ -1,0 +1,130 @@
+"""Services that mean harm, met by the probe as it runs in the field: bounded in memory and time, and printable."""
+
+import contextlib
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from agent.job import Job, Limits
+from agent.runner import run as perform
+from wire.types import RunStatus, TargetKind
+
+Peer = Callable[[socket.socket], None]
+BOMB = gzip.compress(b"<title>" + b"0" * (192 << 20), 1)
+ESCAPE = b"\x1b]0;owned\x07\x1b[2J\xe2\x80\xae"
+
+
+def head(*lines: bytes) -> bytes:
+    """Write the head of an HTTP answer."""
+    return b"\r\n".join((b"HTTP/1.1 200 OK", *lines, b"", b""))
+
+
+def saying(*parts: bytes, then: Peer | None = None) -> Peer:
+    """A peer that waits for a request, says something and then hangs up, or goes on with something else."""
+
+    def peer(sock: socket.socket) -> None:
+        sock.recv(4096)
+        for part in parts:
+            sock.sendall(part)
+        if then is not None:
+            then(sock)
+
+    return peer
+
+
+def forever(piece: bytes, pause: float = 0.005) -> Peer:
+    """A peer that never stops."""
+
+    def peer(sock: socket.socket) -> None:
+        while True:
+            sock.sendall(piece)
+            time.sleep(pause)
+
+    return peer
+
+
+PEERS: dict[str, Peer] = {
+    "endless banner": forever(b"A" * 65536),
+    "endless lines": forever(b"220-x\r\n" * 1000),
+    "drip": forever(b"S", 0.3),
+    "bomb": saying(head(b"Content-Encoding: gzip", b"Content-Length: %d" % len(BOMB)), BOMB),
+    "broken bomb": saying(head(b"Content-Encoding: gzip"), BOMB[:-9] + bytes(70000)),
+    "chunks": saying(head(b"Transfer-Encoding: chunked"), b"ffffffff\r\n", then=forever(b"x" * 4096)),
+    "endless head": saying(b"HTTP/1.1 200 OK\r\n", then=forever(b"X: y\r\n" * 100)),
+    "redirects": saying(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"),
+    "elsewhere": saying(b"HTTP/1.1 302 Found\r\nLocation: http://203.0.113.9/\r\nContent-Length: 0\r\n\r\n"),
+    "escape": saying(head(b"Server: nginx" + ESCAPE) + b"<title>" + ESCAPE + b"</title>"),
+    "long ssh": lambda sock: sock.sendall(b"SSH-2.0-x\r\n" + b"\x7f\xff\xff\xff" + bytes(1000)),
+    "short ssh": lambda sock: sock.sendall(b"SSH-2.0-x\r\n\0\0\0\x0c\x0a\x14" + bytes(10)),
+    "false tls": saying(b"\x16\x03\x03\x40\x00" + bytes(16384), then=forever(b"\x17\x03\x03\xff\xff", 0.05)),
+    "alerts": saying(b"\x15\x03\x03\x00\x02\x01\x00" * 5000),
+    "smtp": lambda sock: sock.sendall(b"220 x ESMTP Postfix\r\n" + b"250-" * 100_000),
+    "ldap": saying(b"\x30\x84\x7f\xff\xff\xff\x02\x01\x01\x64" * 1000),
+    "silent": lambda _: time.sleep(2),
+}
+
+
+@pytest.fixture
+def ports() -> Iterator[dict[str, int]]:
+    """A loopback port for each peer."""
+    listeners = {name: socket.create_server(("127.0.0.1", 0), backlog=64) for name in PEERS}
+    held: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def one(sock: socket.socket, peer: Peer) -> None:
+        with contextlib.suppress(OSError):
+            peer(sock)
+        sock.close()
+
+    def accept(listener: socket.socket, peer: Peer) -> None:
+        while True:
+            try:
+                sock = listener.accept()[0]
+            except OSError:
+                return
+            held.append(sock)
+            threads.append(threading.Thread(target=one, args=(sock, peer)))
+            threads[-1].start()
+
+    accepting = [threading.Thread(target=accept, args=(listeners[name], peer)) for name, peer in PEERS.items()]
+    for thread in accepting:
+        thread.start()
+    yield {name: listener.getsockname()[1] for name, listener in listeners.items()}
+    for listener in listeners.values():
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in accepting:
+        thread.join()
+    for sock in held:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
+
+
+def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, int]) -> None:
+    options = {"targets": ("127.0.0.1",), "ports": ",".join(map(str, sorted(ports.values())))}
+    # Less memory than the unpacked bomb and what Python needs together would take.
+    section = perform(Job("hostile", "open_ports", 90, options, limits=Limits(memory=160 << 20)))
+    assert section.status is RunStatus.DONE, section.reason
+    assert section.body is not None
+    found = {
+        item.target.port: item.values for item in section.body.observations if item.target.kind is TargetKind.SERVICE
+    }
+    assert set(found) == set(ports.values())
+    for values in found.values():
+        for value in values.values():
+            for text in value if isinstance(value, tuple) else (value,):
+                assert not isinstance(text, str) or text.isprintable()
+    assert found[ports["bomb"]]["service"] == "http"
+    assert found[ports["redirects"]]["http.status"] == "302"
+    assert found[ports["elsewhere"]]["http.location"] == "http://203.0.113.9/"
+    assert found[ports["escape"]]["product"] == "nginx"
+    assert found[ports["smtp"]]["product"] == "Postfix"
+    for name in ("long ssh", "short ssh"):
+        assert found[ports[name]]["service"] == "ssh"
+        assert "hostkey" not in found[ports[name]]
