@@ -25,7 +25,8 @@ def read(raw: bytes) -> Heard | None:
         message = text(raw[7:])
         if not re.search(r"mysql|mariadb|host|connect", message, re.IGNORECASE):
             return None
-        return Heard("mysql", {"refusal": message}, (("mysql.error", message),))
+        product = next((name for name in ("MariaDB", "MySQL") if name.lower() in message.lower()), "")
+        return Heard("mysql", {"refusal": message} | ({"service.product": product} if product else {}))
     if raw[4] != 10 or b"\0" not in raw[5:]:
         return None
     version = text(raw[5:].split(b"\0", 1)[0])
