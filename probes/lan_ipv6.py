@@ -18,7 +18,7 @@ from probes.kit.ipv6.lan.links import (
     choose,
     forwards,
     prefixes_of,
-    require_link,
+    require_all,
     subnets_of,
     table_limit,
     table_of,
@@ -196,7 +196,7 @@ class _Listened:
 
 def _may_ask(net: Net, own: Sequence[Own], name: str) -> tuple[bool, Skipped | None]:
     try:
-        require_link(net, prefixes_of(own, name), name)
+        require_all(net, prefixes_of(own, name), name)
     except Refused as refusal:
         return False, refusal.skipped
     return True, None

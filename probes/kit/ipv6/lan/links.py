@@ -3,14 +3,15 @@
 import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 from pathlib import Path
 
-from probes.kit.errors import OutOfScope, Quiet
+from probes.kit.errors import OutOfScope
+from probes.kit.multicast import require_link
 from probes.kit.neighbours import LIVE, Link, Neighbour, Own, Route, State
 from probes.kit.net import Net
 from probes.kit.netlink import dump
-from probes.kit.scope import ALL_PORTS, Network
+from probes.kit.scope import Network
 
 _FORWARDING = (Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding"))
 _GETNEIGHTBL, _NDT_BYTES, _NDTA_THRESH3 = 66, 4, 4
@@ -48,24 +49,14 @@ def prefixes_of(own: Iterable[Own], interface: str) -> tuple[Network, ...]:
     return tuple(sorted(wider or found, key=str))
 
 
-def require_link(net: Net, prefixes: Sequence[Network], interface: str) -> None:
-    """Check that everybody on a link may be asked: each of its prefixes lies whole in one entry of the scope.
+def require_all(net: Net, prefixes: Sequence[Network], interface: str) -> None:
+    """Check that everybody on a link may be asked: every prefix of both families, whole; see `multicast.require_link`.
 
-    Raises OutOfScope naming the first prefix that does not (or the link, where it has none), or Quiet.
+    Raises OutOfScope naming the first prefix that is not in scope (or the link, where it has none), or Quiet.
     """
-    today = net.today()
-    entries = [
-        network
-        for entry in net.scope.entries
-        if (network := _network(entry.value)) and net.scope.ports_of(network[0], today) == ALL_PORTS
-    ]
-    for prefix in prefixes:
-        if not any(network.version == prefix.version and _holds(network, prefix) for network in entries):
-            raise net.count(OutOfScope(f"{interface} {prefix}", str(prefix)))
     if not prefixes:
         raise net.count(OutOfScope(interface, "fe80::/64"))
-    if hours := net.quiet_hours():
-        raise net.count(Quiet(interface, str(hours)))
+    require_link(net, prefixes, None)
 
 
 def table_of(neighbours: Iterable[Neighbour], interface: str) -> frozenset[tuple[str, str]]:
@@ -101,14 +92,3 @@ def subnets_of(own: Iterable[Own], interface: str) -> tuple[IPv4Network, ...]:
 def _number(attributes: Mapping[int, bytes]) -> int:
     raw = attributes.get(_NDTA_THRESH3, b"")
     return int.from_bytes(raw, sys.byteorder) if len(raw) == 4 else 0
-
-
-def _network(value: str) -> Network | None:
-    try:
-        return ip_network(value)
-    except ValueError:
-        return None
-
-
-def _holds(outer: Network, inner: Network) -> bool:
-    return int(outer[0]) <= int(inner[0]) and int(inner[-1]) <= int(outer[-1])
