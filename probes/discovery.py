@@ -9,12 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress, Yield
-from probes.kit.datagram_sweep import Answered, sweep
-from probes.kit.discovery import chatter
 from probes.kit.discovery.area import Area, check_targets, survey
-from probes.kit.discovery.beyond import tcp_ping
 from probes.kit.discovery.leases import DEFAULT_FILES, Lease, read_files
 from probes.kit.discovery.on_links import Settled, Wish, ask_kernel, ask_raw
 from probes.kit.discovery.sightings import LEASE, OWN, SPOKEN, TABLE, Sightings
@@ -30,7 +28,11 @@ from wire.ports import expand, parse_ports
 from wire.text import Text
 from wire.types import Coverage, SectionKind, Skipped
 
-METHODS = ("arp", "nd", *GROUP_METHODS, *chatter.METHODS, "netbios", "tcp", "icmp", TABLE, LEASE)
+if TYPE_CHECKING:
+    from probes.kit.datagram_sweep import Answered
+
+_ANNOUNCED = ("mdns", "ssdp", "wsd")
+METHODS = ("arp", "nd", *GROUP_METHODS, *_ANNOUNCED, "netbios", "tcp", "icmp", TABLE, LEASE)
 _NETBIOS = 137
 _MOST_NETBIOS = 4096
 _MOST_CONFIRMED = 4096
@@ -113,6 +115,9 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
         yield from ask_kernel(net, area.on_link, methods, seen, settled, deadline)
     gone: list[Address] = []
     if "tcp" in methods and area.beyond and settled.stopped is None:
+        # This and the two below are imported on use: a sweep by ARP alone is done before they are loaded.
+        from probes.kit.discovery.beyond import tcp_ping
+
         ports = expand(parse_ports(options.ports))
         yield from tcp_ping(
             net, area.beyond, ports, seen, gone, deadline, raw=raw, timeout=options.timeout, rate=options.rate
@@ -145,8 +150,10 @@ def _speak(
     deadline: float,
 ) -> Iterator[Progress]:
     """Ask everybody on the links in the protocols that devices announce themselves with."""
-    if not set(chatter.METHODS) & set(options.methods) or settled.stopped is not None:
+    if not set(_ANNOUNCED) & set(options.methods) or settled.stopped is not None:
         return
+    from probes.kit.discovery import chatter
+
     talk = chatter.Chatter(context.net, own, options.methods, seen.same)
     known: dict[str, list[Address]] = {name: [] for name, _ in area.links}
     for item in seen.by_address.values():
@@ -181,6 +188,8 @@ def _ask_netbios(
     """Ask those that were seen for their NetBIOS names; an answer or an ICMP error is a sign of life as well."""
     if "netbios" not in methods:
         return
+    from probes.kit.datagram_sweep import sweep
+
     for answer in settled.answers:
         _take_netbios(answer, seen)
     asked = {answer.address for answer in settled.answers}
@@ -196,7 +205,7 @@ def _ask_netbios(
         yield Progress(done, len(allowed))
 
 
-def _take_netbios(answer: Answered, seen: Sightings) -> None:
+def _take_netbios(answer: "Answered", seen: Sightings) -> None:
     if answer.outcome not in _ALIVE:
         return
     address = _parsed(answer.address)

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from probes.kit.contract import Progress
-from probes.kit.datagram_sweep import Answered, sweep
 from probes.kit.discovery.sightings import Sightings
 from probes.kit.errors import Refused
 from probes.kit.multicast import link_prefixes, require_link
@@ -18,6 +18,9 @@ from probes.kit.raw.link_messages import GROUP_METHODS, ICMP, Heard, LinkDone, L
 from probes.kit.scope import ALL_PORTS, Address
 from probes.kit.targets import prefixes
 from wire.types import Family, ScopeEntry, Skipped
+
+if TYPE_CHECKING:
+    from probes.kit.datagram_sweep import Answered
 
 _LEAST_SECONDS = 1.0
 _KERNEL_AT_ONCE = 384
@@ -37,7 +40,7 @@ class Settled:
     unfinished: list[Address] = field(default_factory=list)
     lossy: list[Address] = field(default_factory=list)
     down: list[Address] = field(default_factory=list)
-    answers: list[Answered] = field(default_factory=list)
+    answers: "list[Answered]" = field(default_factory=list)
     stopped: Refused | None = None
 
 
@@ -134,6 +137,8 @@ def ask_kernel(
 
 
 def _touch(net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled: Settled, deadline: float) -> None:
+    from probes.kit.datagram_sweep import sweep
+
     refused: set[str] = set()
     started = time.monotonic()
     for answer in sweep(net, ((gate.address, _NETBIOS) for gate in gates), deadline):

@@ -13,6 +13,7 @@ from probes.kit.raw.frames import ETHERTYPES, ethernet
 from probes.kit.raw.lane import LONGEST_TRIP, Lane
 from probes.kit.raw.link_addresses import LinkAddresses
 from probes.kit.raw.messages import MOST_HOSTS, MOST_STATES, UNKNOWN_SECONDS, Hosts, Job, Said
+from probes.kit.raw.order import shuffled
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import burst_of
 from probes.kit.raw.panel import Host
@@ -85,13 +86,6 @@ def _hosts(
             link = ethernet(hardware, asking.hardware, ETHERTYPES[road.family])
         hosts.append(Host(name, host.address, host.source, secret(key, host.address), link, host.zone))
     return [hosts[number] for number in shuffled(len(hosts))]
-
-
-def shuffled(count: int) -> list[int]:
-    """Give 0 to `count` - 1 in an order that nobody can foresee."""
-    # Keys of one digit of Python's whole numbers, which sort fastest.
-    keys = [key >> 2 for key in memoryview(os.urandom(4 * count)).cast("I")]
-    return sorted(range(count), key=keys.__getitem__)
 
 
 def _lane(

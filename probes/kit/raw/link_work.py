@@ -14,7 +14,6 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from probes.kit.evidence import normal_mac
 from probes.kit.neighbours import own_addresses
 from probes.kit.pacing import Pace
-from probes.kit.raw.helper import shuffled
 from probes.kit.raw.link_addresses import arp_request, read_arp_reply, solicitation
 from probes.kit.raw.link_answers import read_echo4, read_echo6, read_link_answer
 from probes.kit.raw.link_frames import COOKIE_BYTES, all_nodes_frame, echo_to_all, icmp4_echo, icmp6_echo, mld_query
@@ -37,6 +36,7 @@ from probes.kit.raw.link_messages import (
 )
 from probes.kit.raw.link_sockets import EchoSockets, LinkSockets, QueueFull, arrived
 from probes.kit.raw.messages import MAX_HOSTS, Progress
+from probes.kit.raw.order import shuffled
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import burst_of
 from probes.kit.raw.plan import BadJob
