@@ -137,7 +137,18 @@ class VantageLab(Lab):
             **{name.replace("_", "-"): values for name, values in changed.items()},
         }
         flags = [word for name, values in settings.items() for value in values for word in (f"--{name}", value)]
-        argv = [*self.agent.prefix, sys.executable, "-P", "-m", "edusec", "ipv6", "local", "--json", "--quiet"]
+        argv = [
+            *self.agent.prefix,
+            sys.executable,
+            "-P",
+            "-m",
+            "edusec",
+            "ipv6",
+            "local",
+            "--no-lan",
+            "--json",
+            "--quiet",
+        ]
         argv += ["--scope", self._scope(), *flags, *words]
         done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=120, check=False)
         assert done.returncode in (0, 1, 3), done.stderr
