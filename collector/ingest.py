@@ -91,6 +91,17 @@ def _take(core: Core, turn: Turn, agent: AgentIdentity, report: Report, received
     return _answer(core, agent, report, received, duplicate=False)
 
 
+def take_section(core: Core, turn: Turn, agent: AgentIdentity, section: Section, received: float) -> str:
+    """Take one section that no report brought (an imported scan), by the same way; gives STORED or UNCHANGED."""
+    with core.sections.work():
+        intake = _Intake(core, turn, agent, received, _Clock(0.0, received, received - core.settings.backlog))
+        result = intake.section(section)
+        intake.judge()
+    turn.after_commit(lambda: core.stats.sections.update([result]))
+    turn.after_commit(intake.touch)
+    return result
+
+
 def _count(core: Core, report: str, sections: list[str]) -> None:
     core.stats.reports[report] += 1
     core.stats.sections.update(sections)

@@ -80,7 +80,7 @@ _TAGS = (
     "orders",
     "prometheus",
 )
-_FILES = ("importUnits", "importWhitelist", "importRegister")
+_FILES = ("importUnits", "importWhitelist", "importRegister", "importScan")
 
 
 def document() -> dict[str, Any]:

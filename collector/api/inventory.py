@@ -11,9 +11,9 @@ from collector.api import answers
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
-from collector.api.registry import UnitCode
+from collector.api.registry import Filename, UnitCode, read_file
 from collector.errors import BadInput
-from collector.inventory import assets, corrections, drift, sites
+from collector.inventory import assets, corrections, drift, imports, sites
 from collector.registry.people import Person, Role
 
 PersonRequest = Request[Person, Any, Any]
@@ -40,6 +40,24 @@ async def show_asset(request: PersonRequest, asset_id: AssetId) -> views.AssetDe
     """Give one asset with its history and the evidence of its identity."""
     context = context_of(request)
     return await context.people.run(assets.show_asset, context.core, request.user, asset_id)
+
+
+@post(
+    "/api/v1/assets/import",
+    status_code=200,
+    guards=[person(Role.OPERATOR)],
+    operation_id="importScan",
+    tags=["inventory"],
+)
+async def import_scan(
+    request: PersonRequest,
+    filename: Filename,
+    unit: Annotated[str, Parameter(min_length=1, max_length=64, description="Code of the unit that was scanned.")],
+) -> views.ImportResult:
+    """Import a scan that nmap wrote as XML (-oX) into the inventory: all of the file or, with one fault, nothing."""
+    context = context_of(request)
+    content = await read_file(request)
+    return await context.people.run(imports.import_scan, context.core, request.user, content, filename, unit)
 
 
 @post(
@@ -120,4 +138,4 @@ def _start(since: str | None) -> float:
         raise BadInput(f"since: {since} is not a time such as 2026-01-31T08:00:00Z") from None
 
 
-ROUTES = [list_assets, show_asset, merge_asset, split_asset, list_drift, list_sites, list_measurements]
+ROUTES = [list_assets, show_asset, import_scan, merge_asset, split_asset, list_drift, list_sites, list_measurements]

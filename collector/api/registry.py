@@ -45,7 +45,7 @@ _NOT_FILES = ("multipart/form-data", "application/x-www-form-urlencoded", "appli
 async def import_units(request: PersonRequest, filename: Filename) -> views.ImportResult:
     """Import the unit tree from CSV, TSV or XLSX: all of the file or, with one fault, nothing."""
     context = context_of(request)
-    content = await _file(request)
+    content = await read_file(request)
     return await context.people.run(units.import_units, context.core, request.user, content, filename)
 
 
@@ -66,7 +66,7 @@ async def list_units(request: PersonRequest, under: UnitCode = None) -> answers.
 async def import_whitelist(request: PersonRequest, filename: Filename, unit: UnitCode = None) -> views.ImportResult:
     """Import whitelist entries from CSV, TSV or XLSX: all of the file or, with one fault, nothing."""
     context = context_of(request)
-    content = await _file(request)
+    content = await read_file(request)
     return await context.people.run(whitelist.import_entries, context.core, request.user, content, filename, unit)
 
 
@@ -111,7 +111,7 @@ async def review_whitelist(
 async def import_register(request: PersonRequest, filename: Filename, unit: UnitCode = None) -> views.ImportResult:
     """Import registered websites, systems and networks: all of the file or, with one fault, nothing."""
     context = context_of(request)
-    content = await _file(request)
+    content = await read_file(request)
     return await context.people.run(register.import_entries, context.core, request.user, content, filename, unit)
 
 
@@ -170,7 +170,8 @@ ROUTES = [
 ]
 
 
-async def _file(request: PersonRequest) -> bytes:
+async def read_file(request: PersonRequest) -> bytes:
+    """Read the bytes of a file; raises WrongType for what a form or a JSON client sends, TooLarge, TooSlow."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in _NOT_FILES:
         raise WrongType(f"content-type {kind} is not taken here; send the bytes of the file itself")

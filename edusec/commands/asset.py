@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edusec.client import open_collector, path_part
 from edusec.command import Command, JsonOption, ProfileOption, UnderOption, group
+from edusec.files import read_input
 from edusec.lang import t
-from edusec.listing import Column, details, show
+from edusec.listing import Column, details, imported, show
 from edusec.words import moment, word
 
 app = group(t("资产台账", "The inventory of assets"))
@@ -54,6 +56,27 @@ def list_assets(
             ),
             as_json=as_json,
         )
+
+
+@app.command(
+    "import",
+    cls=Command,
+    help=t(
+        "导入 nmap 的 XML（-oX）：全部导入，或有一处错误则什么都不改",
+        "Import a scan that nmap wrote as XML (-oX): all of it or, with one fault, nothing",
+    ),
+)
+def import_scan(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=t("nmap -oX 的文件", "A file of nmap -oX"))],
+    unit: Annotated[str, typer.Option("--unit", metavar="CODE", help=t("被扫描的单位", "The unit that was scanned"))],
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand a file over."""
+    content = read_input(file)
+    with open_collector(profile) as collector:
+        result = collector.send_file("/api/v1/assets/import", content, filename=file.name, unit=unit)
+    imported(result, as_json=as_json)
 
 
 @app.command("show", cls=Command, help=t("查看一项资产及其变化", "Show one asset and its history"))

@@ -80,6 +80,7 @@ def scan(
     resume: flags.Resume = False,
     run: flags.Run = "",
     list_runs: flags.List = False,
+    import_file: flags.Import = None,
     diff: flags.Diff = False,
     against: flags.Against = "",
     confirm: flags.Confirm = CONFIRM,
@@ -90,7 +91,7 @@ def scan(
     check_form(form)
     if output is not None:
         _require_writable(output)
-    kept = (last, resume, list_runs)
+    kept = (last, resume, list_runs, import_file is not None)
     _check_together(named=bool(targets or targets_file), kept=kept, dry_run=dry_run, unit=bool(unit), scope=bool(scope))
     if run and not (last or resume):
         raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
@@ -107,6 +108,8 @@ def scan(
         from edusec.scan import store
 
         result = Result(store.last(scans_file(), run))
+    elif import_file is not None:
+        result = session.imported(import_file, whitelist, threshold)
     elif resume:
         result = session.resume(run, scope, time_limit, threshold, quiet=quiet)
     else:

@@ -231,5 +231,13 @@ Confirm = Annotated[
         help=t("连续几次覆盖的扫描都没有才算确认消失", "So many covering scans in a row must miss what has vanished"),
     ),
 ]
+Import = Annotated[
+    Path | None,
+    typer.Option(
+        "--import",
+        metavar="FILE",
+        help=t("读入 nmap 的 XML（-oX），判断并保存", "Read a scan that nmap wrote as XML (-oX), judge it and keep it"),
+    ),
+]
 List = Annotated[bool, typer.Option("--list", help=t("列出保存的扫描", "List the scans that are kept"))]
 Quiet = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]

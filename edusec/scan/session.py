@@ -7,17 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edusec.exits import Stop
+from edusec.files import MAX_INPUT_BYTES, read_input
 from edusec.lang import current, t
 from edusec.places import scans_file
 from edusec.scan import journal
 from edusec.scan.journal import Journal
-from edusec.scan.lines import Line, iso
+from edusec.scan.lines import Asked, Line, iso
 from edusec.scan.perform import perform
 from edusec.scan.result import judged
 from edusec.scan.resume import find, taken_up, written
 from edusec.scan.show import banner
 from edusec.scan.source import Source, local
 from edusec.scan.wanted import Wanted, Work, prepare
+from edusec.scan.whitelist import read_whitelist
 from probes.kit.reasons import explain
 from wire.types import Body, Section, TargetKind
 
@@ -43,6 +45,33 @@ def resume(
     work = taken_up(unfinished, scope, seconds)
     had = journal.sections(scans_file(), unfinished.id)
     return _carry_out(work, unfinished.id, had, threshold, quiet=quiet, source=source)
+
+
+def imported(file: Path, whitelist: Path | None, threshold: str) -> Result:
+    """Judge and keep a scan that nmap wrote as XML; raises Stop with every fault as file:line:field: what."""
+    from collector.errors import BadFile
+    from collector.registry.nmap_file import read_nmap
+
+    try:
+        section = read_nmap(read_input(file), file.name, MAX_INPUT_BYTES)
+    except BadFile as error:
+        head = t("文件有误，没有导入：", "the file has faults, nothing was imported:")
+        raise Stop("\n".join([head, *error.problems])) from None
+    except ModuleNotFoundError as error:
+        raise Stop(
+            t(f"导入需要 {error.name}", f"an import needs {error.name}: pip install 'edusec[collector]'")
+        ) from None
+    entries = read_whitelist(whitelist) if whitelist else ()
+    names = {
+        item.target.name: str(item.values["name"])
+        for item in (section.body or Body()).observations
+        if item.target.kind is TargetKind.HOST and item.values.get("name")
+    }
+    # Scans by the same arguments are comparable, whatever their files are called.
+    asked = Asked((section.name,), names, "", "", (), str(whitelist or ""), profile="import")
+    found = judged(uuid.uuid4().hex, section, asked, entries, datetime.now(UTC).date(), threshold)
+    keep(found)
+    return Result(found)
 
 
 def _carry_out(

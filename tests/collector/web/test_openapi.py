@@ -22,6 +22,7 @@ OPERATIONS = {
     ("post", "/api/v1/enrol", ""),
     ("post", "/api/v1/reports", "agent"),
     ("post", "/api/v1/enrolment-tokens", "person"),
+    ("post", "/api/v1/assets/import", "person"),
     ("get", "/api/v1/agents", "person"),
     ("post", "/api/v1/agents/{agent_id}/revoke", "person"),
     ("post", "/api/v1/units/import", "person"),

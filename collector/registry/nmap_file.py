@@ -1,0 +1,152 @@
+"""Scans that nmap wrote as XML (`-oX`), read into a section as an agent would report it; hostile files cost little.
+
+Coverage comes from what the file itself says was scanned: the ports of its scaninfo on every host that was up, less
+those whose state nobody can tell (`open|filtered`, `unfiltered`). A host that was down or timed out is not covered.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from xml.sax import SAXException, SAXParseException
+
+from collector.errors import BadFile
+from collector.registry.nmap_xml import MAX_TEXT, SETTLED, Host, Reader, Run, parse_ports_long
+from collector.registry.sheets import Problems
+from probes.kit.scope import Address
+from probes.kit.targets import prefixes
+from wire.digest import section_digest
+from wire.ports import MAX_SPEC, expand, format_ports, parse_ports
+from wire.text import Text
+from wire.types import (
+    Body,
+    Coverage,
+    Observation,
+    Outcome,
+    RunStatus,
+    Section,
+    SectionKind,
+    Target,
+    TargetKind,
+    Transport,
+    Value,
+)
+
+METHOD = "nmap"
+MAX_OBSERVATIONS = 45_000
+_MAX_COVERAGE = 900
+_OUTPUTS = re.compile(r"\s-o[A-Z]\s+(\"[^\"]*\"|\S+)")
+
+
+def read_nmap(data: bytes, filename: str, max_bytes: int) -> Section:
+    """Read a file into a section whose name stands for the scan's arguments.
+
+    Raises BadFile with every fault as file:line:field: what.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.sax import parseString as parse  # noqa: N813
+
+    problems = Problems(filename)
+    if len(data) > max_bytes:
+        problems.add(0, "file", Text(f"文件大于 {max_bytes} 字节", f"the file is larger than {max_bytes} bytes"))
+        problems.check()
+    reader = Reader(problems)
+    try:
+        parse(data, reader)
+    except SAXParseException as error:
+        said = str(error.getMessage())
+        problems.add(error.getLineNumber() or 1, "xml", Text(f"不是完整的 XML：{said}", f"is not whole XML: {said}"))
+    except DefusedXmlException as error:
+        said = type(error).__name__
+        problems.add(1, "xml", Text(f"不接受实体声明（{said}）", f"entities are not taken ({said})"))
+    except (SAXException, ValueError, LookupError) as error:
+        problems.add(1, "xml", Text(f"不是 XML：{error}", f"is not XML: {error}"))
+    problems.check()
+    run = reader.run
+    if run.start is None or run.finished is None:
+        problems.add(
+            1, "nmaprun", Text("缺少 start 或 runstats", "has no start, or no runstats: the scan was not finished")
+        )
+        problems.check()
+    return _section(run)
+
+
+def _section(run: Run) -> Section:
+    started, finished = run.start or 0.0, run.finished or 0.0
+    observations = list(_observations(run, finished))
+    skipped = list(run.skipped)
+    if len(observations) > MAX_OBSERVATIONS:
+        raise BadFile(
+            (f"nmap: 多于 {MAX_OBSERVATIONS} 项，请拆分 / more than {MAX_OBSERVATIONS} facts, split the scan",)
+        )
+    body = Body(tuple(observations), tuple(_coverage(run)), tuple(skipped))
+    status = RunStatus.PARTIAL if run.failed or skipped else RunStatus.DONE
+    reason = run.failed[:MAX_TEXT]
+    probe = "open_ports"
+    return Section(
+        name=series(run.args),
+        probe=probe,
+        kind=SectionKind.STATE,
+        status=status,
+        digest=section_digest(probe, status, reason, body),
+        started=started,
+        finished=max(started, finished),
+        reason=reason,
+        body=body,
+    )
+
+
+def series(args: str) -> str:
+    """Name what is comparable: scans by the same arguments, wherever they were written to."""
+    plain = " ".join(_OUTPUTS.sub("", args).split())
+    return f"nmap-{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def _observations(run: Run, now: float) -> Iterator[Observation]:
+    for host in run.hosts:
+        if not host.up or host.address is None:
+            continue
+        name = str(host.address)
+        values: dict[str, Value] = {key: text for key, text in (("mac", host.mac), ("name", host.name)) if text}
+        for state in ("closed", "filtered"):
+            text = _state_text(host, state)
+            if text and len(text) <= MAX_TEXT:
+                values[state] = text
+        yield Observation("open_ports", METHOD, Target(TargetKind.HOST, name), Outcome.SEEN, now, values)
+        for (transport, port), (state, facts) in sorted(host.ports.items()):
+            if state == "open":
+                target = Target(TargetKind.SERVICE, name, port, transport)
+                yield Observation("open_ports", METHOD, target, Outcome.OPEN, now, facts)
+
+
+def _state_text(host: Host, state: str) -> str:
+    single = [
+        port for (transport, port), (found, _) in host.ports.items() if (transport, found) == (Transport.TCP, state)
+    ]
+    rest = host.rest.get(Transport.TCP, "")
+    more = parse_ports(rest.partition(":")[2]) if rest.startswith(f"{state}:") else ()
+    return format_ports({*single, *expand(more)})
+
+
+def _coverage(run: Run) -> Iterator[Coverage]:
+    groups: dict[tuple[int, Transport, str], list[Address]] = defaultdict(list)
+    for host in run.hosts:
+        if host.up and not host.timed_out and host.address is not None:
+            for transport, asked in run.asked.items():
+                for ports in _covered_ports(host, transport, asked):
+                    groups[host.address.version, transport, ports].append(host.address)
+    for (version, transport, ports), addresses in sorted(groups.items(), key=lambda item: item[0])[:_MAX_COVERAGE]:
+        yield Coverage(prefixes(addresses)[:4096], 4 if version == 4 else 6, ports, transport)
+
+
+def _covered_ports(host: Host, transport: Transport, asked: str) -> Iterator[str]:
+    single = {port: state for (of, port), (state, _) in host.ports.items() if of is transport}
+    if transport in host.untold:
+        settled: Iterable[int] = (port for port, state in single.items() if state in SETTLED)
+    else:
+        settled = (port for port in expand(parse_ports_long(asked)) if single.get(port, "closed") in SETTLED)
+    text = format_ports(settled)
+    while text:
+        cut = len(text) if len(text) <= MAX_SPEC else text.rindex(",", 0, MAX_SPEC)
+        yield text[:cut]
+        text = text[cut + 1 :]

@@ -1,0 +1,216 @@
+"""Scans of nmap in the inventory: real files of a real nmap, and files that mean harm."""
+
+import contextlib
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import BadFile, Forbidden, NotFound
+from collector.inventory.imports import import_scan
+from collector.registry.agents import list_agents
+from collector.registry.nmap_file import read_nmap, series
+from collector.registry.people import Role
+from tests.edusec.run_cli import edusec, json_lines
+from tests.support.collectors import COUNTY, FAR_SCHOOL, SCHOOL, START, Clock, Desk, desk
+from tests.support.netns import Namespaces
+from tests.support.processes import Processes
+from wire.codec import decode, encode
+from wire.types import Outcome, RunStatus, Section, TargetKind, Transport
+
+LIMIT = 8 << 20
+HEAD = '<?xml version="1.0"?>\n<!DOCTYPE nmaprun>\n'
+
+
+def _file(hosts: str, *, at: float = START, args: str = "nmap -p 1-9 10.0.0.1", more: str = "") -> bytes:
+    return (
+        f'{HEAD}<nmaprun scanner="nmap" args="{args}" start="{at:.0f}" version="7.93" xmloutputversion="1.05">\n'
+        f'<scaninfo type="connect" protocol="tcp" numservices="9" services="1-9"/>\n{more}{hosts}\n'
+        f'<runstats><finished time="{at:.0f}" elapsed="1" exit="success"/><hosts up="1" total="1"/></runstats>'
+        "</nmaprun>"
+    ).encode()
+
+
+def _host(ports: str, address: str = "10.0.0.1", state: str = "up", extra: str = "") -> str:
+    return (
+        f'<host{extra}><status state="{state}" reason="x" reason_ttl="0"/><address addr="{address}" addrtype="ipv4"/>'
+        f"<ports>{ports}</ports></host>"
+    )
+
+
+def _port(number: int, state: str, service: str = "", protocol: str = "tcp") -> str:
+    told = f'<state state="{state}" reason="x" reason_ttl="0"/>{service}'
+    return f'<port protocol="{protocol}" portid="{number}">{told}</port>'
+
+
+def _covered(section: Section) -> set[tuple[tuple[str, ...], str, Transport | None]]:
+    assert section.body is not None
+    return {(item.prefixes, item.ports, item.transport) for item in section.body.coverage}
+
+
+@pytest.fixture
+def real(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path) -> Path:
+    """What a real nmap wrote of a host with one server, one closed range and one range that drops."""
+    nmap = needs("nmap", package="nmap")
+    needs("nft", package="nftables")
+    here, there = netns(), netns()
+    _, theirs = netns.link(here, there)
+    process([sys.executable, "-m", "http.server", "8080"], netns=there, ready=8080)
+    there.run(["nft", ("add table inet w; add chain inet w in { type filter hook input priority 0; "
+                       "tcp dport 9000-9009 drop; }")])  # fmt: skip
+    file = tmp_path / "school.xml"
+    words = [nmap, "-n", "-sT", "-sV", "--version-light", "-p", "8075-8084,9000-9009", "--max-retries", "1"]
+    here.run([*words, str(theirs.v4.ip), "-oX", str(file)])
+    return file
+
+
+def test_a_real_scan_enters_the_inventory_once(real: Path, tmp_path: Path) -> None:
+    clock = Clock()
+    clock.now = time.time()
+    with desk(tmp_path, clock=clock) as office:
+        done = import_scan(office.core, office.admin, real.read_bytes(), "school.xml", SCHOOL)
+        assert (done.added, done.changed, done.unchanged) == (2, 0, 0)
+        (asset,) = office.assets()
+        assert asset.unit == SCHOOL
+        assert [(item.port, item.state) for item in asset.services] == [(8080, "open")]
+        assert "SimpleHTTP" in (asset.services[0].product or "")
+        # The same file again is the same scan.
+        again = import_scan(office.core, office.admin, real.read_bytes(), "copy.xml", SCHOOL)
+        assert (again.added, again.changed, again.unchanged) == (0, 0, 2)
+        (agent,) = list_agents(office.core, office.admin)
+        assert (agent.state, agent.name) == ("revoked", "nmap import")
+        (state,) = office.core.sections.states()
+        assert state.runs == 1
+    section = read_nmap(real.read_bytes(), "school.xml", LIMIT)
+    assert section.body is not None
+    ((prefixes, ports, transport),) = _covered(section)
+    assert (ports, transport, len(prefixes)) == ("8075-8084,9000-9009", Transport.TCP, 1)
+    (host,) = [item for item in section.body.observations if item.target.kind is TargetKind.HOST]
+    assert (host.values["closed"], host.values["filtered"]) == ("8075-8079,8081-8084", "9000-9009")
+
+
+def test_a_real_scan_is_judged_and_kept_like_one_of_our_own(real: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "approved.csv"
+    listed.write_text(
+        "kind,value,transport,ports,owner,reason,approver,expires\nport,*,tcp,1,li,web,wang,\n", encoding="utf-8"
+    )
+    done = edusec("scan", "--import", real, "--whitelist", listed, "--json", "--fail-on", "none", "--diff")
+    lines = json_lines(done)
+    assert (done.returncode, done.stderr) == (0, "")
+    (service,) = [line for line in lines if line["type"] == "service"]
+    assert (service["port"], service["method"], service["standing"]) == (8080, "nmap", "unlisted")
+    assert "unlisted-port" in {line["rule"] for line in lines if line["type"] == "finding"}
+    assert json_lines(edusec("scan", "--last", "--json"))[0]["id"] == lines[0]["id"]
+    # What nmap says can be compared with what nmap said.
+    again = json_lines(edusec("scan", "--import", real, "--json", "--fail-on", "none", "--diff"))
+    assert again[-1]["drift"] == {"against": 1}
+
+
+def test_only_what_the_file_says_was_looked_at_is_covered() -> None:
+    hosts = (
+        _host(_port(1, "open") + _port(2, "open|filtered") + _port(3, "unfiltered"))
+        + _host(_port(1, "open"), "10.0.0.2", extra=' timedout="true"')
+        + _host("", "10.0.0.3", "down")
+        + _host('<extraports state="open|filtered" count="8"><extrareasons reason="no-response" count="8" proto="tcp"/>'
+                "</extraports>" + _port(4, "closed"), "10.0.0.4")
+    )  # fmt: skip
+    section = read_nmap(_file(hosts), "a.xml", LIMIT)
+    assert _covered(section) == {
+        (("10.0.0.1/32",), "1,4-9", Transport.TCP),
+        (("10.0.0.4/32",), "4", Transport.TCP),
+    }
+    assert section.body is not None
+    seen = {item.target.name for item in section.body.observations if item.outcome is Outcome.SEEN}
+    assert seen == {"10.0.0.1", "10.0.0.2", "10.0.0.4"}
+    assert all(item.method == "nmap" for item in section.body.observations)
+    assert decode(Section, encode(section)) == section
+
+
+def test_a_name_out_of_a_table_is_no_observation() -> None:
+    guessed = '<service name="http" method="table" conf="3"/>'
+    told = '<service name="http" product="nginx" version="1.2" method="probed" conf="10"><cpe>cpe:/a:x</cpe></service>'
+    section = read_nmap(_file(_host(_port(1, "open", guessed) + _port(2, "open", told))), "a.xml", LIMIT)
+    assert section.body is not None
+    values = {item.target.port: item.values for item in section.body.observations if item.target.port}
+    assert values[1] == {}
+    assert values[2] == {"service": "http", "product": "nginx", "version": "1.2", "confidence": 1.0, "cpe": "cpe:/a:x"}
+
+
+def test_a_later_scan_by_the_same_arguments_follows_an_earlier_one(tmp_path: Path) -> None:
+    with desk(tmp_path) as office:
+        first = _file(_host(_port(1, "open")), args="nmap -oX a.xml -p 1-9 10.0.0.1")
+        import_scan(office.core, office.admin, first, "a.xml", SCHOOL)
+        office.clock.forward(3600)
+        later = _file(_host(_port(2, "open")), at=office.clock.now, args="nmap -oX b.xml -p 1-9 10.0.0.1")
+        result = import_scan(office.core, office.admin, later, "b.xml", SCHOOL)
+        assert result.changed == 2
+        states = {item.port: item.state for item in office.asset("10.0.0.1").services}
+        assert states[2] == "open"
+        with pytest.raises(BadFile, match="older than what the same arguments"):
+            import_scan(office.core, office.admin, first, "a.xml", SCHOOL)
+        office.clock.forward(8 * 86_400)
+        with pytest.raises(BadFile, match="older than 7 days"):
+            import_scan(office.core, office.admin, later, "b.xml", SCHOOL)
+    assert series("nmap -oX a.xml -p 1 x") == series("nmap -p 1 -oN 'q' x".replace("'q'", "q")) != series("nmap -p 2 x")
+
+
+def test_roles_and_units_hold(tmp_path: Path) -> None:
+    def attempt(office: Desk, role: Role, unit: str) -> None:
+        person = office.person(role, COUNTY)
+        import_scan(office.core, person, _file(_host(_port(1, "open"))), "a.xml", unit)
+
+    with desk(tmp_path) as office:
+        with pytest.raises(Forbidden):
+            attempt(office, Role.VIEWER, SCHOOL)
+        with pytest.raises(NotFound):
+            attempt(office, Role.OPERATOR, FAR_SCHOOL)
+        attempt(office, Role.ADMIN, SCHOOL)
+
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE nmaprun [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+    '<nmaprun scanner="nmap" args="&b;" start="1"/>'
+)
+OUTSIDE = (
+    '<?xml version="1.0"?><!DOCTYPE nmaprun [<!ENTITY a SYSTEM "file:///etc/passwd">]><nmaprun args="x">&a;</nmaprun>'
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", r"h\.xml:\d+:xml: "),
+        (b"\x00\xff", r"h\.xml:\d+:xml: "),
+        (BOMB.encode(), r"h\.xml:1:xml: .*entit"),
+        (OUTSIDE.encode(), r"h\.xml:1:xml: .*entit"),
+        (b"<x/>", r"h\.xml:1:xml: .*nmaprun"),
+        (b"<nmaprun>" + b"<a>" * 5000, r"h\.xml:1:xml: "),
+        (_file(_host(_port(1, "open")))[:-60], r"h\.xml:\d+:xml: "),
+        (_file(_host(_port(99999, "open"))), r"h\.xml:5:port\.portid: '99999'"),
+        (_file(_host(_port(1, "open"), "10.0.0.999")), r"h\.xml:5:address: '10\.0\.0\.999'"),
+        (_file("").replace(b'services="1-9"', b'services="9-1"'), r"h\.xml:4:scaninfo\.services: "),
+        (_file("").replace(b"start=", b"begin="), r"h\.xml:3:start: "),
+        (HEAD.encode() + b'<nmaprun scanner="nmap" start="1"></nmaprun>', r"h\.xml:1:nmaprun: "),
+        (b" " * (LIMIT + 1), r"h\.xml:0:file: "),
+    ],
+)
+def test_every_fault_has_its_place(content: bytes, said: str) -> None:
+    with pytest.raises(BadFile) as refusal:
+        read_nmap(content, "h\x1b.xml", LIMIT)
+    assert any(re.search(said, problem) for problem in refusal.value.problems), refusal.value.problems
+    assert not any("\x1b" in problem for problem in refusal.value.problems)
+
+
+@given(place=st.integers(0, 900), text=st.binary(max_size=12))
+def test_a_damaged_file_is_refused_or_read_and_never_more(place: int, text: bytes) -> None:
+    whole = _file(_host(_port(1, "open") + _port(2, "closed")))
+    place = min(place, len(whole))
+    with contextlib.suppress(BadFile):
+        section = read_nmap(whole[:place] + text + whole[place:], "h.xml", LIMIT)
+        assert section.status in (RunStatus.DONE, RunStatus.PARTIAL)
+        assert decode(Section, encode(section)) == section
