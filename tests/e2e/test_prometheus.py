@@ -130,7 +130,7 @@ def test_promtool_finds_nothing_wrong_with_either(
 
 def test_the_collector_shows_every_metric_of_the_architecture(collector: RealCollector, gateway: Gateway) -> None:
     text = (OPERATIONS.parent / "architecture.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"`(edusec_(?:collector|build)_[a-z_]+)", text))
+    documented = set(re.findall(r"`(edusec_(?:collector|build)_[a-z0-9_]+)", text))
     assert len(documented) >= 12
     shown = set(re.findall(r"^# TYPE (edusec_\S+) ", _scraped(collector), re.MULTILINE))
     assert shown == documented

@@ -47,6 +47,7 @@ _GROUP_SECONDS = 1.3
 """How long answers to a group come: MLD reports are spread over the second that our query allows."""
 _SETTLING, _LEAST_PATIENCE, _UNKNOWN_TRIP = 0.05, 0.2, 0.25
 _TRIPS_BETWEEN, _TRIPS_AT_END = 2, 4
+_SECOND_CLAIM_SECONDS = 0.05
 _FULL_QUEUE_SECONDS = 0.002
 _TAKE_IN = 64
 """Packets between two looks at what has arrived: a socket's buffer holds the answers to a few hundred."""
@@ -170,6 +171,9 @@ class _Run:
                 if not self._ask_missing():
                     break
                 self._wait(self._patience() if number == self._job.tries - 1 else self._settling(), self._anything)
+            if not self._anything():
+                # All have answered; whoever claims an address too, after the first one did, is heard as well.
+                self._wait(_SECOND_CLAIM_SECONDS, lambda: True)
             if self._group_asked:
                 self._wait(self._group_asked + _GROUP_SECONDS - time.monotonic(), lambda: True)
                 self._confirm()
