@@ -15,17 +15,13 @@ from probes.kit.blocks import CODE_OF, PENDING, Block
 from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Yield
 from probes.kit.engine import AUTO, ENGINES, SYN, Caps, Engine, choose
 from probes.kit.fingerprint.model import FingerprintFileError
-from probes.kit.fingerprint.store import load
 from probes.kit.neighbours import links, not_hosts, own_addresses, route_to
 from probes.kit.net import Net
 from probes.kit.options import option
 from probes.kit.outcomes import Settled
 from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
-from probes.kit.preview import of_handshakes, of_syns, portions, printers_among
 from probes.kit.reasons import because
 from probes.kit.scope import Address
-from probes.kit.services import enrich
-from probes.kit.services.plan import MOST_CONVERSATIONS
 from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
@@ -128,6 +124,10 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     if not options.identify:
         yield from _scan(options, context)
         return
+    # Both take longer to load than a small scan takes.
+    from probes.kit.fingerprint.store import load
+    from probes.kit.services import enrich
+
     try:
         imported = load(Path(name) for name in options.fingerprints)
     except FingerprintFileError as error:
@@ -145,6 +145,9 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
 
 def preview(options: Options, net: Net) -> Preview:
     """Say what a run would send; see `Preview`."""
+    from probes.kit.preview import of_handshakes, of_syns, portions, printers_among
+    from probes.kit.services.plan import MOST_CONVERSATIONS
+
     plan = _plan(options, net)
     method, why = choose(options.engine, plan.total)
     found = portions(plan.blocks())

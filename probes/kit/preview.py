@@ -10,7 +10,7 @@ from probes.kit.engine import CONNECT, SYN, Caps
 from probes.kit.loss import MOST_TRIES
 from probes.kit.net import Gate, Net
 from probes.kit.raw.blocks import HOSTS_AT_ONCE
-from probes.kit.raw.rounds import MOST_ROUNDS
+from probes.kit.raw.messages import MOST_ROUNDS
 from probes.kit.raw.routes import routes
 from probes.kit.targets import prefixes
 from wire.ports import format_ports

@@ -17,6 +17,8 @@ MOST_STATES = 1 << 18
 MOST_HOSTS = 1000
 """Hosts in one line."""
 MOST_OPENED = 500
+MOST_ROUNDS = 40
+"""How often a pair is asked at most, where packets get lost."""
 UNKNOWN_SECONDS = -1.0
 
 Rate = Annotated[float, Range(1, 1e9)]

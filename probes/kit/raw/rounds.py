@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from probes.kit.pacing import Pace
 from probes.kit.raw.lane import LONGEST_TRIP, Lane, Piece
-from probes.kit.raw.messages import MOST_OPENED, Done, Job, Progress, Said, write_opened
+from probes.kit.raw.messages import MOST_OPENED, MOST_ROUNDS, Done, Job, Progress, Said, write_opened
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import BURST_SECONDS, Throttle
 
-MOST_ROUNDS = 40
 _MOST_OVERFLOWS = 3
 """Rounds that are repeated because answers found the receive ring full; somebody may be flooding it."""
 _LOSS_THAT_SLOWS = 0.02
