@@ -6,16 +6,16 @@ A vantage point without working IPv6 says nothing about others: every IPv6 resul
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv6Network
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import OutOfScope, Refused
 from probes.kit.neighbours import resolvers
 from probes.kit.net import Net
-from probes.kit.options import option
 from probes.kit.reasons import because
 from probes.kit.resolve import TELLING, Answer, Kind, Status, lookup
 from probes.kit.scope import Address
+from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option, sites_option
 from probes.kit.vantage import Check, check_addresses, check_resolvers, check_route, check_self, judge, parse_endpoints
 from probes.kit.web import Fetch, Stage, Url, get, urls_of
 from wire.text import Text
@@ -37,46 +37,20 @@ _NOT_PUBLISHED = tuple(
 )
 
 
-def _parse_targets(texts: Sequence[str]) -> None:
-    for text in texts:
-        urls_of(text)
-
-
-def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
-    return tuple(ip_address(text) for text in texts)
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """Which sites to look at, and from where to take the proof that this machine has IPv6."""
 
-    targets: tuple[str, ...] = option(
-        (),
-        zh="检查的域名或网址（另加采集端下发的目标）",
-        en="domains or URLs, beside those that the collector hands down",
-        check=_parse_targets,
-    )
-    self_targets: tuple[str, ...] = option(
-        (),
-        zh="证明本机 IPv6 可用的外部目标，至少三个互不相关的地址，如 [2001:db8::1]:443",
-        en="at least three unrelated outside addresses that prove this machine's IPv6, such as [2001:db8::1]:443",
-        check=parse_endpoints,
-    )
-    resolvers: tuple[str, ...] = option(
-        (),
-        zh="DNS 解析器地址；默认取自系统",
-        en="addresses of DNS resolvers; those of the system by default",
-        check=_parse_resolvers,
-    )
-    timeout: float = option(
-        5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
-    )
+    targets: tuple[str, ...] = sites_option()
+    self_targets: tuple[str, ...] = proof_option()
+    resolvers: tuple[str, ...] = resolvers_option()
+    timeout: float = patience_option()
 
 
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Judge this machine, then each site; sites for which no time is left are skipped."""
     net = context.net
-    servers = _parse_resolvers(options.resolvers) or resolvers()
+    servers = parse_addresses(options.resolvers) or resolvers()
     targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
     total = 1 + len(targets)
     addresses, route = check_addresses(), check_route()

@@ -22,6 +22,7 @@ from probes.kit.outcomes import Settled
 from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
 from probes.kit.reasons import because
 from probes.kit.scope import Address
+from probes.kit.shared_options import hosts_option
 from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
@@ -68,11 +69,9 @@ _SELF = Target(TargetKind.AGENT, "self")
 class Options:
     """What to scan and how hard."""
 
-    targets: tuple[str, ...] = option(
-        ("127.0.0.1", "::1"),
+    targets: tuple[str, ...] = hosts_option(
         zh=f"扫描的地址、网段或范围，合计不超过 {MAX_ADDRESSES} 个地址；IPv6 网段须为 /112 或更小",
         en=f"addresses, prefixes or ranges, at most {MAX_ADDRESSES} addresses in all; IPv6 prefixes of /112 or longer",
-        check=parse_targets,
     )
     ports: str = option(
         DEFAULT_PORTS, zh="扫描的 TCP 端口集合", en="set of TCP ports, such as 22,80,8000-8100", check=parse_ports

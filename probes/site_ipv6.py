@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import CannotRun, Refused
@@ -21,8 +20,8 @@ from probes.kit.options import option
 from probes.kit.reasons import because
 from probes.kit.resolve import DNS_PORT
 from probes.kit.scope import Address
+from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option, sites_option
 from probes.kit.vantage import check_self, parse_endpoints
-from probes.kit.web import urls_of
 from wire.ports import expand, parse_ports
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
@@ -31,45 +30,19 @@ NAME = "site_ipv6"
 MAX_TARGETS = 2000
 
 
-def _parse_targets(texts: Sequence[str]) -> None:
-    for text in texts:
-        urls_of(text)
-
-
-def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
-    return tuple(ip_address(text) for text in texts)
-
-
 @dataclass(frozen=True, slots=True)
 class Options(Settings):
     """Which sites, from where the proof of this machine's own IPv6 comes, and every threshold."""
 
-    targets: tuple[str, ...] = option(
-        (),
-        zh="检查的域名或网址（另加采集端下发的目标）",
-        en="domains or URLs, beside those that the collector hands down",
-        check=_parse_targets,
-    )
-    self_targets: tuple[str, ...] = option(
-        (),
-        zh="证明本机 IPv6 可用的外部目标，至少三个互不相关的地址，如 [2001:db8::1]:443",
-        en="at least three unrelated outside addresses that prove this machine's IPv6, such as [2001:db8::1]:443",
-        check=parse_endpoints,
-    )
-    resolvers: tuple[str, ...] = option(
-        (),
-        zh="DNS 解析器地址；默认取自系统",
-        en="addresses of DNS resolvers; those of the system by default",
-        check=_parse_resolvers,
-    )
+    targets: tuple[str, ...] = sites_option()
+    self_targets: tuple[str, ...] = proof_option()
+    resolvers: tuple[str, ...] = resolvers_option()
     ports: str = option("80,443", zh="两族对照的端口", en="ports compared between the families", check=parse_ports)
     ca_file: str = option(
         "", zh="额外信任的 CA 证书（PEM 文件）", en="a PEM file of certificate authorities to trust as well"
     )
     workers: int = option(16, zh="同时检查的网站数", en="sites looked at at a time", minimum=1, maximum=32)
-    timeout: float = option(
-        5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
-    )
+    timeout: float = patience_option()
     site_seconds: float = option(
         300.0, zh="单个网站的最长时间", en="longest time for one site", unit="s", minimum=1, maximum=3600
     )
@@ -81,7 +54,7 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
         warm_up(options.ca_file)
     except ValueError as error:
         raise CannotRun(because("bad_options", f"{NAME}: ca_file: {error}")) from None
-    servers = _parse_resolvers(options.resolvers) or resolvers()
+    servers = parse_addresses(options.resolvers) or resolvers()
     targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
     gate = check_self(context.net, parse_endpoints(options.self_targets), timeout=options.timeout)
     told: dict[str, Value] = {**gate.values, **({"reason": gate.reason} if gate.reason else {})}

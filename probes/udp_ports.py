@@ -31,6 +31,7 @@ from probes.kit.scope import Address
 from probes.kit.services.datagrams import QUESTIONS
 from probes.kit.services.enrich import values_of
 from probes.kit.services.talk import Heard
+from probes.kit.shared_options import hosts_option
 from probes.kit.targets import first, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
@@ -60,11 +61,9 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 class Options:
     """What to ask."""
 
-    targets: tuple[str, ...] = option(
-        ("127.0.0.1", "::1"),
+    targets: tuple[str, ...] = hosts_option(
         zh=f"询问的地址、网段或范围；地址数乘端口数不超过 {MAX_PAIRS}",
         en=f"addresses, prefixes or ranges; addresses times ports at most {MAX_PAIRS}",
-        check=parse_targets,
     )
     ports: str = option(
         DEFAULT_PORTS, zh="询问的 UDP 端口集合", en="set of UDP ports, such as 53,123,161", check=parse_ports

@@ -7,7 +7,7 @@ concerned is unknown and says what to set. Without working IPv6 every check that
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 from probes.kit import nft
@@ -25,7 +25,7 @@ from probes.kit.netlink import UserOptions
 from probes.kit.options import option
 from probes.kit.reasons import because
 from probes.kit.resolve import DNS_PORT
-from probes.kit.scope import Address
+from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option
 from probes.kit.vantage import Check as Proof
 from probes.kit.vantage import check_addresses, check_resolvers, check_route, check_self, parse_endpoints
 from probes.kit.web import Url, urls_of
@@ -45,10 +45,6 @@ def _parse_urls(texts: Sequence[str]) -> tuple[Url, ...]:
     return tuple(urls_of(text)[0] for text in texts)
 
 
-def _parse_addresses(texts: Sequence[str]) -> tuple[Address, ...]:
-    return tuple(ip_address(text) for text in texts)
-
-
 def _parse_prefixes(texts: Sequence[str]) -> tuple[IPv6Network, ...]:
     return tuple(IPv6Network(text) for text in texts)
 
@@ -57,12 +53,7 @@ def _parse_prefixes(texts: Sequence[str]) -> tuple[IPv6Network, ...]:
 class Options:
     """What to compare with, and every threshold; the defaults of those are ours, not a standard's."""
 
-    self_targets: tuple[str, ...] = option(
-        (),
-        zh="证明本机 IPv6 可用的外部目标，至少三个互不相关的地址，如 [2001:db8::1]:443",
-        en="at least three unrelated outside addresses that prove this machine's IPv6, such as [2001:db8::1]:443",
-        check=parse_endpoints,
-    )
+    self_targets: tuple[str, ...] = proof_option()
     dual_targets: tuple[str, ...] = option(
         (),
         zh="两族都可达的外部站点（域名或网址），用于时延、丢包和竞速对比",
@@ -75,17 +66,12 @@ class Options:
         en="URLs of pages of at least `large` bytes that IPv6 reaches (NET-PMTU)",
         check=_parse_urls,
     )
-    resolvers: tuple[str, ...] = option(
-        (),
-        zh="DNS 解析器地址；默认取自系统",
-        en="addresses of DNS resolvers; those of the system by default",
-        check=_parse_addresses,
-    )
+    resolvers: tuple[str, ...] = resolvers_option()
     independent_resolvers: tuple[str, ...] = option(
         (),
         zh="不属于本校的解析器，用于判断 AAAA 是否被剥离",
         en="resolvers of somebody else, to see whether AAAA are stripped (NET-RES6)",
-        check=_parse_addresses,
+        check=parse_addresses,
     )
     aaaa_names: tuple[str, ...] = option(
         (),
@@ -124,9 +110,7 @@ class Options:
     ca_file: str = option(
         "", zh="额外信任的 CA 证书（PEM 文件）", en="a PEM file of certificate authorities to trust as well"
     )
-    timeout: float = option(
-        5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
-    )
+    timeout: float = patience_option()
     tries: int = option(10, zh="每族握手次数", en="handshakes over each family (NET-PERF)", minimum=3, maximum=100)
     perf_pass: float = option(0.1, zh="时延劣化：通过", en="growth of the delay: passes up to", minimum=0, maximum=10)
     perf_warn: float = option(0.3, zh="时延劣化：警告", en="growth of the delay: warns up to", minimum=0, maximum=10)
@@ -190,7 +174,7 @@ class _Look:
 
     def __init__(self, options: Options, context: Context) -> None:
         self._options, self._net, self._deadline = options, context.net, context.deadline
-        self._servers = _parse_addresses(options.resolvers) or resolvers()
+        self._servers = parse_addresses(options.resolvers) or resolvers()
         self._names = Names(context.net, self._servers, timeout=options.timeout, port=DNS_PORT)
         self._endpoints = parse_endpoints(options.self_targets)
         self._gate = ""
@@ -315,7 +299,7 @@ class _Look:
         options = self._options
         proof = check_resolvers(self._net, self._servers, timeout=options.timeout)
         names = options.aaaa_names or tuple(url.host for url in _parse_urls(options.dual_targets) if not url.address)
-        others = _parse_addresses(options.independent_resolvers)
+        others = parse_addresses(options.independent_resolvers)
         compared: tuple[judge.Compared, ...] = ()
         if others and names and self._servers:
             compared = look_names.compare(

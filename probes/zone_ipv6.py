@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import Refused
@@ -19,6 +19,7 @@ from probes.kit.options import option
 from probes.kit.reasons import because
 from probes.kit.resolve import DNS_PORT
 from probes.kit.scope import Address
+from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option, sites_option
 from probes.kit.vantage import check_self, parse_endpoints
 from probes.kit.web import urls_of
 from wire.text import Text
@@ -26,15 +27,6 @@ from wire.types import Observation, Outcome, SectionKind, Skipped, Target, Targe
 
 NAME = "zone_ipv6"
 MAX_TARGETS = 2000
-
-
-def _parse_targets(texts: Sequence[str]) -> None:
-    for text in texts:
-        urls_of(text)
-
-
-def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
-    return tuple(ip_address(text) for text in texts)
 
 
 def _parse_roots(texts: Sequence[str]) -> tuple[IPv6Address, ...]:
@@ -45,36 +37,19 @@ def _parse_roots(texts: Sequence[str]) -> tuple[IPv6Address, ...]:
 class Options:
     """Whose zones, from where the proof of this machine's own IPv6 comes, and where the root is."""
 
-    targets: tuple[str, ...] = option(
-        (),
-        zh="检查的域名或网址（另加采集端下发的目标）",
-        en="domains or URLs, beside those that the collector hands down",
-        check=_parse_targets,
-    )
-    self_targets: tuple[str, ...] = option(
-        (),
-        zh="证明本机 IPv6 可用的外部目标，至少三个互不相关的地址，如 [2001:db8::1]:443",
-        en="at least three unrelated outside addresses that prove this machine's IPv6, such as [2001:db8::1]:443",
-        check=parse_endpoints,
-    )
-    resolvers: tuple[str, ...] = option(
-        (),
-        zh="DNS 解析器地址；默认取自系统",
-        en="addresses of DNS resolvers; those of the system by default",
-        check=_parse_resolvers,
-    )
+    targets: tuple[str, ...] = sites_option()
+    self_targets: tuple[str, ...] = proof_option()
+    resolvers: tuple[str, ...] = resolvers_option()
     root_hints: tuple[str, ...] = option(
         ROOTS, zh="根服务器的 IPv6 地址", en="IPv6 addresses of root servers", check=_parse_roots
     )
     workers: int = option(8, zh="同时检查的区数", en="zones looked at at a time", minimum=1, maximum=64)
-    timeout: float = option(
-        5.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
-    )
+    timeout: float = patience_option()
 
 
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Prove this machine's IPv6, then look at each zone; without that proof every verdict is unknown."""
-    servers = _parse_resolvers(options.resolvers) or resolvers()
+    servers = parse_addresses(options.resolvers) or resolvers()
     targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
     gate = check_self(context.net, parse_endpoints(options.self_targets), timeout=options.timeout)
     told: dict[str, Value] = {**gate.values, **({"reason": gate.reason} if gate.reason else {})}
