@@ -37,7 +37,7 @@ for item in section.body.observations:
 def test_a_runner_without_root(
     netns: Namespaces, needs: Callable[..., str], capabilities: str, engine: str, says: list[str]
 ) -> None:
-    setpriv, env = needs("setpriv", package="util-linux"), needs("env", package="coreutils")
+    setpriv = needs("setpriv", package="util-linux")
     python = next((name for name in (sys.executable, "/usr/bin/python3") if _readable_by_others(Path(name))), None)
     if python is None or not _readable_by_others(ROOT):
         pytest.skip("needs an interpreter and a checkout that other users may read")
@@ -47,7 +47,7 @@ def test_a_runner_without_root(
     bounding = ["--bounding-set", f"-all,{capabilities}" if capabilities else "-all"]
     given = ["--inh-caps", capabilities, "--ambient-caps", capabilities] if capabilities else []
     # The agent's side needs nothing but the standard library.
-    interpreter = [env, f"PYTHONPATH={ROOT}", "PYTHONDONTWRITEBYTECODE=1", python]
+    interpreter = ["env", f"PYTHONPATH={ROOT}", "PYTHONDONTWRITEBYTECODE=1", python]
     command = [*user, *given, *bounding, "--", *interpreter, "-P", "-c", _RUNNER, str(there.v4.ip), engine]
     done = space.run(command)
     for line in says:
