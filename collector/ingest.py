@@ -226,7 +226,7 @@ class _Intake:
         """Have the schedule judge the agent and its unit; called after the commit."""
         schedule = self._core.schedule
         schedule.touched_agents.append(self._agent.id)
-        schedule.touched_levels.extend({unit for unit, _, _ in self._levels.changed})
+        schedule.moved(self._levels.changed)
         if self._keeper is not None and self._keeper.touched.assets:
             schedule.touched_units.append(self._agent.unit)
 

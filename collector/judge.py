@@ -108,11 +108,13 @@ class Bench:
             return self.facts.asset(county, ident)
         if kind is SubjectKind.SITE:
             return self.facts.site(county, ident)
+        if kind is SubjectKind.SYSTEM:
+            return self.facts.system(ident)
         if kind is SubjectKind.AGENT:
             return self.facts.agent(ident)
         if kind is SubjectKind.UNIT:
             return self.facts.unit(ident)
-        return self.facts.stored_measurement(county, ident) if kind is SubjectKind.MEASUREMENT else None
+        return self.facts.stored_measurement(county, ident)
 
 
 def bench(core: "Core", turn: Turn, now: float) -> Bench:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
+from collector.alerts.life import OPEN
 from collector.clock import day
 from collector.errors import Busy
 from collector.inventory.sections import SectionState
 from collector.inventory.subjects import Merge
 from collector.ipv6 import weeks
-from collector.ipv6.levels import Levels
+from collector.ipv6.levels import SYSTEM, Levels, systems
+from collector.ipv6.levels import Subject as Moved
 from collector.judge import bench, mark_dirty
 from collector.scans.orders import look_at_the_clock
 from collector.store import tables
@@ -76,11 +78,14 @@ class Schedule:
         self.touched_agents: deque[str] = deque()
         self.touched_units: deque[str] = deque()
         self.touched_levels: deque[str] = deque()
+        self.touched_systems: deque[str] = deque()
 
     def start(self) -> None:
-        """Begin; every agent and unit is judged once."""
+        """Begin; every agent, unit and system is judged once."""
         self.touched_agents.extend(self._core.directory.agents)
         self.touched_units.extend(self._core.directory.units)
+        for unit in self._core.register.units():
+            self.touched_systems.extend(f"{unit}:{name}" for name in systems(self._core.register.own(unit)))
         self._thread.start()
 
     def wake(self) -> None:
@@ -108,6 +113,7 @@ class Schedule:
                 self._agents,
                 self._due,
                 self._dirty,
+                self._systems,
                 self._weeks,
                 self._units,
                 self._sweep,
@@ -200,7 +206,18 @@ class Schedule:
         if keys:
             levels = Levels(self._core, turn, now)
             levels.follow(unit, [(kind, key) for kind, key in keys])
-            self.touched_levels.extend({owner for owner, _, _ in levels.changed})
+            self.moved(levels.changed)
+
+    def moved(self, levels: Iterable[Moved]) -> None:
+        """Have counted and judged what has another level now."""
+        found = set(levels)
+        self.touched_levels.extend({unit for unit, _, _ in found})
+        self.touched_systems.extend(sorted(f"{unit}:{name}" for unit, kind, name in found if kind == SYSTEM))
+
+    def _systems(self, now: float) -> None:
+        units = self._core.directory.units
+        asked = [(ident.partition(":")[0], ident) for ident in sorted(_taken(self.touched_systems))]
+        self._judge(((SubjectKind.SYSTEM, units[unit].county, ident) for unit, ident in asked if unit in units), now)
 
     def _agents(self, now: float) -> None:
         """Judge agents that said something, and those that missed another report interval."""
@@ -276,7 +293,9 @@ class Schedule:
 
     def _ipv6_of(self, unit: str, now: float, turn: Turn) -> None:
         if unit in self._core.directory.units:
-            Levels(self._core, turn, now).unit(unit)
+            levels = Levels(self._core, turn, now)
+            levels.unit(unit)
+            turn.after_commit(lambda: self.moved(levels.changed))
 
     def _all_of(self, county: str, unit: str) -> list[tuple[SubjectKind, str, str]]:
         found: list[tuple[SubjectKind, str, str]] = []
@@ -288,6 +307,14 @@ class Schedule:
             ):
                 query = select(table.c.id).where(table.c.county == county, table.c.unit == unit)
                 found += [(kind, county, ident) for ident in connection.execute(query).scalars()]
+            # One that is registered no longer loses its alerts.
+            alert = tables.alert.c
+            stale = select(alert.subject).where(
+                alert.county == county, alert.unit == unit, alert.kind == SubjectKind.SYSTEM, alert.state.in_(OPEN)
+            )
+            listed = [f"{unit}:{name}" for name in systems(self._core.register.own(unit))]
+            named = dict.fromkeys((*listed, *connection.execute(stale).scalars()))
+        found += [(SubjectKind.SYSTEM, county, ident) for ident in named]
         agents = [ident for ident, record in list(self._core.directory.agents.items()) if record.identity.unit == unit]
         found += [(SubjectKind.AGENT, county, ident) for ident in agents]
         found += [

@@ -103,6 +103,19 @@ COMMON: Mapping[str, Fact] = {
     ),
 }
 
+_LEVEL_FACTS: Mapping[str, Fact] = {
+    "ipv6_level": Fact(int, Text("IPv6 等级(0-4,已确定)", "IPv6 level, 0-4, where it is certain")),
+    "ipv6_level_gap": Fact(
+        int,
+        Text(
+            "比已生效政策要求至少低几级", "levels by which it certainly stays below what the policy in force asks for"
+        ),
+    ),
+    "ipv6_level_lost": Fact(
+        int, Text("比曾达到的等级至少低几级", "levels by which it certainly fell below what it had reached")
+    ),
+}
+
 VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
     SubjectKind.SERVICE: {
         "address": Fact(str, Text("地址", "address")),
@@ -139,20 +152,13 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "ipv4": Fact(str, Text("IPv4 访问结果", "result over IPv4"), ("pass", "fail", "unknown")),
         "ipv6": Fact(str, Text("IPv6 访问结果", "result over IPv6"), ("pass", "fail", "unknown")),
         "registered": Fact(bool, Text("已登记", "is registered")),
-        "ipv6_level": Fact(int, Text("IPv6 等级(0-4,已确定)", "IPv6 level, 0-4, where it is certain")),
-        "ipv6_level_gap": Fact(
-            int,
-            Text(
-                "比已生效政策要求至少低几级",
-                "levels by which it certainly stays below what the policy in force asks for",
-            ),
-        ),
-        "ipv6_level_lost": Fact(
-            int, Text("比曾达到的等级至少低几级", "levels by which it certainly fell below what it had reached")
-        ),
+        **_LEVEL_FACTS,
         "pmtu": Fact(str, Text("IPv6 大包能否通过", "full-size packets come through"), ("pass", "fail", "unknown")),
     },
-    SubjectKind.SYSTEM: {},
+    SubjectKind.SYSTEM: {
+        "addresses": Fact(tuple, Text("登记的地址", "registered addresses")),
+        **_LEVEL_FACTS,
+    },
     SubjectKind.MEASUREMENT: {
         "probe": Fact(str, Text("探测项", "probe")),
         "download_bps": Fact(float, Text("下载速率(bit/s)", "download rate in bit/s")),

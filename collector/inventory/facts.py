@@ -16,7 +16,8 @@ from collector.inventory.picture import HOST, holds, place, values_of
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
 from collector.inventory.subjects import PORT_STATES
-from collector.ipv6.facts import site_facts, unit_facts
+from collector.ipv6.facts import site_facts, system_facts, unit_facts
+from collector.ipv6.levels import systems
 from collector.registry.directory import Directory
 from collector.registry.registered import Register
 from collector.registry.standing import Whitelists
@@ -137,6 +138,18 @@ class Facts:
             **self._common(unit),
         }
         return Subject(SubjectKind.SITE, ident, unit, name, facts)
+
+    def system(self, ident: str) -> Subject | None:
+        """Give a registered information system, by `unit:name`; None when nothing of it is registered any more."""
+        unit, _, name = ident.partition(":")
+        entries, node = self.register.own(unit), self.directory.units.get(unit)
+        if node is None or name not in systems(entries):
+            return None
+        facts = {
+            **system_facts(self.statements, node, name, entries, day(self.now)),
+            **self._common(unit),
+        }
+        return Subject(SubjectKind.SYSTEM, ident, unit, name, facts)
 
     def agent(self, ident: str) -> Subject | None:
         """Give an agent; how long it is silent is known once it has reported. None for a revoked one."""

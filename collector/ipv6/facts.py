@@ -1,13 +1,15 @@
 """What rules read about IPv6 levels and ratios; what is not certain either way is left out."""
 
+from collections.abc import Iterable
 from datetime import date
 
+from collector.ipv6.levels import SYSTEM
 from collector.ipv6.ratios import METRICS
 from collector.ipv6.results import SITE
 from collector.ipv6.targets import target_of
 from collector.ipv6.weeks import ratios_below
 from collector.registry.directory import Directory, Node
-from collector.registry.register_files import spelling
+from collector.registry.register_files import Entry, Kind, spelling
 from collector.registry.registered import Register
 from collector.store.contract import Statements
 from probes.kit.ipv6.ladder import Ratio, Rung
@@ -23,10 +25,26 @@ def site_facts(
     key = spelling(name)
     owner = next((code for code in reversed(directory.chain(unit)) if register.holds_site(code, key)), "")
     node = directory.units[owner or unit]
-    facts: dict[str, FactValue] = {"registered": bool(owner)}
+    return {"registered": bool(owner), **_level_facts(statements, node, SITE, key, today)}
+
+
+def system_facts(
+    statements: Statements, node: Node, name: str, entries: Iterable[Entry], today: date
+) -> dict[str, FactValue]:
+    """Give the addresses of a registered system, its level, and the highest protection level that an entry names."""
+    own = [entry for entry in entries if entry.system == name and entry.kind is not Kind.NETWORK]
+    return {
+        "addresses": tuple(dict.fromkeys(entry.address for entry in own)),
+        "mlps_level": max((entry.mlps_level for entry in own if entry.mlps_level is not None), default=None),
+        **_level_facts(statements, node, SYSTEM, name, today),
+    }
+
+
+def _level_facts(statements: Statements, node: Node, kind: str, key: str, today: date) -> dict[str, FactValue]:
+    facts: dict[str, FactValue] = {}
     for low, high, held in statements.rows(
         "SELECT confirmed, possible, held FROM ipv6_level WHERE county = ? AND unit = ? AND kind = ? AND key = ?",
-        (node.county, node.code, SITE, key),
+        (node.county, node.code, kind, key),
     ):
         # Where it may stand anywhere between two levels, only what both say is a fact.
         facts["ipv6_level"] = low if low == high else None

@@ -55,8 +55,8 @@ def school(
 ) -> None:
     """A school with a website, a system and a network, and what its agent found of them."""
     sheet = (
-        f"kind,address,name,system,owner\nwebsite,www{number}.example.edu.cn,,,a\n"
-        f"system,oa{number}.example.edu.cn,OA,,a\nnetwork,10.{number}.0.0/16,,,a\n"
+        f"kind,address,name,mlps_level,owner\nwebsite,www{number}.example.edu.cn,,,a\n"
+        f"system,oa{number}.example.edu.cn,OA,2,a\nnetwork,10.{number}.0.0/16,,,a\n"
     )
     register.import_entries(desk.core, desk.admin, sheet.encode(), "r.csv", code)
     if web is None:
