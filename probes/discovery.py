@@ -251,7 +251,8 @@ def _report(options: Options, area: Area, seen: Sightings, settled: Settled, gon
         yield observation
     yield from _coverage(area, settled.addresses, gone)
     skipped += [*area.skipped, *dict.fromkeys(settled.skipped)]
-    silent = [gate.parsed for gate in area.beyond if gate.parsed not in seen and gate.parsed not in set(gone)]
+    told = set(gone)
+    silent = [gate.parsed for gate in area.beyond if gate.parsed not in seen and gate.parsed not in told]
     for code, addresses in (
         ("deadline", settled.unfinished),
         ("answers_lost", settled.lossy),

@@ -119,8 +119,13 @@ def _left(part: Part, spans: Sequence[Span], coverage: Sequence[Coverage]) -> It
 
 
 def _covered(coverage: Sequence[Coverage], spans: Sequence[Span]) -> dict[tuple[int, int], set[str]]:
-    """Give the port sets that cover each address of the spans."""
+    """Give the port sets that cover each address of the spans.
+
+    Coverage does not name interfaces: where the same link-local address may be meant on several, it tells nothing.
+    """
     found: dict[tuple[int, int], set[str]] = defaultdict(set)
+    if len({span.zone for span in spans if span.zone}) > 1:
+        spans = [span for span in spans if not span.zone]
     for item in coverage:
         for prefix in item.prefixes:
             network = ip_network(prefix)

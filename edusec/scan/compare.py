@@ -12,6 +12,7 @@ from edusec.places import scans_file
 from edusec.scan import store
 from edusec.scan.drift import FACTS, Covered, counted, drift
 from edusec.scan.lines import HOST, RUN, SCHEMA, SERVICE, SUMMARY, Line
+from wire.ports import parse_ports
 
 _LEAST_HISTORY = 10
 
@@ -66,6 +67,7 @@ def _check(line: Line) -> None:
             raise ValueError("a run needs an id and a time")
     elif line["type"] in (HOST, SERVICE):
         ip_address(line["address"].partition("%")[0])
+        parse_ports(line.get("closed") or "")
         needed = ("presence",) if line["type"] == HOST else FACTS
         if any(name not in line for name in needed):
             raise ValueError("a fact is missing")

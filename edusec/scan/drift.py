@@ -26,10 +26,22 @@ Place = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a scan found at a place; of a host also the places at which it answered, which prove that it is there."""
+
+    facts: Mapping[str, Any]
+    doors: tuple[Place, ...] = ()
+
+    def would_show(self, place: Place, covered: "Covered") -> bool:
+        """Tell whether a scan looked everywhere where this would have shown: of a host, at each of its doors."""
+        return covered.has(place) and all(map(covered.has, self.doors))
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What was last seen at a place, by which run, and how many covering scans have missed it since."""
 
-    facts: Mapping[str, Any]
+    found: Seen
     run: str
     seen: str
     missed: int = 0
@@ -50,7 +62,7 @@ class Picture:
         for place, facts in found.items():
             self.known[place] = Known(facts, run["id"], run["started"])
         for place, known in list(self.known.items()):
-            if place in found or not covered.has(place):
+            if place in found or not known.found.would_show(place, covered):
                 continue
             if known.missed + 1 >= self.confirm:
                 del self.known[place]  # said once, by the scan that confirmed it
@@ -59,9 +71,9 @@ class Picture:
         self.covered.append(covered)
         self.last = run["id"]
 
-    def ever_covered(self, place: Place) -> bool:
-        """Tell whether any of the scans looked there."""
-        return any(covered.has(place) for covered in self.covered)
+    def ever_covered(self, place: Place, doors: Sequence[Place]) -> bool:
+        """Tell whether any of the scans looked there, at a host by any of the doors that it has."""
+        return any(covered.has(where) for covered in self.covered for where in doors or (place,))
 
 
 def drift(history: Iterable[Sequence[Line]], now: Sequence[Line], confirm: int = CONFIRM) -> list[Line]:
@@ -118,31 +130,39 @@ def _begin(entry: tuple[int, int, tuple[tuple[int, int], ...]]) -> int:
     return entry[0]
 
 
-def _read(lines: Sequence[Line]) -> tuple[Line, dict[Place, Mapping[str, Any]], Covered]:
+def _read(lines: Sequence[Line]) -> tuple[Line, dict[Place, Seen], Covered]:
     run = next(line for line in lines if line["type"] == RUN)
-    found: dict[Place, Mapping[str, Any]] = {}
+    found: dict[Place, Seen] = {}
+    doors: dict[str, list[Place]] = {}
+    for line in lines:
+        if line["type"] == SERVICE and line["state"] == "open":
+            place = line["address"], line["transport"], line["port"]
+            found[place] = Seen({name: line[name] for name in FACTS})
+            doors.setdefault(line["address"], []).append(place)
     for line in lines:
         if line["type"] == HOST and line["presence"] == "present":
-            found[line["address"], "", 0] = {"state": "present"}
-        elif line["type"] == SERVICE and line["state"] == "open":
-            found[line["address"], line["transport"], line["port"]] = {name: line[name] for name in FACTS}
+            address = line["address"]
+            # Without an open port it was a closed one that answered; the first one stands for all.
+            closed = [(address, "tcp", low) for low, _ in parse_ports(line.get("closed") or "")[:1]]
+            found[address, "", 0] = Seen({"state": "present"}, tuple(doors.get(address, closed)))
     return run, found, Covered(run["coverage"])
 
 
 def _changes(picture: Picture, now: Sequence[Line]) -> Iterator[Line]:
     _, found, covered = _read(now)
-    for place, facts in found.items():
+    for place, seen in found.items():
         known = picture.known.get(place)
         if known is None:
-            change = NEW if picture.ever_covered(place) else BASELINE
-            yield _line(change, place, None, facts, picture, None)
-        elif _differs(known.facts, facts):
-            yield _line(CHANGED, place, known.facts, facts, picture, known)
+            change = NEW if picture.ever_covered(place, seen.doors) else BASELINE
+            yield _line(change, place, None, seen.facts, picture, None)
+        elif _differs(known.found.facts, seen.facts):
+            yield _line(CHANGED, place, known.found.facts, seen.facts, picture, known)
     for place, known in picture.known.items():
         if place not in found:
-            missed = known.missed + 1 if covered.has(place) else known.missed
-            change = VANISHED if covered.has(place) else UNKNOWN
-            yield _line(change, place, known.facts, None, picture, replace(known, missed=missed))
+            gone = known.found.would_show(place, covered)
+            missed = known.missed + 1 if gone else known.missed
+            change = VANISHED if gone else UNKNOWN
+            yield _line(change, place, known.found.facts, None, picture, replace(known, missed=missed))
 
 
 def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -12,8 +12,9 @@ COLUMNS = (
     "address", "name", "family", "transport", "port", "state", "standing", "service", "product", "version", "vendor",
     "cpe", "device", "system", "confidence", "title", "banner", "time",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""Spreadsheets run a cell that starts with one of these as a formula; the last one is the mark that keeps them off."""
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
+"""Spreadsheets run a cell that starts with one of these as a formula, some with the wide ones too; the last one is the
+mark that keeps them off."""
 
 
 def as_csv(lines: Sequence[Line]) -> bytes:

@@ -101,6 +101,35 @@ def test_a_host_that_is_gone_is_said_as_a_host_too() -> None:
     assert _changes([_scan(1, {})], _scan(2, {22: ""}))[None] == ("new", 0, True)
 
 
+def test_a_host_is_gone_only_for_a_scan_that_asked_where_it_had_answered() -> None:
+    before = _scan(1, {22: "", 80: ""})
+    assert _changes([before], _scan(2, {}, ports="8000-8010")) == {
+        None: ("unknown", 0, False),
+        22: ("unknown", 0, False),
+        80: ("unknown", 0, False),
+    }
+    # Answers from port 80 got lost, so that it is not covered: the host may be behind it as ever.
+    assert _changes([before], _scan(2, {}, ports="22")) == {
+        None: ("unknown", 0, False),
+        22: ("vanished", 1, False),
+        80: ("unknown", 0, False),
+    }
+    # A host of which only a closed port has answered.
+    run, host = _scan(1, {})
+    closed = [run, {**host, "presence": "present", "closed": "22-23"}]
+    assert _changes([closed], _scan(2, {}, ports="80")) == {None: ("unknown", 0, False)}
+    assert _changes([closed], _scan(2, {}, ports="22")) == {None: ("vanished", 1, False)}
+
+
+def test_a_host_is_news_only_if_an_earlier_scan_asked_where_it_answers_now() -> None:
+    silent = _scan(1, {}, ports="22")
+    assert _changes([silent], _scan(2, {8000: ""}, ports="8000")) == {
+        None: ("baseline", 0, True),
+        8000: ("baseline", 0, True),
+    }
+    assert _changes([silent], _scan(2, {22: ""})) == {None: ("new", 0, True), 22: ("new", 0, True)}
+
+
 def test_coverage_is_asked_by_address_transport_and_port() -> None:
     covered = Covered(
         [

@@ -99,6 +99,10 @@ def test_a_spreadsheet_gets_text_and_runs_nothing() -> None:
     first, second = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     assert first["product"].startswith("'=cmd|")
     assert (first["port"], second["transport"], second["state"]) == ("4", "udp", "open_filtered")
+    # Spreadsheets of East Asia run what begins with the wide form of such a sign, too.
+    for sign in "＝＋－＠":
+        rows = csv.DictReader(io.StringIO(as_csv(_lines(f"{sign}1+1")).decode("utf-8-sig"), newline=""))
+        assert {row["version"] for row in rows} == {f"'{sign}1+1"}
 
 
 def test_what_a_server_says_acts_on_nothing_in_any_form(process: Processes, tmp_path: Path) -> None:

@@ -67,6 +67,17 @@ def test_what_is_left_is_what_is_not_covered(ports: set[int], covered: list[tupl
     )
 
 
+def test_a_link_local_address_of_one_link_is_not_covered_by_that_of_another() -> None:
+    """Coverage names no interface, so it says nothing where several are meant."""
+    part = Part(Transport.TCP, "22", {})
+    coverage = [Coverage(("fe80::1/128", "2001:db8::1/128"), 6, "22", Transport.TCP)]
+    left = areas([part], parse_targets(["fe80::1%eth0", "fe80::1%eth1", "2001:db8::1"]), coverage)
+    assert [[str(address) for span in area.spans for address in span] for area in left] == [
+        ["fe80::1%eth0", "fe80::1%eth1"]
+    ]
+    assert areas([part], parse_targets(["fe80::1%eth0"]), coverage) == []
+
+
 @settings(max_examples=12)
 @given(hosts=st.integers(1, 3000), ports=st.integers(1, 70), many=st.booleans(), speed=st.floats(1, 1e6))
 def test_batches_are_the_area_piece_by_piece(hosts: int, ports: int, many: bool, speed: float) -> None:

@@ -183,3 +183,17 @@ def test_the_narrower_rate_reaches_the_helper(net_rate: float, rate: float, monk
     with pytest.raises(CannotRun, match="as asked"):
         scan(given, net_of(*LAB, rate=net_rate))
     assert [(job.rate, job.host_rate, job.ports) for job in asked] == [(700.0, 33.0, "1-9")]
+
+
+def test_raw_syns_keep_to_the_link_that_was_named(netns: Namespaces, process: Processes) -> None:
+    """The same link-local address on two links is two hosts for this engine too."""
+    gateway, left, right = netns(), netns(), netns()
+    links = [netns.link(gateway, host)[0].interface for host in (left, right)]
+    for host, port, interface in ((left, "1001", links[0]), (right, "1002", links[1])):
+        host.run(["ip", "address", "add", "fe80::99/64", "dev", interface, "nodad"])
+        process([sys.executable, LISTENERS, port], netns=host, ready="ready")
+    usable(gateway, left, right)
+    given = {"targets": [f"fe80::99%{name}" for name in links], "ports": "1000-1003", "engine": SYN}
+    found = gateway.call(scan, given, net_of("fe80::/64"))
+    assert found.open() == {(f"fe80::99%{links[0]}", 1001), (f"fe80::99%{links[1]}", 1002)}
+    assert {item.method for item in found.observations} == {SYN}

@@ -69,7 +69,7 @@ class SynSweep:
         places: dict[str, list[tuple[Block, int]]] = {}
         for block in group:
             for number, gate in enumerate(block.hosts):
-                places.setdefault(_name(gate), []).append((block, number))
+                places.setdefault(gate.address, []).append((block, number))
         gates = [gate for block in group for gate in block.hosts]
         mark = self._net.time_mark()
         listening = client.run(self._job(group[0].ports, gates, tuple(places), deadline))
@@ -161,10 +161,6 @@ def _groups(blocks: Iterable[Block]) -> Iterator[list[Block]]:
         group.append(block)
     if group:
         yield group
-
-
-def _name(gate: Gate) -> str:
-    return f"{gate.address}%{gate.zone}" if gate.zone else gate.address
 
 
 def _is_prefix(value: str) -> bool:

@@ -31,9 +31,11 @@ def facts_of(certificate: bytes) -> dict[str, str]:
             "tls.expired": "yes" if cert.not_valid_after_utc < datetime.now(UTC) else "no",
             "tls.self_signed": "yes" if cert.subject == cert.issuer else "no",
         }
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, x509.InvalidVersion):
         return facts
-    with contextlib.suppress(x509.ExtensionNotFound, x509.DuplicateExtension, ValueError, TypeError):
+    with contextlib.suppress(
+        x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, TypeError
+    ):
         names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
         facts["tls.names"] = ", ".join(text(name.encode(), 64) for name in found[:MAX_NAMES])[:1000]

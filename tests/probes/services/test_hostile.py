@@ -2,15 +2,18 @@
 
 import contextlib
 import gzip
+import hashlib
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from agent.job import Job, Limits
 from agent.runner import run as perform
+from probes.kit.services.certificate import facts_of
 from wire.types import RunStatus, TargetKind
 
 Peer = Callable[[socket.socket], None]
@@ -128,3 +131,32 @@ def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, in
     for name in ("long ssh", "short ssh"):
         assert found[ports[name]]["service"] == "ssh"
         assert "hostkey" not in found[ports[name]]
+
+
+def _certificate() -> bytes:
+    """A certificate in DER with one name, nothing wrong with it."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    key, now = Ed25519PrivateKey.generate(), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a printer")])
+    building = x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + timedelta(days=9))
+    names = x509.SubjectAlternativeName([x509.DNSName("abcd")])
+    made: bytes = building.add_extension(names, critical=False).sign(key, None).public_bytes(Encoding.DER)
+    return made
+
+
+def test_a_certificate_as_no_authority_would_sign_it_gives_what_can_be_read() -> None:
+    good = _certificate()
+    assert facts_of(good)["tls.names"] == "abcd"
+    version, name = b"\xa0\x03\x02\x01", b"\x82\x04abcd"
+    assert good.count(version) == good.count(name) == 1
+    # X.509 has no version 8.
+    strange = good.replace(version + b"\x02", version + b"\x07")
+    assert facts_of(strange) == {"cert": hashlib.sha256(strange).hexdigest()}
+    for tag in range(0x80, 0xC0):  # every kind of name that there is, and those that there are not
+        odd = good.replace(name, bytes([tag]) + name[1:])
+        facts = facts_of(odd)
+        assert facts["cert"] == hashlib.sha256(odd).hexdigest()
+        assert facts["tls.key"] == "Ed25519"
