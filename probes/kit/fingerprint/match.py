@@ -1,9 +1,10 @@
-"""Match one answer against fingerprints: bounded, first by certainty, then by how much a match says."""
+"""Match one answer against fingerprints: bounded in size and time, the first of the highest certainty wins."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from probes.kit.fingerprint.bounded import Clock, Patience, TooLong
 from probes.kit.fingerprint.model import MAX_TEXT, MAX_VALUE, Fingerprint
 
 PLACEHOLDER = re.compile(r"\{(?P<group>[0-9]{1,2})(?:(?P<order>[<>])|\|(?P<old>[^|}]{1,16})\|(?P<new>[^|}]{0,16}))?\}")
@@ -32,18 +33,28 @@ def by_key(fingerprints: Iterable[Fingerprint]) -> dict[str, tuple[Fingerprint, 
     return {key: tuple(items) for key, items in kinds.items()}
 
 
-def identify(fingerprints: Iterable[Fingerprint], text: str) -> Identity | None:
+def identify(fingerprints: Iterable[Fingerprint], text: str, patience: Patience | None = None) -> Identity | None:
     """Give the best match for an answer of one kind, or None. Only the first MAX_TEXT characters are looked at.
 
-    The first match of the highest certainty wins: files list the special before the general.
+    The first match of the highest certainty wins: files list the special before the general. A pattern that takes too
+    long says nothing; when `patience` is over, nothing more is tried, and what is not known by then stays unknown.
     """
     bounded = text[:MAX_TEXT]
     best: Identity | None = None
-    for fingerprint in fingerprints:
-        if best is not None and fingerprint.certainty <= best.certainty:
-            continue
-        found = fingerprint.compiled().search(bounded)
-        if found is not None:
+    patience = patience or Patience()
+    with Clock() as clock:
+        for fingerprint in fingerprints:
+            if best is not None and fingerprint.certainty <= best.certainty:
+                continue
+            if patience.left <= 0:
+                break
+            try:
+                found = clock.search(fingerprint.compiled(), bounded)
+            except TooLong:
+                patience.left -= 1
+                continue
+            if found is None:
+                continue
             best = Identity(
                 fill(fingerprint.says, found), fingerprint.certainty, fingerprint.title, fingerprint.source, found[0]
             )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from wire.errors import EdusecError
 
@@ -16,6 +17,12 @@ MAX_FILE = 16 << 20
 
 class FingerprintFileError(EdusecError):
     """A fingerprint file cannot be read at all; the text names file and reason."""
+
+
+@lru_cache(maxsize=1 << 15)
+def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
+    # `re` itself keeps 512: with imported files, every answer would have thousands compiled anew.
+    return re.compile(pattern, flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,8 @@ class Fingerprint:
     examples: tuple[Example, ...] = ()
 
     def compiled(self) -> re.Pattern[str]:
-        """Compile the pattern; `re` keeps the compiled form."""
-        return re.compile(self.pattern, self.flags)
+        """Compile the pattern, once."""
+        return _compiled(self.pattern, self.flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Tell of open services who they are: takes a scan's observations and gives them back with what was heard."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from probes.kit.contract import Progress, Yield
+from probes.kit.fingerprint.bounded import Patience
 from probes.kit.fingerprint.match import by_key
 from probes.kit.fingerprint.model import Fingerprint
 from probes.kit.fingerprint.nmap import ServiceProbe
@@ -21,6 +23,7 @@ KEPT = (
     "cert",
     "cluster",
     "dns.recursion",
+    "firmware",
     "host.dns_name",
     "host.domain",
     "host.mac",
@@ -35,7 +38,9 @@ KEPT = (
     "http.title",
     "ldap.root",
     "mdns.services",
+    "model",
     "ntp.stratum",
+    "onvif",
     "protocol",
     "realm",
     "refusal",
@@ -51,6 +56,8 @@ KEPT = (
     "tls.version",
 )
 """Facts that travel with an observation; what changes from one look to the next (dates, cookies) stays here."""
+MOST_CUT = 10
+"""Searches that one host's answers may have cut short in a run, each some 0.2 s; then fingerprints are not asked."""
 SHARE = 0.4
 """How much of a run's time is kept back for identification."""
 
@@ -82,21 +89,31 @@ def identified(
     }
     pairs = [(name, port) for name, port in services if port is not None]
     known = by_key((*built_in(), *fingerprints)) if pairs else {}
+    patience = patience_of_hosts()
     shown = time.monotonic()
     for done, result in enumerate(Drive(net, probes=probes).run(pairs, deadline), 1):
         place = services[result.address, result.port]
         item = held[place]
         if result.heard is not None and isinstance(item, Observation):
-            held[place] = replace(item, values={**item.values, **values_of(result.heard, known)})
+            held[place] = replace(
+                item, values={**item.values, **values_of(result.heard, known, patience[result.address])}
+            )
         if time.monotonic() - shown > 0.5:
             shown = time.monotonic()
             yield Progress(total, total, f"{done}/{len(pairs)} services")
     yield from held
 
 
-def values_of(heard: Heard, known: dict[str, tuple[Fingerprint, ...]]) -> dict[str, Value]:
+def patience_of_hosts() -> defaultdict[str, Patience]:
+    """Give each host its patience: one whose answers take long to match, port by port, is soon asked about no more."""
+    return defaultdict(lambda: Patience(MOST_CUT))
+
+
+def values_of(
+    heard: Heard, known: dict[str, tuple[Fingerprint, ...]], patience: Patience | None = None
+) -> dict[str, Value]:
     """Give what an observation says of a service; names whose value is not known are left out."""
-    found = identity.of(heard, known)
+    found = identity.of(heard, known, patience)
     values: dict[str, Value] = {
         name: value
         for name in ("service", "product", "version", "vendor", "cpe", "device", "system", "application")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from probes.kit.fingerprint.bounded import Patience
 from probes.kit.fingerprint.match import identify
 from probes.kit.fingerprint.model import Fingerprint
 from probes.kit.services.talk import Heard
@@ -36,17 +37,19 @@ def clean(evidence: str) -> str:
     return "".join(char for char in evidence[:128] if char.isprintable())
 
 
-def of(heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]]) -> ServiceIdentity:
+def of(
+    heard: Heard, fingerprints: Mapping[str, Sequence[Fingerprint]], patience: Patience | None = None
+) -> ServiceIdentity:
     """Join the facts of a conversation with the best fingerprint of each of its answers.
 
     Sources are asked in the order of their confidence; a later one fills what is missing and never contradicts product
-    and version, which always come from one source together.
+    and version, which always come from one source together. `patience` is the host's, see `fingerprint.bounded`.
     """
     tells = any(name in heard.facts for name in ("service.product", "hw.vendor", "hw.device"))
     found = [(SURE, dict(heard.facts), "protocol")] if tells else []
     pages: list[tuple[float, dict[str, str]]] = []
     for key, answer in heard.answers:
-        match = identify(fingerprints.get(key, ()), answer)
+        match = identify(fingerprints.get(key, ()), answer, patience)
         if match is not None:
             found.append((match.certainty, dict(match.says), f"{key}: {clean(match.evidence)}"))
             if key in _OF_PAGES and "service.product" in match.says:
