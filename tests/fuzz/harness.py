@@ -37,6 +37,7 @@ with atheris.instrument_imports(include=["probes"]):
         mqtt,
         mssql,
         ntlm,
+        onvif,
         postgresql,
         rdp,
         redis,
@@ -44,13 +45,13 @@ with atheris.instrument_imports(include=["probes"]):
         smb,
         tls,
     )
-    from probes.kit.services.talk import Ciphered, Heard, Receive, Secure, Send, Talk
+    from probes.kit.services.talk import MAX_FACT, Ciphered, Heard, Receive, Secure, Send, Talk
     from probes.kit.snmp import ber, tables
     from probes.kit.snmp.credentials import parse_credentials
 
 TALKS: tuple[Callable[[str, int], Talk], ...] = (
     dns.talk, greeting.talk, http.talk, ldap.talk, memcached.talk, mongodb.talk, mqtt.talk, mssql.talk, postgresql.talk,
-    rdp.talk, redis.talk, rtsp.talk, smb.talk, tls.talk,
+    rdp.talk, redis.talk, rtsp.talk, smb.talk, tls.talk, onvif.talk,
 )  # fmt: skip
 KNOWN = by_key(built_in())
 MOST_STEPS = 64
@@ -98,6 +99,9 @@ def conversations(raw: bytes) -> None:
         return
     for start in heard.then:
         converse(start("198.18.0.1", 443), data)
+    further = onvif.worth(heard, 443)
+    if further is not None:
+        converse(further("198.18.0.1", 443), data)
     shown = identity.of(heard, KNOWN)
     assert all(text.isprintable() for text in (*heard.facts.values(), *shown.evidence, shown.device, shown.product))
 
@@ -112,6 +116,7 @@ def pages(raw: bytes) -> None:
         http.whole(answer)
         heard = http.read(answer, where=("2001:db8::1", 8080))
         assert heard is None or all(text.isprintable() for text in heard.facts.values())
+        assert all(text.isprintable() and len(text) <= MAX_FACT for text in onvif.read(answer).values())
 
 
 def binaries(raw: bytes) -> None:

@@ -21,6 +21,11 @@ _TDS = b"\4\1\0\x21\0\0\0\0\0\0\x0b\0\6\1\0\x11\0\1\xff\x0f\0\7\xd0\0\0\2"
 _PG_ERROR = (
     b"SFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol 255.255: server supports 3.0 to 3.0\0Fpostmaster.c\0\0"
 )
+_ONVIF = (
+    b'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope" xmlns:t="http://www.onvif.org/ver10/device/wsdl">'
+    b"<e:Body><t:GetDeviceInformationResponse><t:Manufacturer>A&amp;B</t:Manufacturer><t:Model>M</t:Model>"
+    b"<t:FirmwareVersion>1</t:FirmwareVersion></t:GetDeviceInformationResponse></e:Body></e:Envelope>"
+)
 _SNMP = bytes.fromhex("302d02010104067075626c6963a2200204000000010201000201003012301006082b0601020101010004044c696e75")
 
 
@@ -91,6 +96,7 @@ def _seeds(target: str, talks: int) -> list[bytes]:
         (rdp, _certificate(), b"\x30\x40NTLMSSP\0\2\0\0\0" + bytes(60)),
         (b"RTSP/1.0 200 OK\r\nServer: Rtsp Server/3.0\r\n\r\n",),
         (b"\x20\2\0\0", b"$SYS/broker/versionmosquitto version 2.0.11"),
+        (b"HTTP/1.1 200 OK\r\nServer: gSOAP/2.8\r\n\r\n" + _ONVIF,) * 2,
     ]  # fmt: skip
     return {
         "conversations": [bytes([number]) + _pieces(*answers) for number in range(talks) for answers in said],
@@ -99,6 +105,8 @@ def _seeds(target: str, talks: int) -> list[bytes]:
             _TITLE,
             b"5\r\nhello\r\n0\r\n\r\n",
             zlib.compress(_TITLE),
+            _ONVIF,
+            zlib.compress(_ONVIF),
             b'{"version":{"number":"7.1"},"tagline":""}',
         ],
         "binaries": [_certificate(), _LDAP, _SMB, _TDS, bytes(40) + b"\2\0\4\0a\0b\0\0\0\0\0", _mysql()],

@@ -16,15 +16,17 @@ from probes.kit.errors import Refused
 from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.net import Gate, Net
 from probes.kit.outcomes import BUSY
-from probes.kit.services.plan import TELLING, imported, plan
+from probes.kit.services import onvif
+from probes.kit.services.plan import MOST_FURTHER, TELLING, imported, plan
 from probes.kit.services.talk import Ciphered, Heard, Receive, Secure, Send, Start, Talk
+from probes.kit.services.tls import lenient_context
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _CHUNK = 16 << 10
 _LOOK_EVERY = 0.05
+MOST_BYTES = 1 << 20
+"""Bytes that one connection may send us, encryption included; more than any conversation asks for."""
 CONNECT_SECONDS = 3.0
-MOST_FURTHER = 4
-"""Further conversations with a service that was understood: its icon, where it redirects to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class _Call:
     weak: Heard | None = None
     known: Heard | None = None
     further: int = 0
+    looked: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +69,7 @@ class _Line:
     step: Send | Receive | Secure | None = None
     outgoing: bytearray = field(default_factory=bytearray)
     incoming: bytearray = field(default_factory=bytearray)
+    received: int = 0
     closed: bool = False
     step_due: float = 0.0
     tls: ssl.SSLObject | None = None
@@ -215,7 +219,9 @@ class Drive:
             except OSError:
                 data = b""
             line.answered = True  # hanging up is an answer too
-            if not data:
+            line.received += len(data)
+            if not data or line.received > MOST_BYTES:
+                # A flood of records that hold nothing for us would keep this loop, and all other lines, busy.
                 line.closed = True
                 if line.tls_in is not None:
                     line.tls_in.write_eof()
@@ -338,6 +344,12 @@ class Drive:
         for start in heard.then[: MOST_FURTHER - call.further]:
             call.starts.append(start)
             call.further += 1
+        if not call.starts and not call.looked:
+            # Last of all: the hint may come from its icon or from where it redirects to.
+            call.looked = True
+            closer = onvif.worth(call.known, call.port)
+            if closer is not None and call.further < MOST_FURTHER:
+                call.starts.append(closer)
         if call.starts:
             self._ready.append(call)
         else:
@@ -381,17 +393,3 @@ def _join(before: Heard | None, heard: Heard) -> Heard:
     if before is None:
         return heard
     return Heard(before.service, {**heard.facts, **before.facts}, (*before.answers, *heard.answers))
-
-
-def lenient_context() -> ssl.SSLContext:
-    """Make a context that shakes hands with whatever is there: old versions, weak ciphers, any certificate.
-
-    It is for looking, never for trusting: nothing secret is ever sent through it.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
-    return context

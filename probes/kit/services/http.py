@@ -39,29 +39,32 @@ def talk(host: str, port: int, scheme: str = "http") -> Talk:
     return with_raw(heard, "GetRequest", raw) if heard else None
 
 
-def request(host: str, port: int, scheme: str = "http", path: str = "/") -> bytes:
-    """Write a request that asks the server to close afterwards and to send no compressed body."""
+def request(host: str, port: int, scheme: str = "http", path: str = "/", *, body: bytes = b"", kind: str = "") -> bytes:
+    """Write a request that asks the server to close afterwards and to send no compressed body; POST if it has one."""
     name = f"[{host}]" if ":" in host else host
     usual = {"http": 80, "https": 443}[scheme] == port
+    about = (f"Content-Type: {kind}", f"Content-Length: {len(body)}") if body else ()
     lines = (
-        f"GET {path} HTTP/1.1",
+        f"{'POST' if body else 'GET'} {path} HTTP/1.1",
         f"Host: {name}" if usual else f"Host: {name}:{port}",
         f"User-Agent: {AGENT}",
         "Accept: */*",
         "Accept-Encoding: identity",
         "Connection: close",
+        *about,
         "",
         "",
     )
-    return "\r\n".join(lines).encode("ascii", errors="replace")
+    return "\r\n".join(lines).encode("ascii", errors="replace") + body
 
 
 def whole(raw: bytes) -> bool:
     """Tell whether head and announced body are there, or the end of a page's head."""
-    return _complete(raw) or b"</title" in raw.partition(b"\r\n\r\n")[2].lower()
+    return complete(raw) or b"</title" in raw.partition(b"\r\n\r\n")[2].lower()
 
 
-def _complete(raw: bytes) -> bool:
+def complete(raw: bytes) -> bool:
+    """Tell whether head and announced body are there."""
     head, blank, body = raw.partition(b"\r\n\r\n")
     if not blank:
         return False
@@ -99,6 +102,14 @@ def read(raw: bytes, scheme: str = "http", *, where: tuple[str, int] | None = No
     facts |= _tagline(body)
     then = _then(where, scheme, headers.get("location", ""), body, 0) if where is not None else ()
     return Heard(scheme, facts, tuple(answers), then)
+
+
+def body(raw: bytes) -> bytes:
+    """Give the body of an answer, at most MAX_ANSWER bytes; empty when it is no answer of HTTP."""
+    clipped = raw[:MAX_ANSWER]
+    if _STATUS.match(clipped) is None:
+        return b""
+    return content(clipped, _fields(clipped.partition(b"\r\n\r\n")[0]))
 
 
 def content(raw: bytes, headers: Mapping[str, str]) -> bytes:
@@ -187,12 +198,12 @@ def _then(where: tuple[str, int], scheme: str, location: str, body: bytes, depth
     host, port = where
     base = f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
     if location and depth < MOST_REDIRECTS and (path := _same(base, location)):
-        return (_over(scheme, partial(_follow, path, depth + 1)),)
+        return (over(scheme, partial(_follow, path, depth + 1)),)
     icon = next(
         (tag["href"] for tag in _tags(_LINK, body) if "icon" in tag.get("rel", "").lower() and "href" in tag), ""
     )
     path = _same(base, icon) if icon else ""
-    return (_over(scheme, partial(_icon, path or "/favicon.ico")),)
+    return (over(scheme, partial(_icon, path or "/favicon.ico")),)
 
 
 def _same(base: str, link: str) -> str:
@@ -208,7 +219,9 @@ def _same(base: str, link: str) -> str:
     return path if stays and path.isascii() and path.isprintable() and " " not in path else ""
 
 
-def _over(scheme: str, talk_on: Callable[[str, int, str], Talk]) -> Start:
+def over(scheme: str, talk_on: Callable[[str, int, str], Talk]) -> Start:
+    """Give a conversation for the scheme: in TLS where that is https."""
+
     def start(host: str, port: int) -> Talk:
         if scheme == "https":
             from probes.kit.services.tls import shake
@@ -239,7 +252,7 @@ def _follow(path: str, depth: int, host: str, port: int, scheme: str) -> Talk:
 
 def _icon(path: str, host: str, port: int, scheme: str) -> Talk:
     yield Send(request(host, port, scheme, path))
-    raw = yield Receive(_complete)
+    raw = yield Receive(complete)
     status = _STATUS.match(raw)
     # An icon that does not fit would be hashed in part, which says nothing.
     if status is None or status[2] != b"200" or len(raw) >= MAX_ANSWER:

@@ -13,6 +13,7 @@ from probes.kit.services import (
     mongodb,
     mqtt,
     mssql,
+    onvif,
     postgresql,
     rdp,
     redis,
@@ -36,12 +37,14 @@ OWN: dict[int, Start] = {
     554: rtsp.talk,
     1433: mssql.talk,
     1883: mqtt.talk,
+    2020: onvif.talk,
     3268: ldap.talk,
     3389: rdp.talk,
     5432: postgresql.talk,
     5433: postgresql.talk,
     6379: redis.talk,
     8554: rtsp.talk,
+    8899: onvif.talk,
     11211: memcached.talk,
     27017: mongodb.talk,
 }
@@ -49,8 +52,10 @@ HTTP_FIRST = frozenset(
     {80, 81, 88, 591, 2375, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
 )
 MOST_IMPORTED = 3
-MOST_CONVERSATIONS = 3 + MOST_IMPORTED
-"""Most connections that one open port gets, those for an operator's own fingerprints included."""
+MOST_FURTHER = 4
+"""Further conversations with a service that was understood: where it redirects to (2), its icon, and ONVIF."""
+MOST_CONVERSATIONS = 3 + max(MOST_IMPORTED, MOST_FURTHER)
+"""Most connections that one open port gets: an operator's own fingerprints are for what nothing else understood."""
 SHORT_WAIT = 0.4
 """Seconds to wait for a greeting where the client usually speaks first."""
 

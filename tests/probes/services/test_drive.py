@@ -13,6 +13,7 @@ import pytest
 
 from probes.kit.net import Net
 from probes.kit.scope import Scope
+from probes.kit.services import drive as drives
 from probes.kit.services import plan as plans
 from probes.kit.services.drive import Drive, Result
 
@@ -139,6 +140,25 @@ def test_a_passed_deadline_gives_every_started_port_back(serve: Callable[[Peer],
     ports = [serve(silent) for _ in range(5)]
     found = drive(*ports, seconds=20, deadline=0.5)
     assert {port: result.heard for port, result in found.items()} == dict.fromkeys(ports)
+
+
+def test_a_connection_that_sends_more_than_any_conversation_asks_for_is_left(
+    serve: Callable[[Peer], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long(sock: socket.socket) -> None:
+        sock.recv(4096)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b" " * 50_000 + b"<title>late</title>")
+        silent(sock)
+
+    port = serve(long)
+    found = drive(port)[port].heard
+    assert found is not None
+    assert found.facts["http.title"] == "late"
+    monkeypatch.setattr(drives, "MOST_BYTES", 20_000)
+    found = drive(port)[port].heard
+    assert found is not None
+    assert found.service == "http"
+    assert "http.title" not in found.facts
 
 
 def test_nothing_outside_the_scope_is_called() -> None:

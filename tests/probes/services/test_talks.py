@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.kit.services import greeting, http, mongodb, mqtt, mssql, mysql, postgresql, rdp, redis, rtsp, smb
+from probes.kit.services import greeting, http, mongodb, mqtt, mssql, mysql, onvif, postgresql, rdp, redis, rtsp, smb
 from probes.kit.services.talk import MAX_ANSWER, MAX_FACT, Heard, Receive, Secure, Send, Talk, text
 
 TALKS: dict[str, Callable[[str, int], Talk]] = {
@@ -16,6 +16,7 @@ TALKS: dict[str, Callable[[str, int], Talk]] = {
     "mongodb": mongodb.talk,
     "mqtt": mqtt.talk,
     "mssql": mssql.talk,
+    "onvif": onvif.talk,
     "postgresql": postgresql.talk,
     "rdp": rdp.talk,
     "redis": redis.talk,
@@ -154,6 +155,11 @@ SEEDS = st.sampled_from(
         + b"\xff\xff\xff\x7f"
         + b"\x03a\0\x01\0\0\0" * 9,
         b"\x1b]0;owned\x07\x1b[2J",
+        (
+            b'HTTP/1.1 200 OK\r\n\r\n<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
+            b'xmlns:t="http://www.onvif.org/ver10/device/wsdl"><t:GetDeviceInformationResponse>'
+            b"<t:Model>&#27;&#99999999;</t:Model>"
+        ),
     ]
 )
 
