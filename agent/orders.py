@@ -360,7 +360,7 @@ class OrderDesk:
 
 def names_files(option: str) -> bool:
     """Tell whether an option of a probe names files or folders of this machine, which an order must not choose."""
-    return option in _OF_FILES or option.endswith(("file", "files"))
+    return option in _OF_FILES or option.endswith(("file", "files", "credentials"))
 
 
 def section_name(order: Order) -> str:
