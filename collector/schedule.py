@@ -279,8 +279,9 @@ class Schedule:
     def _weeks(self, now: float) -> None:
         """Write how units stand with IPv6; those that stand otherwise are judged, and those above them."""
         core, waiting = self._core, _taken(self.touched_levels)
-        if now - self._counted >= SWEEP:
-            self._counted = now
+        # A new week starts with everybody's counts at once: the sum of some of them would be no ratio of anything.
+        everybody = now - self._counted >= SWEEP or weeks.week_of(now) != weeks.week_of(self._counted)
+        if everybody:
             waiting |= set(core.register.units())
         codes = sorted(waiting)
         for start in range(0, len(codes), CHUNK):
@@ -288,8 +289,14 @@ class Schedule:
             def work(turn: Turn, part: list[str] = codes[start : start + CHUNK]) -> set[str]:
                 return weeks.keep(core, turn, part, now)
 
-            changed = core.store.write(work)
+            try:
+                changed = core.store.write(work)
+            except Busy:
+                self.touched_levels.extend(codes[start:])
+                raise
             self.touched_units.extend({above for code in changed for above in core.directory.chain(code)})
+        if everybody:
+            self._counted = now
 
     def _ipv6_of(self, unit: str, now: float, turn: Turn) -> None:
         if unit in self._core.directory.units:
