@@ -7,7 +7,7 @@ no news; what no covering scan looked at is unknown and never "vanished".
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, TableClause, false, select
+from sqlalchemy import ColumnElement, TableClause, and_, false, or_, select
 
 from collector import views
 from collector.clock import moment
@@ -25,7 +25,8 @@ MAX_LIMIT = 10_000
 
 _GONE = frozenset({"absent", "closed", "filtered"})
 _THERE = frozenset({"present", "open", "open_filtered"})
-_FIELDS = ("presence", "state", "product", "name", "mac", "address", "merged", "split")
+_STATES = ("presence", "state")
+_FIELDS = ("product", "name", "mac", "address", "merged", "split")
 
 
 def list_drift(
@@ -40,23 +41,32 @@ def list_drift(
     if not 1 <= limit <= MAX_LIMIT:
         raise BadInput(f"limit: must be from 1 to {MAX_LIMIT}")
     reach = tables.under(core.directory.reach(person, under))
+    found: list[views.Drift] = []
     with core.store.reader() as connection:
-        found = [
-            *_fresh(connection.execute(_news(asset, reach, since).limit(limit)).all()),
-            *_fresh(connection.execute(_news(service, reach, since).limit(limit)).all()),
-        ]
-        for subject in (asset, service):
+        for subject in (asset, service) if kind in ("", NEW) else ():
+            found += _fresh(connection.execute(_news(subject, reach, since).limit(limit)).all())
+        for subject in (asset, service) if kind != NEW else ():
             query = (
                 select(change, unit.c.name.label("unit_name"), *_label(subject))
                 .join(subject, (subject.c.county == change.c.county) & (subject.c.id == change.c.subject))
                 .join(unit, unit.c.code == change.c.unit)
-                .where(change.c.time >= since, change.c.what.in_(_FIELDS), reach)
+                .where(change.c.time >= since, _wanted(kind), reach)
                 .order_by(change.c.time.desc(), change.c.id.desc())
-                .limit(limit * 2)  # some are no drift: a word that became unknown, and knows again
+                .limit(limit)
             )
             found += _changes(connection.execute(query).all())
-    found = [item for item in found if not kind or item.what == kind]
     return sorted(found, key=lambda item: item.time, reverse=True)[:limit]
+
+
+def _wanted(kind: str) -> ColumnElement[bool]:
+    """Choose the changes that are drift: a word that became unknown, or is known again, is none."""
+    before, after = change.c.before, change.c.after
+    ways = {
+        CHANGED: change.c.what.in_(_FIELDS),
+        VANISHED: and_(change.c.what.in_(_STATES), before.in_(_THERE), after.in_(_GONE)),
+        RETURNED: and_(change.c.what.in_(_STATES), before.in_(_GONE), after.in_(_THERE)),
+    }
+    return ways[kind] if kind else or_(*ways.values())
 
 
 def _news(subject: TableClause, reach: ColumnElement[bool], since: float) -> Any:
@@ -86,12 +96,8 @@ def _fresh(rows: Iterable[Any]) -> Iterator[views.Drift]:
 
 def _changes(rows: Iterable[Any]) -> Iterator[views.Drift]:
     for row in rows:
-        if row.what not in ("presence", "state"):
-            yield _item(row, CHANGED, row.what, row.before, row.after)
-        elif row.after in _GONE and row.before in _THERE:
-            yield _item(row, VANISHED, row.what, row.before, row.after)
-        elif row.before in _GONE and row.after in _THERE:
-            yield _item(row, RETURNED, row.what, row.before, row.after)
+        what = CHANGED if row.what not in _STATES else VANISHED if row.after in _GONE else RETURNED
+        yield _item(row, what, row.what, row.before, row.after)
 
 
 def _item(row: Any, what: str, field: str, before: str, after: str) -> views.Drift:

@@ -244,6 +244,24 @@ def test_drift_is_told_for_each_host_port_and_product(desk: Desk) -> None:
         list_drift(desk.core, desk.admin, None, 0.0, "lost")
 
 
+def test_drift_is_not_crowded_out_by_what_is_none_or_not_asked_for(desk: Desk) -> None:
+    agent = desk.agent()
+    ports = [service("10.0.0.5", port) for port in range(20, 30)]
+
+    def run(*said: Observation) -> None:
+        desk.send(agent, state("ports", *said, covers("10.0.0.0/24"), at=desk.clock.forward(INTERVAL)))
+
+    run(host("10.0.0.5"), service("10.0.0.5", 19), *ports)
+    start = desk.clock.now
+    for _ in range(3):
+        run(host("10.0.0.5"), *ports)
+    # Nothing covers the ports any more: ten words become unknown, which is no drift.
+    desk.send(agent, state("ports", host("10.0.0.5"), covers("10.9.0.0/24"), at=desk.clock.forward(INTERVAL)))
+    (gone,) = list_drift(desk.core, desk.admin, None, start, "vanished", limit=3)
+    assert gone.subject.label == "10.0.0.5:19/tcp"
+    assert gone in list_drift(desk.core, desk.admin, None, start, limit=30)
+
+
 _TEXT = st.text(max_size=300) | st.sampled_from([KEY, "localhost", " NAS ", "01:02:03:04:05:06:07", "a\x1bb", ""])
 _VALUE = st.one_of(_TEXT, st.integers(), st.booleans(), st.none(), st.lists(_TEXT, max_size=3).map(tuple))
 _NAMES = st.sampled_from(["10.0.0.5", "10.0.0.6", "2001:db8::5", "fe80::1%eth0", "::1", "camera | hall"])
