@@ -14,7 +14,6 @@ from collector.api import answers
 from collector.api.auth import Throttled, agent_only, failed, person
 from collector.api.bodies import json_only, read_message, read_packed_report
 from collector.api.context import RETRY_SECONDS, Context, context_of
-from collector.api.express import SMALL_BYTES
 from collector.errors import Busy, Forbidden, Unauthorised
 from collector.registry import agents
 from collector.registry.agents import AgentIdentity
@@ -55,10 +54,8 @@ async def report(request: AgentRequest) -> Response[bytes]:
     context, agent = context_of(request), request.user
     packed = await read_packed_report(request, context)
     started = time.perf_counter()
-    if len(packed) <= SMALL_BYTES:
-        future = _submit(context, agent, packed)
-    else:
-        future = await context.agents.run(_submit, context, agent, packed)
+    # In a thread whatever its size: little gzip may hold much to read, and collector.api.express takes the small ones.
+    future = await context.agents.run(_submit, context, agent, packed)
     try:
         async with asyncio.timeout(context.limits.answer_seconds):
             # Shielded: whoever gives up waiting must not cancel what the writer is about to commit.

@@ -15,12 +15,14 @@ from collector.errors import Busy
 from collector.registry import agents
 from collector.registry.agents import AgentIdentity
 from wire.codec import decode, decompress, encode
-from wire.errors import EdusecError
+from wire.errors import EdusecError, TooLarge
 from wire.types import Answer, Report
 
 PATH = "/api/v1/reports"
 SMALL_BYTES = 2 << 10
 """Compressed reports up to this size, such as those where nothing changed, are not worth a thread."""
+SMALL_PLAIN_BYTES = 64 << 10
+"""Unpacked reports up to this size are read at once; two kilobytes of gzip may hold two megabytes to read."""
 _SINGLE = (b"authorization", b"content-type", b"content-encoding", b"content-length")
 
 
@@ -91,7 +93,11 @@ class Express:
         if message["type"] != "http.request" or message.get("more_body") or len(packed) != size:
             return None
         started = time.perf_counter()
-        report = decode(Report, decompress(packed))
+        try:
+            plain = decompress(packed, SMALL_BYTES, SMALL_PLAIN_BYTES)
+        except TooLarge:
+            return None
+        report = decode(Report, plain, SMALL_PLAIN_BYTES)
         if report.agent != agent.id:
             return None
         future = ingest.submit(context.core, agent, report, context.clock())

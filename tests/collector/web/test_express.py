@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from collector.api.context import Context
-from collector.api.express import Express
+from collector.api.express import SMALL_BYTES, Express
 from collector.config import Endpoint, Limits
 from collector.metrics import Metrics
 from collector.registry import agents
 from tests.collector.web.door import Door, Gateway, Heard, ports
 from tests.support.collectors import SCHOOL, desk
-from tests.support.reports import Sender
+from tests.support.reports import Sender, host, state
 from wire.codec import compress, decode, encode
 from wire.types import Answer, EnrolmentRequest
 
@@ -113,8 +113,12 @@ def test_which_requests_take_the_short_way(tmp_path: Path) -> None:
         sender = Sender(made.agent)
         express = Express(framework, context)
 
-        def send(method: str = "POST", token: str = made.credential, pieces: int = 1, **more: str) -> list[Any]:
-            body = compress(encode(sender.report(created=at.clock.now)))
+        def send(
+            method: str = "POST", token: str = made.credential, pieces: int = 1, hosts: int = 0, **more: str
+        ) -> list[Any]:
+            section = state("ports", *[host("10.0.0.1")] * hosts, at=at.clock.now)
+            body = compress(encode(sender.report(section, created=at.clock.now)))
+            assert len(body) < SMALL_BYTES
             given = {
                 "authorization": f"Bearer {token}",
                 "content-type": "application/json",
@@ -159,5 +163,8 @@ def test_which_requests_take_the_short_way(tmp_path: Path) -> None:
         ):
             assert send(**odd) == []
             assert passed.pop()
+        # A little gzip that holds much to read would keep everybody waiting: it is for a thread.
+        assert send(hosts=2_000) == []
+        assert passed.pop()
         assert at.core.stats.reports.total() == 1
         context.close()
