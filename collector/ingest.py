@@ -7,7 +7,7 @@ take the others of its group with it.
 import json
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.clock import new_id
 from collector.core import Core
@@ -187,7 +187,9 @@ class _Intake:
     def section(self, section: Section) -> str:
         before = self._core.sections.section(self._agent.id, section.name)
         if section.order:
-            ended(self._core.scans, self._turn, self._agent, section, self._received)
+            # Its times as people see them are the collector's, as those of every section.
+            at = replace(section, started=self._clock(section.started), finished=self._clock(section.finished))
+            ended(self._core.scans, self._turn, self._agent, at, self._received)
         if section.kind is SectionKind.MEASUREMENT:
             self._put(section, before)
             if section.body is not None:
