@@ -257,7 +257,7 @@ class OrderDesk:
         order = entry.order
         try:
             with Line(self._identity) as line:
-                if self._claimed(line, entry, stop) and self._spool.within(partial(order_book.start, order.id)):
+                if self._claimed(line, entry) and self._spool.within(partial(order_book.start, order.id)):
                     self._perform(line, order, stop)
         except OSError as error:
             self._problems.report("processes", f"an order cannot be run: {error.strerror}", "error")
@@ -270,10 +270,14 @@ class OrderDesk:
                 self._held.pop(order.id, None)
             self._around.wake()
 
-    def _claimed(self, line: Line, entry: Entry, stop: threading.Event) -> bool:
-        """Claim an order, again until there is a reply; False when it must not run (any more)."""
+    def _claimed(self, line: Line, entry: Entry) -> bool:
+        """Claim an order, again until there is a reply; False when it must not run (any more).
+
+        Also one that was cancelled meanwhile: an earlier claim may have arrived, and only the next one tells the
+        collector that nothing runs here.
+        """
         failures = 0
-        while not stop.is_set():
+        while not self._stopping.is_set():
             if time.time() >= entry.until:
                 self._over(entry.order, "it has expired")
                 return False
@@ -284,7 +288,7 @@ class OrderDesk:
             if reply is False or told.status == 404:
                 self._over(entry.order, "the collector has withdrawn it")
                 return False
-            stop.wait(self._failed(told, failures))
+            self._stopping.wait(self._failed(told, failures))
             failures += 1
         return False
 

@@ -27,6 +27,8 @@ _WAYS: Mapping[tuple[OrderState, Event], OrderState] = {
     (OrderState.RUNNING, Event.PROGRESS): OrderState.RUNNING,
     (OrderState.RUNNING, Event.CANCEL): OrderState.CANCELLING,
     (OrderState.CANCELLING, Event.CANCEL): OrderState.CANCELLING,
+    # Who claims has not begun: the reply to an earlier claim was lost, and no section will come.
+    (OrderState.CANCELLING, Event.CLAIM): OrderState.CANCELLED,
     **{(state, Event.LOSE): OrderState.LOST for state in (OrderState.TAKEN, OrderState.RUNNING, OrderState.CANCELLING)},
     # A section says what happened, whatever was thought before.
     **{(state, Event.SECTION): OrderState.ENDED for state in OrderState if state is not OrderState.ENDED},

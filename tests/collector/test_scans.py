@@ -57,7 +57,12 @@ def test_only_these_ways_exist() -> None:
             assert (event, new) == (Event.SECTION, OrderState.ENDED), "a section alone says more than an end"
         if event is Event.SECTION:
             assert new is OrderState.ENDED
-    assert {before for before, event in ways if event is Event.CLAIM} == {OrderState.WAITING, OrderState.TAKEN}
+    claims = {before: new for (before, event), new in ways.items() if event is Event.CLAIM}
+    assert claims == {
+        OrderState.WAITING: OrderState.TAKEN,
+        OrderState.TAKEN: OrderState.TAKEN,
+        OrderState.CANCELLING: OrderState.CANCELLED,
+    }
     assert {before for before, event in ways if event is Event.EXPIRE} == {OrderState.WAITING}
     assert {before for before, event in ways if event is Event.LOSE} == CLAIMED
     assert OrderState.ENDED not in {before for before, _ in ways}
@@ -207,6 +212,30 @@ def test_a_cancelled_order_is_not_claimed_and_a_running_one_is_told_to_end(desk:
     desk.send(agent, on_order(two, at=desk.clock.now, status=RunStatus.PARTIAL, reason="stopped"))
     (part,) = requests.cancel(desk.core, desk.admin, second).orders
     assert (part.state, part.reason) == ("ended", "stopped")
+
+
+def test_an_order_cancelled_before_its_agent_knew_that_it_had_claimed_it_is_over_at_once(desk: Desk) -> None:
+    agent = desk.agent()
+    scan = ask(desk)
+    (order,) = offered(desk, agent)
+    assert say(desk, agent, order, TAKEN)  # the reply is lost, or the agent with it
+    requests.cancel(desk.core, desk.admin, scan)
+    assert not say(desk, agent, order, TAKEN)
+    assert state_of(desk, scan) == "cancelled", "nothing runs, and no section will ever come"
+    assert desk.core.scans.all() == []
+
+
+def test_the_times_of_a_result_are_the_collectors(desk: Desk) -> None:
+    agent = desk.agent()
+    scan = ask(desk)
+    (order,) = offered(desk, agent)
+    assert say(desk, agent, order, TAKEN)
+    ahead = desk.clock.now + DAY
+    desk.send(agent, on_order(order, host("10.0.0.1"), covers("10.0.0.0/24"), at=ahead), created=ahead)
+    (part,) = requests.show(desk.core, desk.admin, scan).orders
+    assert part.finished is not None
+    assert part.finished.timestamp() == desk.clock.now
+    assert requests.result(desk.core, desk.admin, scan, order.id).finished == desk.clock.now
 
 
 def test_an_agent_that_was_away_for_long_does_not_run_an_old_order(desk: Desk) -> None:
