@@ -105,7 +105,7 @@ def export(
 
 def _failures(
     core: "Core", person: Person, under: str | None, cursor: str | None, *, registered: bool
-) -> Iterator[tuple[tuple[str, str, str], list[views.Ipv6Failure]]]:
+) -> Iterator[tuple[tuple[str, str], list[views.Ipv6Failure]]]:
     """Go through the sightings of failed checks, unit by unit; only what stands as failed counts.
 
     Dead links are told as well where there are too few of them to fail the check.
@@ -130,7 +130,8 @@ def _failures(
         .order_by(*order)
     )
     if cursor:
-        query = query.where(tuple_(*order) > tuple_(*read_cursor(cursor, 3)))
+        # Past all agents that saw the last one: it is one failure, and was told.
+        query = query.where(tuple_(*order[:2]) > tuple_(*read_cursor(cursor, 2)))
     known = _Known(core)
     told: set[tuple[str, str]] = set()
     with core.store.reader() as connection:
@@ -147,7 +148,7 @@ def _failures(
             told.add((owner or row.code, row.key))
             node = core.directory.units[owner or row.code]
             yield (
-                (row.path, row.key, row.agent),
+                (row.path, row.key),
                 [
                     views.Ipv6Failure(
                         unit=node.code,

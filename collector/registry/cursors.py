@@ -22,6 +22,11 @@ def read_cursor(text: str, length: int) -> tuple[str, ...]:
         parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, TypeError, RecursionError, binascii.Error):
         raise BadInput("cursor: must be one that a page gave") from None
-    if not isinstance(parts, list) or len(parts) != length or not all(isinstance(part, str) for part in parts):
+    if not isinstance(parts, list) or len(parts) != length or not all(map(_is_text, parts)):
         raise BadInput("cursor: must be one that a page gave")
     return tuple(parts)
+
+
+def _is_text(part: object) -> bool:
+    """Tell whether a store takes this as text: no half of a surrogate pair, no NUL."""
+    return isinstance(part, str) and "\0" not in part and not any("\ud800" <= char <= "\udfff" for char in part)

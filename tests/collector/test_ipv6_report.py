@@ -5,16 +5,18 @@ import io
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.errors import BadInput, NotFound
-from collector.ipv6 import failures, report, sites, views
+from collector.ipv6 import failures, report, sites, views, weeks
 from collector.ipv6.traffic import shares_by_day
 from collector.metrics import Metrics
 from collector.registry import register, units
+from collector.registry.cursors import write_cursor
 from collector.registry.people import Role
 from collector.settings import Settings
 from tests.support.collectors import DAY, Clock, Desk
@@ -280,6 +282,17 @@ def test_pages_of_failures_hold_all_once(desk: Desk) -> None:
     assert len(found) == len(set(found)) == 24
 
 
+def test_a_failure_that_several_agents_see_is_on_one_page(desk: Desk) -> None:
+    bad = {**GOOD, "WEB-OK": Outcome.FAIL, "WEB-EXT": Outcome.FAIL}
+    for _ in range(2):
+        desk.send(desk.agent(SCHOOLS[0]), sites_section({"www1.example.edu.cn": bad}, at=desk.clock.now))
+    first = failures.list_failures(desk.core, desk.admin, COUNTY, 1)
+    second = failures.list_failures(desk.core, desk.admin, COUNTY, 1, first.cursor)
+    assert {item.check for page in (first, second) for item in page.items} == {"WEB-OK", "WEB-EXT"}
+    with pytest.raises(BadInput, match="cursor"):
+        failures.list_failures(desk.core, desk.admin, COUNTY, 1, write_cursor("/", "\ud800"))
+
+
 def test_the_weeks_keep_how_it_stood(desk: Desk) -> None:
     school(desk, SCHOOLS[0], 1, NO_AAAA)
     desk.core.tick()
@@ -287,12 +300,30 @@ def test_the_weeks_keep_how_it_stood(desk: Desk) -> None:
     desk.clock.forward(7 * DAY)
     desk.send(agent, sites_section({"www1.example.edu.cn": GOOD}, at=desk.clock.now))
     desk.core.tick()
-    weeks = report.report(desk.core, desk.admin, PROVINCE, trend=True).weeks
-    assert [(week.websites.passed, week.websites.total) for week in weeks] == [(0, 1), (1, 1)]
-    assert (weeks[1].week - weeks[0].week).days == 7
+    found = report.report(desk.core, desk.admin, PROVINCE, trend=True).weeks
+    assert [(week.websites.passed, week.websites.total) for week in found] == [(0, 1), (1, 1)]
+    assert (found[1].week - found[0].week).days == 7
     assert report.report(desk.core, desk.admin, PROVINCE).weeks == ()
     steps = sites.history(desk.core, desk.admin, SCHOOLS[0], "website", "https://www1.example.edu.cn/").items
     assert [(step.confirmed, step.possible) for step in steps] == [(4, 4), (0, 0)]
+
+
+def test_a_new_week_begins_with_everybody(desk: Desk) -> None:
+    for number, code in enumerate(SCHOOLS, start=1):
+        school(desk, code, number, GOOD)
+    desk.core.tick()
+    desk.clock.forward(week_after(desk.clock.now) - desk.clock.now - 30)
+    desk.core.tick()  # everybody was counted just now
+    desk.clock.forward(60)
+    desk.core.schedule.touched_levels.append(SCHOOLS[0])  # as after the first report of the week
+    desk.core.tick()
+    (*_, week) = report.report(desk.core, desk.admin, PROVINCE, trend=True).weeks
+    assert week.websites.total == len(SCHOOLS), "the sum of some is no ratio of all"
+
+
+def week_after(now: float) -> float:
+    monday = weeks.week_of(now) + timedelta(days=7)
+    return datetime.combine(monday, datetime.min.time(), UTC).timestamp()
 
 
 def test_rules_read_levels_and_ratios(desk: Desk) -> None:
