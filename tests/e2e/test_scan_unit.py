@@ -186,6 +186,52 @@ def test_ctrl_c_ends_the_scan_at_the_agent(country: Country) -> None:
     assert run["reason"] == "stopped"
 
 
+def test_a_second_ctrl_c_leaves_and_the_agent_goes_on_alone(country: Country) -> None:
+    assert country.agent is not None
+    slow = ("--ports", "8000-8999", "--engine", "connect", "--rate", "20", "--no-identify", "--json")
+    running = country.process(
+        argv("--lang", "en", "scan", "--unit", SCHOOL, country.device_address, *slow),
+        netns=country.centre,
+        env=country.env,
+        ready="running",
+        seconds=PATIENCE,
+    )
+    country.agent.send(signal.SIGSTOP)  # so that what was cancelled does not end before the second one comes
+    running.send(signal.SIGINT)
+    running.wait_ready("cancelling", seconds=PATIENCE)
+    running.send(signal.SIGINT)
+    assert running.wait(seconds=PATIENCE) == 130, running.stderr
+    assert "left alone" in running.stderr
+    assert running.stdout == ""
+    country.agent.send(signal.SIGCONT)
+
+
+def test_an_order_keeps_to_the_quiet_hours_of_the_gateway(country: Country) -> None:
+    assert country.agent is not None
+    count = "table inet watch { chain in { type filter hook input priority 0; meta l4proto { tcp, udp } counter; }; }"
+    country.device.run(["sh", "-c", f"nft -f - <<'END'\n{count}\nEND\n"])
+
+    def heard() -> int:
+        told = country.device.run(["nft", "list", "table", "inet", "watch"]).stdout
+        (found,) = re.findall(r"counter packets (\d+)", told)
+        return int(found)
+
+    words = ("scan", "--unit", SCHOOL, country.device_address, "--ports", "8081", "--json", "--fail-on", "none")
+    assert country.edusec(*words).returncode == 0
+    loud = heard()
+    assert loud > 0, "the counter counts"
+    config = country.folder / "agent.toml"
+    quiet = '[limits]\nquiet_hours = ["00:00-12:00", "12:00-00:00"]\n'
+    config.write_text(config.read_text(encoding="utf-8").replace("[[task]]", f"{quiet}[[task]]"), encoding="utf-8")
+    country.agent.send(signal.SIGHUP)
+    country.agent.wait_ready("the configuration is in force", seconds=PATIENCE)
+    done = country.edusec(*words)
+    assert done.returncode == 3, done.stderr
+    (run,) = (line for line in json_lines_of(done) if line["type"] == "run")
+    assert {skipped["reason"].partition(":")[0] for skipped in run["skipped"]} == {"quiet_hours"}
+    assert heard() == loud, "nothing left the gateway"
+
+
 def test_an_agent_that_is_away_and_a_collector_that_is_away_are_told_apart(country: Country, tmp_path: Path) -> None:
     assert country.agent is not None
     country.agent.kill()
