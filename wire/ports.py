@@ -49,7 +49,30 @@ def merge_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ..
 
 def format_ports(ports: Iterable[int]) -> str:
     """Write single ports as the shortest port set, the inverse of `parse_ports` up to merging."""
-    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in merge_ranges((p, p) for p in ports))
+    return format_ranges(merge_ranges((port, port) for port in ports))
+
+
+def format_ranges(ranges: Iterable[tuple[int, int]]) -> str:
+    """Write sorted, disjoint, inclusive ranges, the inverse of `parse_ports`."""
+    return ",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def without(ranges: Iterable[tuple[int, int]], ports: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Take single ports out of sorted, disjoint, inclusive ranges; costs no more for a long range."""
+    left: list[tuple[int, int]] = []
+    holes = sorted(set(ports))
+    place = 0
+    for low, high in ranges:
+        while place < len(holes) and holes[place] < low:
+            place += 1
+        while place < len(holes) and holes[place] <= high:
+            if low < holes[place]:
+                left.append((low, holes[place] - 1))
+            low = holes[place] + 1
+            place += 1
+        if low <= high:
+            left.append((low, high))
+    return tuple(left)
 
 
 def contains(ranges: tuple[tuple[int, int], ...], port: int) -> bool:

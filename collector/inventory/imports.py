@@ -35,6 +35,9 @@ def import_scan(core: "Core", person: Person, data: bytes, filename: str, unit: 
         raise _bad(
             filename, Text(f"早于 {days} 天，不能说明现状", f"older than {days} days, which says nothing of today")
         )
+    if section.finished > now:
+        # Taken as of now, the same file would be another run each time.
+        raise _bad(filename, Text("时间在将来，请检查时钟", "is from the future; check the clock of either machine"))
     agent = AgentIdentity(f"import-{node.code}", NAME, node.code, node.county)
     count = len((section.body or Body()).observations)
 

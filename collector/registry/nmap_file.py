@@ -16,7 +16,7 @@ from collector.registry.sheets import Problems
 from probes.kit.scope import Address
 from probes.kit.targets import prefixes
 from wire.digest import section_digest
-from wire.ports import MAX_SPEC, expand, format_ports, parse_ports
+from wire.ports import MAX_SPEC, format_ports, format_ranges, merge_ranges, parse_ports, without
 from wire.text import Text
 from wire.types import (
     Body,
@@ -125,27 +125,36 @@ def _state_text(host: Host, state: str) -> str:
     ]
     rest = host.rest.get(Transport.TCP, "")
     more = parse_ports(rest.partition(":")[2]) if rest.startswith(f"{state}:") else ()
-    return format_ports({*single, *expand(more)})
+    return format_ranges(merge_ranges((*more, *((port, port) for port in single))))
 
 
 def _coverage(run: Run) -> Iterator[Coverage]:
-    groups: dict[tuple[int, Transport, str], list[Address]] = defaultdict(list)
+    # Hosts with the same ports left open to doubt are covered alike: what that is costs once, and is bounded.
+    alike: dict[tuple[int, Transport, bool, frozenset[int]], list[Address]] = defaultdict(list)
     for host in run.hosts:
         if host.up and not host.timed_out and host.address is not None:
-            for transport, asked in run.asked.items():
-                for ports in _covered_ports(host, transport, asked):
-                    groups[host.address.version, transport, ports].append(host.address)
+            for transport in run.asked:
+                untold = transport in host.untold
+                singles = frozenset(
+                    port
+                    for (of, port), (state, _) in host.ports.items()
+                    if of is transport and (state in SETTLED) == untold
+                )
+                alike[host.address.version, transport, untold, singles].append(host.address)
+    asked = {transport: parse_ports_long(text) for transport, text in run.asked.items()}
+    groups: dict[tuple[int, Transport, str], list[Address]] = defaultdict(list)
+    for (version, transport, untold, singles), found in alike.items():
+        if len(groups) >= _MAX_COVERAGE:
+            break
+        for text in _covered_ports(asked[transport], singles, untold=untold):
+            groups[version, transport, text] += found
     for (version, transport, ports), addresses in sorted(groups.items(), key=lambda item: item[0])[:_MAX_COVERAGE]:
         yield Coverage(prefixes(addresses)[:4096], 4 if version == 4 else 6, ports, transport)
 
 
-def _covered_ports(host: Host, transport: Transport, asked: str) -> Iterator[str]:
-    single = {port: state for (of, port), (state, _) in host.ports.items() if of is transport}
-    if transport in host.untold:
-        settled: Iterable[int] = (port for port, state in single.items() if state in SETTLED)
-    else:
-        settled = (port for port in expand(parse_ports_long(asked)) if single.get(port, "closed") in SETTLED)
-    text = format_ports(settled)
+def _covered_ports(asked: Iterable[tuple[int, int]], singles: frozenset[int], *, untold: bool) -> Iterator[str]:
+    """Give only `singles` where nobody can tell of the rest, else all that was asked but for them."""
+    text = format_ports(singles) if untold else format_ranges(without(asked, singles))
     while text:
         cut = len(text) if len(text) <= MAX_SPEC else text.rindex(",", 0, MAX_SPEC)
         yield text[:cut]

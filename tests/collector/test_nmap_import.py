@@ -159,6 +159,24 @@ def test_a_later_scan_by_the_same_arguments_follows_an_earlier_one(tmp_path: Pat
     assert series("nmap -oX a.xml -p 1 x") == series("nmap -p 1 -oN 'q' x".replace("'q'", "q")) != series("nmap -p 2 x")
 
 
+def test_a_file_from_the_future_is_refused(tmp_path: Path) -> None:
+    with desk(tmp_path) as at:
+        with pytest.raises(BadFile, match="future"):
+            import_scan(at.core, at.admin, _file(_host(_port(5, "open")), at=at.clock.now + 60), "f.xml", SCHOOL)
+        assert at.assets() == ()
+
+
+def test_many_hosts_with_all_ports_cost_what_the_file_is_long() -> None:
+    closed = '<extraports state="closed"><extrareasons proto="tcp" ports="1-9,11-65535"/></extraports>'
+    hosts = "".join(_host(closed, f"10.0.{part}.{last}") for part in range(60) for last in range(256))
+    whole = _file(hosts).replace(b'services="1-9"', b'services="0-65535"')
+    section = read_nmap(whole, "f.xml", LIMIT)  # port by port this would be a thousand million steps
+    assert section.body is not None
+    assert {seen.values["closed"] for seen in section.body.observations} == {"1-9,11-65535"}
+    assert len(section.body.observations) == 60 * 256
+    assert [item.ports for item in section.body.coverage] == ["0-65535"]
+
+
 def test_roles_and_units_hold(tmp_path: Path) -> None:
     def attempt(office: Desk, role: Role, unit: str) -> None:
         person = office.person(role, COUNTY)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.ports import MAX_PORT, MAX_SPEC, contains, expand, format_ports, merge_ranges, parse_ports
+from wire.ports import MAX_PORT, MAX_SPEC, contains, expand, format_ports, merge_ranges, parse_ports, without
 
 _PORTS = st.frozensets(st.integers(0, MAX_PORT) | st.integers(0, 30), max_size=40)
 
@@ -22,6 +22,13 @@ def test_ranges_are_merged_sorted_and_apart(ranges: list[tuple[int, int]]) -> No
     assert all(before[1] + 1 < after[0] for before, after in pairwise(merged))
     assert set(expand(merged)) == {port for low, high in ranges for port in range(low, high + 1)}
     assert parse_ports(",".join(f"{low}-{high}" for low, high in ranges)) == merged
+
+
+@given(_PORTS, _PORTS)
+def test_what_is_taken_out_is_gone_and_nothing_else(ports: frozenset[int], gone: frozenset[int]) -> None:
+    left = without(parse_ports(format_ports(ports)), gone)
+    assert set(expand(left)) == ports - gone
+    assert left == merge_ranges(left)
 
 
 @given(_PORTS, st.integers(0, MAX_PORT))
