@@ -99,6 +99,7 @@ class Judging:
 
     absent_after: Annotated[int, Range(1, 100)] = 3
     ipv6_equal_results: Annotated[int, Range(1, 100)] = 3
+    ipv6_traffic_fall: Annotated[float, Range(0.01, 1)] = 0.3
     unknown_after: Annotated[float, Range(60, 31_622_400)] = 86_400.0
     silent_after: Annotated[float, Range(1, 1000)] = 3.0
     clock_tolerance: Annotated[float, Range(1, 86_400)] = 300.0

@@ -8,13 +8,15 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from datetime import date
 
-from collector.clock import new_id
+from collector.clock import day, new_id
 from collector.core import Core
 from collector.errors import Conflict, Unauthorised, UnknownDigest
 from collector.inventory.keeper import Keeper
 from collector.inventory.samples import write_samples
 from collector.inventory.sections import COVERING, AgentState, SectionState, SpoolState
+from collector.ipv6.days import PROBE as TRAFFIC
 from collector.ipv6.levels import Levels, sites_of
 from collector.ipv6.results import Results
 from collector.judge import bench
@@ -182,7 +184,7 @@ class _Intake:
         needed = core.settings.ipv6_equal_results
         self._ipv6 = Results(turn, core.ipv6_sections, needed, agent.unit, received)
         self._levels = Levels(core, turn, received)
-        self._said = False
+        self._days: list[tuple[str, date]] = []
 
     def section(self, section: Section) -> str:
         before = self._core.sections.section(self._agent.id, section.name)
@@ -228,6 +230,7 @@ class _Intake:
         """Have the schedule judge the agent and its unit; called after the commit."""
         schedule = self._core.schedule
         schedule.touched_agents.append(self._agent.id)
+        schedule.traffic.touched.extend(self._days)
         schedule.moved(self._levels.changed)
         if self._keeper is not None and self._keeper.touched.assets:
             schedule.touched_units.append(self._agent.unit)
@@ -267,6 +270,8 @@ class _Intake:
 
     def _measure(self, section: Section, body: Body) -> None:
         agent, finished = self._agent, self._clock(section.finished)
+        if section.probe == TRAFFIC:
+            self._days.append((agent.unit, day(finished)))
         self._turn.run(
             "INSERT INTO measurement (county, unit, probe, time, agent, section, id, samples) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -16,6 +16,7 @@ from collector.errors import Busy
 from collector.inventory.sections import SectionState
 from collector.inventory.subjects import Merge
 from collector.ipv6 import weeks
+from collector.ipv6.days import Days
 from collector.ipv6.levels import SYSTEM, Levels, systems
 from collector.ipv6.levels import Subject as Moved
 from collector.judge import bench, mark_dirty
@@ -42,6 +43,7 @@ _OLD_MEASUREMENTS = (
     "(SELECT id FROM measurement WHERE county = ? AND unit = ? AND probe = ? ORDER BY time LIMIT 1000)"
 )
 _OLD_LEVELS = "DELETE FROM ipv6_history WHERE county = ? AND time < ?"
+_OLD_DAYS = "DELETE FROM ipv6_day WHERE county = ? AND day < ?"
 _OLD_CHANGES = "DELETE FROM change WHERE county = ? AND time < ?"
 # Orders that are not over stay, however old; so does their scan.
 _OLD_RESULTS = (
@@ -79,6 +81,7 @@ class Schedule:
         self.touched_units: deque[str] = deque()
         self.touched_levels: deque[str] = deque()
         self.touched_systems: deque[str] = deque()
+        self.traffic = Days(core)
 
     def start(self) -> None:
         """Begin; every agent, unit and system is judged once."""
@@ -86,6 +89,7 @@ class Schedule:
         self.touched_units.extend(self._core.directory.units)
         for unit in self._core.register.units():
             self.touched_systems.extend(f"{unit}:{name}" for name in systems(self._core.register.own(unit)))
+        self.traffic.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -115,6 +119,7 @@ class Schedule:
                 self._dirty,
                 self._systems,
                 self._weeks,
+                self._traffic,
                 self._units,
                 self._sweep,
             ):
@@ -298,6 +303,9 @@ class Schedule:
         if everybody:
             self._counted = now
 
+    def _traffic(self, now: float) -> None:
+        self.touched_units.extend(self.traffic.round(now))
+
     def _ipv6_of(self, unit: str, now: float, turn: Turn) -> None:
         if unit in self._core.directory.units:
             levels = Levels(self._core, turn, now)
@@ -351,6 +359,7 @@ class Schedule:
             *((_OLD_MEASUREMENTS, (*task, old_measurement, *task)) for task in sorted(tasks)),
             *((_OLD_CHANGES, (county, old_change)) for county in sorted(counties)),
             *((_OLD_LEVELS, (county, old_change)) for county in sorted(counties)),
+            *((_OLD_DAYS, (county, day(old_change).isoformat())) for county in sorted(counties)),
             ("DELETE FROM alert WHERE state = 'resolved' AND resolved < ?", (now - settings.alert_days * DAY,)),
             *((_OLD_RESULTS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),
             *((_OLD_ORDERS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),

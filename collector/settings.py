@@ -15,6 +15,8 @@ class Settings:
 
     ipv6_equal_results: int = 3
     """So many equal results in a row change what stands for IPv6."""
+    ipv6_traffic_fall: float = 0.3
+    """A share of IPv6 in traffic that fell by more than this part of itself within a week has dropped."""
     absent_after: int = 3
     """N: covering runs in a row that must miss something before it counts as absent."""
     unknown_after: float = 86_400.0

@@ -187,6 +187,16 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "ipv6_systems_gap": Fact(
             float, Text("信息系统比例至少差多少", "by how much systems certainly miss that ratio")
         ),
+        "v6_traffic_share": Fact(
+            float, Text("昨日出口流量中 IPv6 占比(0-1)", "share of IPv6 in the unit's own traffic yesterday, 0-1")
+        ),
+        "v6_traffic_share_before": Fact(float, Text("一周前同日的占比(0-1)", "that share a week before, 0-1")),
+        "v6_traffic_dropped": Fact(
+            bool, Text("占比较上周同日骤降", "it fell by more than is allowed against the same weekday")
+        ),
+        "v6_traffic_confidence": Fact(
+            str, Text("这些计数的可信度", "how far those counters can be trusted"), ("high", "medium", "low", "unknown")
+        ),
     },
     SubjectKind.AGENT: {
         "silent_seconds": Fact(float, Text("距上次报告的秒数", "seconds since the last report")),

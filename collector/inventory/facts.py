@@ -16,6 +16,7 @@ from collector.inventory.picture import HOST, holds, place, values_of
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
 from collector.inventory.subjects import PORT_STATES
+from collector.ipv6.days import traffic_facts
 from collector.ipv6.facts import site_facts, system_facts, unit_facts
 from collector.ipv6.levels import systems
 from collector.registry.directory import Directory
@@ -186,6 +187,7 @@ class Facts:
             "agents": agents,
             "assets_unlisted": unlisted,
             **unit_facts(self.statements, self.directory, node, self.now, day(self.now)),
+            **traffic_facts(self.statements, node, day(self.now), self.settings.ipv6_traffic_fall),
             **self._common(code),
         }
         return Subject(SubjectKind.UNIT, code, code, node.name, facts)

@@ -37,7 +37,7 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
         seen = survey(core, connection, node.path, now)
         unregistered = count_unregistered(core, connection, node.path)
         weeks = _weeks(connection, node, now) if trend else ()
-        flows = traffic(connection, node, now)
+        flows = traffic(connection, node, now, core.settings.ipv6_traffic_fall)
     target = target_of(node, seen.today) if node.code else None
     after = next_target_of(node, seen.today) if node.code else None
     children = [child for child in seen.nodes if child.parent == (node.code or None)]

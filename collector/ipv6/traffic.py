@@ -1,80 +1,100 @@
-"""The share of IPv6 in a unit's own traffic, day by day, from counters as its agents read them."""
+"""The share of IPv6 in the traffic of a unit and of those below it, day by day, from sums that the schedule keeps."""
 
-from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from itertools import pairwise
-from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from collector.clock import day
 from collector.inventory.samples import read_samples
 from collector.ipv6 import views
+from collector.ipv6.days import DAYS, PROBE, Counted, fall, is_reading, worst
 from collector.registry.directory import Node
-from collector.store.tables import measurement
-from probes.kit.ipv6.model import Verdict
-from probes.kit.ipv6.traffic import growth, judge_trend, share
-
-PROBE = "traffic_ipv6"
-SHARE = "TRF-SHARE"
-DAYS = 35
-MOST_READINGS = 10_000
-FALL = 0.3
-"""A share that is lower by more than this part of that of the same weekday a week before has dropped."""
-LONGEST_GAP = 26 * 3600.0
-"""What counters gained over a longer time belongs to no single day."""
-COUNTERS = ("v4_received_bytes", "v4_sent_bytes", "v6_received_bytes", "v6_sent_bytes")
-Reading = tuple[float, Mapping[str, Any]]
+from collector.store import tables
+from collector.store.tables import ipv6_day, measurement
+from probes.kit.ipv6.traffic import WEEK, judge_trend, share
 
 
-def traffic(connection: Connection, node: Node, now: float) -> views.Ipv6Traffic | None:
-    """Give what the agents of one unit counted; None where nobody counts."""
-    if not node.code:
-        return None
-    column = measurement.c
-    rows = connection.execute(
-        select(column.time, column.agent, column.section, column.samples)
-        .where(column.county == node.county, column.unit == node.code, column.probe == PROBE)
-        .where(column.time >= now - DAYS * 86_400.0)
-        .order_by(column.time.desc())
-        .limit(MOST_READINGS)
-    ).all()
-    readings: dict[tuple[str, str], list[Reading]] = {}
-    latest: Mapping[str, Any] | None = None
-    for row in reversed(rows):
-        for sample in read_samples(row.samples):
-            if sample.method == SHARE and all(isinstance(sample.values.get(name), int) for name in COUNTERS):
-                readings.setdefault((row.agent, row.section), []).append((row.time, sample.values))
-                latest = sample.values
-    if latest is None:
-        return None
-    found = shares_by_day(readings.values())
+def traffic(connection: Connection, node: Node, now: float, limit: float) -> views.Ipv6Traffic | None:
+    """Give what the agents of a unit and of all below it counted; None where nobody counts.
+
+    A share that fell by more than the part `limit` has dropped.
+    """
     today = day(now)
+    found = _shares(connection, node.path, today)
+    latest = _v4_only(connection, node, now)
+    if not found and latest is None:
+        return None
     # The day that is not over yet is no day to compare with.
     days = [found.get(today - timedelta(days=back)) for back in range(DAYS, 0, -1)]
-    trend = judge_trend(days, FALL)
-    slope, listed = trend.values.get("slope"), latest.get("v4_only")
+    slope = judge_trend(days, limit).values.get("slope")
+    new, old, confidence, units = _weekday(connection, node.path, today)
+    fell = fall(new, old)
     return views.Ipv6Traffic(
         share=next((value for value in reversed(days) if value is not None), None),
         days={(today - timedelta(days=DAYS - place)): value for place, value in enumerate(days) if value is not None},
         slope=slope if isinstance(slope, float) else None,
-        dropped={Verdict.WARN: "yes", Verdict.PASS: "no"}.get(trend.verdict, "unknown"),
-        confidence=str(latest.get("confidence") or "unknown"),
-        v4_only=tuple(str(line) for line in listed) if isinstance(listed, list | tuple) else (),
+        dropped="unknown" if fell is None else "yes" if fell > limit else "no",
+        confidence=confidence,
+        units=units,
+        v4_only=latest or (),
     )
 
 
-def shares_by_day(sources: Iterable[list[Reading]]) -> dict[date, float]:
-    """Sum what all counters gained on each day, and give the share of IPv6 in it."""
-    sums: dict[date, tuple[int, int]] = {}
-    for readings in sources:
-        for (before_at, before), (at, after) in pairwise(readings):
-            same = before.get("epoch") == after.get("epoch")
-            bits = 32 if after.get("counter_bits") == 32 else 64
-            gained = [growth(before[name], after[name], same_epoch=same, bits=bits) for name in COUNTERS]
-            if at - before_at > LONGEST_GAP or None in gained:
-                continue
-            v4_in, v4_out, v6_in, v6_out = (number or 0 for number in gained)
-            four, six = sums.get(day(at), (0, 0))
-            sums[day(at)] = four + v4_in + v4_out, six + v6_in + v6_out
-    return {when: part for when, (four, six) in sums.items() if (part := share(four, six)) is not None}
+def _shares(connection: Connection, path: str, today: date) -> dict[date, float]:
+    first = (today - timedelta(days=DAYS)).isoformat()
+    rows = connection.execute(
+        select(ipv6_day.c.day, func.sum(ipv6_day.c.v4), func.sum(ipv6_day.c.v6))
+        .join(tables.unit, tables.unit.c.code == ipv6_day.c.unit)
+        .where(tables.under(path), ipv6_day.c.day >= first)
+        .group_by(ipv6_day.c.day)
+    )
+    return {date.fromisoformat(when): part for when, *sums in rows if (part := share(*sums)) is not None}
+
+
+def _weekday(connection: Connection, path: str, today: date) -> tuple[Counted | None, Counted | None, str, int]:
+    """Sum the last whole day and the same weekday before, of the units that counted on both.
+
+    With them: how far to trust the last day, and how many units counted on it.
+    """
+    new, old = (today - timedelta(days=1)).isoformat(), (today - timedelta(days=1 + WEEK)).isoformat()
+    by_day: dict[str, dict[str, Counted]] = {new: {}, old: {}}
+    for unit, when, *counted in connection.execute(
+        select(ipv6_day.c.unit, ipv6_day.c.day, ipv6_day.c.v4, ipv6_day.c.v6, ipv6_day.c.confidence)
+        .join(tables.unit, tables.unit.c.code == ipv6_day.c.unit)
+        .where(tables.under(path), ipv6_day.c.day.in_((new, old)))
+    ):
+        by_day[when][unit] = Counted(*counted)
+    both = by_day[new].keys() & by_day[old].keys()
+    last = by_day[new].values()
+    return (
+        _total([by_day[new][unit] for unit in both]),
+        _total([by_day[old][unit] for unit in both]),
+        worst(item.confidence for item in last),
+        len(last),
+    )
+
+
+def _total(found: list[Counted]) -> Counted | None:
+    if not found:
+        return None
+    return Counted(
+        sum(item.v4 for item in found), sum(item.v6 for item in found), worst(item.confidence for item in found)
+    )
+
+
+def _v4_only(connection: Connection, node: Node, now: float) -> tuple[str, ...] | None:
+    """Give the sites that IPv4 alone carries most bytes for, as the unit's own agents saw last; None without any."""
+    column = measurement.c
+    rows = connection.execute(
+        select(column.samples)
+        .where(column.county == node.county, column.unit == node.code, column.probe == PROBE)
+        .where(column.time >= now - DAYS * 86_400.0)
+        .order_by(column.time.desc())
+        .limit(1)
+    )
+    for text in rows.scalars():
+        for sample in read_samples(text):
+            if is_reading(sample.method, sample.values):
+                listed = sample.values.get("v4_only")
+                return tuple(str(line) for line in listed) if isinstance(listed, list | tuple) else ()
+    return None

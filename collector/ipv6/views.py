@@ -79,10 +79,12 @@ class Ipv6Week(View, frozen=True, kw_only=True):
 
 
 class Ipv6Traffic(View, frozen=True, kw_only=True):
-    """IPv6 in the traffic that the unit's own agents count: `share` (0 to 1) of the last whole day and of `days`.
+    """IPv6 in what the agents of a unit and those below it count: `share` (0 to 1) of the last whole day and of `days`.
 
-    `slope` is the change of the share in a week; `dropped` says whether it fell by more than 30 % against the same
-    weekday (yes, no, unknown); `v4_only` names sites without IPv6 and the bytes that IPv4 carried for them.
+    Bytes are summed, over `units` on the last whole day. `slope` is the change of the share in a week; `dropped` says
+    whether it fell by more than is allowed (30 % unless configured) against the same weekday (yes, no, unknown), in the
+    sum of the units that counted on both days. `v4_only` names sites without IPv6 and the bytes that IPv4 carried for
+    them, as the unit's own agents saw last.
     """
 
     share: float | None
@@ -90,6 +92,7 @@ class Ipv6Traffic(View, frozen=True, kw_only=True):
     slope: float | None
     dropped: str
     confidence: str
+    units: int
     v4_only: tuple[str, ...]
 
 
@@ -107,7 +110,7 @@ class Ipv6Report(View, frozen=True, kw_only=True):
     """Websites that were found and that nobody registered: they count nowhere."""
     weeks: tuple[Ipv6Week, ...]
     traffic: Ipv6Traffic | None
-    """That of the unit itself, without those below it; null where nobody counts."""
+    """That of the unit with all below it; null where nobody counts."""
 
 
 class Ipv6Site(View, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ ipv6_result = _table("ipv6_result", "county section kind key unit checks pending
 ipv6_level = _table("ipv6_level", "county unit kind key confirmed possible held verdicts since")
 ipv6_history = _table("ipv6_history", "county unit kind key time id confirmed possible")
 ipv6_week = _table("ipv6_week", "county unit week metric passed total unknown")
+ipv6_day = _table("ipv6_day", "county unit day v4 v6 confidence")
 scan = _table("scan", "county id unit probe person asked_by request digest reason created expires")
 scan_order = _table(
     "scan_order", "county id scan agent state message changed status reason observations started finished"

@@ -133,7 +133,10 @@ def _show_traffic(flows: Item) -> None:
     slope = word(None) if flows["slope"] is None else f"{flows['slope']:+.1%}"
     fell = {"yes": t("是", "yes"), "no": t("否", "no")}.get(flows["dropped"], word(None))
     print(
-        t("本单位出口流量 IPv6 占比", "share of IPv6 in the unit's own traffic"),
+        t(
+            f"出口流量 IPv6 占比（{flows['units']} 个单位合计）",
+            f"share of IPv6 in traffic (sum of {flows['units']} units)",
+        ),
         part + t("，每周变化", ", a week"),
         slope + t("，较上周同日骤降", ", dropped against the same weekday"),
         fell + t("，可信度", ", confidence"),

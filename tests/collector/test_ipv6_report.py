@@ -4,16 +4,13 @@ import csv
 import io
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from collector.errors import BadInput, NotFound
 from collector.ipv6 import failures, report, sites, views, weeks
-from collector.ipv6.traffic import shares_by_day
 from collector.metrics import Metrics
 from collector.registry import register, units
 from collector.registry.cursors import write_cursor
@@ -24,7 +21,7 @@ from tests.support.collectors import desk as make_desk
 from tests.support.ipv6 import GOOD, check, network
 from tests.support.ipv6 import sites as sites_section
 from tests.support.reports import state
-from wire.types import Observation, Outcome, Section, SectionKind, Target, TargetKind, Value
+from wire.types import Outcome, Section
 
 HOUR = 3600.0
 COUNTY, CITY, PROVINCE, NEIGHBOUR = "320102", "320100", "320000", "320104"
@@ -375,42 +372,3 @@ def test_promtool_finds_no_fault(desk: Desk, needs: Callable[..., str]) -> None:
         [promtool, "check", "metrics"], check=False, input=exposition, capture_output=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-
-
-def counted(desk: Desk, four: int, six: int, share: float = 0.1) -> Section:
-    values: dict[str, Value] = {
-        "v4_received_bytes": four, "v4_sent_bytes": 0, "v6_received_bytes": six, "v6_sent_bytes": 0, "epoch": "boot",
-        "counter_bits": 64, "confidence": "high", "share": share, "target": 0.27, "v4_only": ("old.test 900",),
-    }  # fmt: skip
-    said = Observation("traffic_ipv6", "TRF-SHARE", Target(TargetKind.AGENT, "self"), Outcome.MEASURED, 0.0, values)
-    other = replace(said, method="TRF-USERS", values={"share": 0.9, "users": 10})
-    return state("flows", said, other, at=desk.clock.now, probe="traffic_ipv6", kind=SectionKind.MEASUREMENT)
-
-
-def test_the_share_of_traffic_falls_against_the_same_weekday(desk: Desk) -> None:
-    agent = desk.agent(SCHOOLS[0])
-    four = six = 0
-    for number in range(16):
-        desk.send(agent, counted(desk, four, six))
-        part = 10 if number == 14 else 40
-        four, six = four + 100 - part, six + part
-        desk.clock.forward(DAY)
-    flows = report.report(desk.core, desk.admin, SCHOOLS[0]).traffic
-    assert flows is not None
-    assert flows.share == pytest.approx(0.1)
-    assert (flows.dropped, flows.confidence, flows.v4_only) == ("yes", "high", ("old.test 900",))
-    assert list(flows.days.values())[:3] == pytest.approx([0.4, 0.4, 0.4])
-    assert flows.slope is not None
-    assert report.report(desk.core, desk.admin, SCHOOLS[1]).traffic is None
-    desk.core.tick()
-    assert [alert.rule for alert in desk.alerts("ipv6-traffic-below-target")] == ["ipv6-traffic-below-target"]
-
-
-def test_counters_that_began_anew_or_stood_still_too_long_add_nothing_wrong() -> None:
-    def reading(at: float, four: int, six: int, epoch: str) -> tuple[float, dict[str, Any]]:
-        names = ("v4_received_bytes", "v4_sent_bytes", "v6_received_bytes", "v6_sent_bytes")
-        return at, {**dict(zip(names, (four, 0, six, 0), strict=True)), "epoch": epoch}
-
-    restarted = [reading(0, 1000, 1000, "a"), reading(HOUR, 30, 10, "b"), reading(2 * HOUR, 60, 20, "b")]
-    assert list(shares_by_day([restarted]).values()) == [0.25]
-    assert shares_by_day([[reading(0, 0, 0, "a"), reading(3 * DAY, 10, 10, "a")]]) == {}
