@@ -63,7 +63,20 @@ class Options:
         en="TCP ports to ping hosts behind routers on (a handshake, never a payload)",
         check=parse_ports,
     )
-    rate: float = option(2000.0, zh="每秒发送的数据包上限", en="most packets a second", minimum=1, maximum=1e6)
+    rate: float = option(
+        2000.0,
+        zh="每秒发往路由器之后的数据包上限",
+        en="most packets a second to hosts behind routers",
+        minimum=1,
+        maximum=1e6,
+    )
+    link_rate: float = option(
+        5000.0,
+        zh="每秒在本机所在链路上询问（ARP、ND）的次数上限；有低速无线接入的网段可调低",
+        en="most questions a second on the links of this machine (ARP, ND); less suits links with slow wireless cells",
+        minimum=1,
+        maximum=1e6,
+    )
     tries: int = option(3, zh="无应答时的询问总次数", en="how often to ask what does not answer", minimum=1, maximum=6)
     timeout: float = option(
         1.0, zh="等待应答的最长时间", en="how long to wait for an answer", unit="s", minimum=0.05, maximum=30
@@ -103,7 +116,8 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
         groups=[name for name, family in area.links if family == 6],
         echo=area.beyond,
         methods=methods,
-        rate=options.rate,
+        rate=options.link_rate,
+        echo_rate=options.rate,
         tries=options.tries,
         wait=options.timeout,
     )

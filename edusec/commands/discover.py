@@ -88,7 +88,8 @@ def discover(
 
     today = datetime.now(UTC).date()
     allowed = load_scope(scope or scope_file(), today)
-    options = given({"methods": methods, "rate": rate, "targets": _targets(prefixes or (), allowed, today)})
+    asked = _targets(prefixes or (), allowed, today)
+    options = given({"methods": methods, "rate": rate, "link_rate": rate, "targets": asked})
     check_options(PROBE, options)
     if output is not None and not output.resolve().parent.is_dir():
         raise Stop(t(f"-o {output}：没有这个目录", f"-o {output}: there is no such folder"))

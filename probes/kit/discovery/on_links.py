@@ -53,6 +53,7 @@ class Wish:
     echo: Sequence[Gate] = ()
     methods: frozenset[str] = frozenset()
     rate: float = 5_000.0
+    echo_rate: float = 2_000.0
     tries: int = 3
     wait: float = 1.0
 
@@ -80,6 +81,7 @@ def ask_raw(
         scope=_scope(net),
         echo=_texts(echo),
         rate=max(1.0, min(net.pace.rate, wish.rate)),
+        echo_rate=max(1.0, min(net.pace.rate, wish.echo_rate)),
         tries=wish.tries,
         wait=wish.wait,
         seconds=deadline - time.monotonic(),

@@ -1,7 +1,7 @@
 """All that a run learns of each address, joined: which methods saw it, its hardware address, what it calls itself."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -48,6 +48,7 @@ class Sightings:
         """Start with none."""
         self.by_address: dict[Address, Sighting] = {}
         self._by_mac: dict[str, set[Address]] = defaultdict(set)
+        self._fours: Counter[str] = Counter()
 
     def __contains__(self, address: Address) -> bool:
         """Tell whether an address was seen."""
@@ -66,6 +67,7 @@ class Sightings:
         seen.interface = seen.interface or interface
         if mac and mac not in seen.macs and len(seen.macs) < _MOST_MACS:
             seen.macs.append(mac)
+            self._fours[mac] += address.version == 4
             self._by_mac[mac].add(address)
         return seen
 
@@ -92,8 +94,8 @@ class Sightings:
         seen = self.by_address.get(address)
         if seen is None or len(seen.macs) != 1:
             return {address}
-        found = self._by_mac[seen.macs[0]]
-        return found if sum(item.version == 4 for item in found) <= _PROXY_ADDRESSES else {address}
+        mac = seen.macs[0]
+        return self._by_mac[mac] if self._fours[mac] <= _PROXY_ADDRESSES else {address}
 
     def observations(self, leases: Iterable[Lease]) -> Iterator[Observation]:
         """Give one observation for each address, then one for each lease; a lease proves nothing to be there."""

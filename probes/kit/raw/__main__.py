@@ -10,9 +10,8 @@ import sys
 from typing import Any
 
 from probes.kit.errors import CannotRun, ScopeError
-from probes.kit.ipv6.lan.messages import LISTEN_SCHEMA, ListenJob
 from probes.kit.raw.link_messages import LINK_JOB_SCHEMA, LinkJob
-from probes.kit.raw.messages import MAX_JOB_BYTES, Failed, Job, Said
+from probes.kit.raw.messages import JOB_SCHEMA, MAX_JOB_BYTES, Failed, Job, Said
 from probes.kit.raw.outlet import Outlet, ParentGone
 from probes.kit.raw.plan import BadJob
 from probes.kit.raw.privilege import bind_life_to_parent, limit
@@ -52,13 +51,6 @@ def main() -> int:
 
 def _do(plain: Any, outlet: Outlet) -> None:
     schema = plain.get("schema") if isinstance(plain, dict) else None
-    if schema == LISTEN_SCHEMA:
-        from probes.kit.ipv6.lan.listen import listen
-
-        listen_job = from_plain(ListenJob, plain)
-        limit(listen_job.seconds + _GRACE_SECONDS)
-        listen(listen_job, outlet)
-        return
     if schema == LINK_JOB_SCHEMA:
         from probes.kit.raw.link_work import work_on_links
 
@@ -66,6 +58,16 @@ def _do(plain: Any, outlet: Outlet) -> None:
         limit(link_job.seconds + _GRACE_SECONDS)
         work_on_links(link_job, outlet)
         return
+    if schema != JOB_SCHEMA:
+        from probes.kit.ipv6.lan.messages import LISTEN_SCHEMA, ListenJob
+
+        if schema == LISTEN_SCHEMA:
+            from probes.kit.ipv6.lan.listen import listen
+
+            listen_job = from_plain(ListenJob, plain)
+            limit(listen_job.seconds + _GRACE_SECONDS)
+            listen(listen_job, outlet)
+            return
     from probes.kit.raw.helper import work
 
     job = from_plain(Job, plain)

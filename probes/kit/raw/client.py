@@ -4,7 +4,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
@@ -68,7 +67,7 @@ def run(job: Job) -> Generator[Event, None, None]:
 
 def lines(job: bytes) -> Generator[bytes, None, None]:
     """Start the helper, give it a job of any kind and yield its lines; see `run`. Each line has to be checked."""
-    with tempfile.TemporaryFile() as errors:
+    with os.fdopen(os.memfd_create("errors"), "r+b") as errors:
         with ambient_net_raw():
             helper = subprocess.Popen(
                 [sys.executable, "-P", "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors

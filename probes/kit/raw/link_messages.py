@@ -36,14 +36,16 @@ class LinkTask:
 class LinkJob:
     """Find hosts on links, and by ICMP echo behind routers (`echo`: addresses and prefixes).
 
-    `rate` is packets per second over all links. What does not answer is asked `tries` times in all; `wait` is the
-    longest wait after the last question. `scope` is checked in the helper, for each address, before a frame is built.
+    `rate` is packets per second over all links, `echo_rate` those that routers have to forward. What does not
+    answer is asked `tries` times in all; `wait` is the longest wait after the last question. `scope` is checked in the
+    helper, for each address, before a frame is built.
     """
 
     links: Annotated[tuple[LinkTask, ...], Max(MAX_LINKS)]
     scope: Annotated[tuple[ScopeEntry, ...], Max(MAX_HOSTS)]
     echo: Annotated[tuple[Name, ...], Max(MAX_PREFIXES)] = ()
     rate: Rate = 5_000.0
+    echo_rate: Rate = 2_000.0
     tries: Annotated[int, Range(1, 6)] = 3
     wait: Annotated[float, Range(0.05, 30)] = 1.0
     seconds: Annotated[float, Range(1, 86_400)] = 600.0

@@ -45,7 +45,11 @@ from probes.kit.scope import Address, Scope
 
 _GROUP_SECONDS = 1.3
 """How long answers to a group come: MLD reports are spread over the second that our query allows."""
-_SETTLING, _LEAST_PATIENCE, _UNKNOWN_TRIP = 0.05, 0.2, 0.25
+_SETTLING, _LEAST_PATIENCE, _UNKNOWN_TRIP = 0.05, 0.1, 0.25
+_LEAST_WINDOW = 0.25
+"""No address is given up sooner after its first question, however fast the others answered: cards that sleep wake up
+at an access point's beacons, a tenth of a second apart.
+"""
 _TRIPS_BETWEEN, _TRIPS_AT_END = 2, 4
 _SECOND_CLAIM_SECONDS = 0.05
 _FULL_QUEUE_SECONDS = 0.002
@@ -146,12 +150,13 @@ class _Run:
         self._deadline = deadline
         self._outlet = outlet
         self._pace = Pace(job.rate, burst_of(job.rate))
+        self._echo_pace = Pace(job.echo_rate, burst_of(job.echo_rate))
         self._mark = int.from_bytes(os.urandom(2), "big")
         self._key = os.urandom(32)
         self._cookie = os.urandom(COOKIE_BYTES)
         self._sent_at: dict[bytes, float] = {}
         self._longest = 0.0
-        self._group_asked = 0.0
+        self._group_asked = self._all_asked = 0.0
         self._pending: list[str] = []
         self._kept = self._told = time.monotonic()
         self._total = sum(len(link.missing) for link in links) + len(self._beyond)
@@ -170,6 +175,7 @@ class _Run:
                     self._ask_groups()
                 if not self._ask_missing():
                     break
+                self._all_asked = self._all_asked or time.monotonic()
                 self._wait(self._patience() if number == self._job.tries - 1 else self._settling(), self._anything)
             if not self._anything():
                 # All have answered; whoever claims an address too, after the first one did, is heard as well.
@@ -224,7 +230,7 @@ class _Run:
 
     def _send(self, link: _Link, frame: bytes) -> None:
         while not link.down:
-            self._hold_pace()
+            self._hold_pace(self._pace)
             try:
                 link.sockets.send(frame)
             except QueueFull:
@@ -241,7 +247,7 @@ class _Run:
     def _ping(self, address: bytes) -> None:
         if address not in self._beyond or self._echo is None:
             return
-        self._hold_pace()
+        self._hold_pace(self._echo_pace)
         family = 4 if len(address) == 4 else 6
         sock = self._echo.sockets.get(family)
         if sock is None:
@@ -254,9 +260,9 @@ class _Run:
             return
         self.sent += 1
 
-    def _hold_pace(self) -> None:
-        self._pace.spend(1)
-        left = self._pace.wait()
+    def _hold_pace(self, pace: Pace) -> None:
+        pace.spend(1)
+        left = pace.wait()
         if left > 0:
             self._pause(left)
 
@@ -293,7 +299,8 @@ class _Run:
     def _patience(self) -> float:
         if not self._longest or self._beyond:
             return self._job.wait
-        return min(self._job.wait, max(_LEAST_PATIENCE, _TRIPS_AT_END * self._longest))
+        left = self._all_asked + _LEAST_WINDOW - time.monotonic()
+        return min(self._job.wait, max(_LEAST_PATIENCE, _TRIPS_AT_END * self._longest, left))
 
     def _wait(self, seconds: float, going: Callable[[], bool]) -> None:
         end = time.monotonic() + seconds
