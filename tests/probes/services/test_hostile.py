@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from agent.job import Job, Limits
 from agent.runner import run as perform
+from probes.kit.fingerprint.model import Fingerprint
+from probes.kit.fingerprint.store import Imported, save
 from probes.kit.services.certificate import facts_of
 from wire.types import RunStatus, TargetKind
 
@@ -109,8 +112,18 @@ def ports() -> Iterator[dict[str, int]]:
         thread.join()
 
 
-def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, int]) -> None:
-    options = {"targets": ("127.0.0.1",), "ports": ",".join(map(str, sorted(ports.values())))}
+def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, int], tmp_path: Path) -> None:
+    # An operator's own patterns, the first of which backtracks for ever on the banner that does not end.
+    own = [
+        Fingerprint("nmap.NULL", pattern, 0, pattern, {"service.product": product}, 0.9, "test")
+        for pattern, product in (("^(A+)+!", "slow"), ("^AAAA", "endless"))
+    ]
+    save(tmp_path / "own.jsonl", Imported(tuple(own)))
+    options = {
+        "targets": ("127.0.0.1",),
+        "ports": ",".join(map(str, sorted(ports.values()))),
+        "fingerprints": (str(tmp_path / "own.jsonl"),),
+    }
     # Less memory than the unpacked bomb and what Python needs together would take.
     section = perform(Job("hostile", "open_ports", 90, options, limits=Limits(memory=160 << 20)))
     assert section.status is RunStatus.DONE, section.reason
@@ -124,6 +137,7 @@ def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, in
             for text in value if isinstance(value, tuple) else (value,):
                 assert not isinstance(text, str) or text.isprintable()
     assert found[ports["bomb"]]["service"] == "http"
+    assert found[ports["endless banner"]]["product"] == "endless"
     assert found[ports["redirects"]]["http.status"] == "302"
     assert found[ports["elsewhere"]]["http.location"] == "http://203.0.113.9/"
     assert found[ports["escape"]]["product"] == "nginx"
