@@ -256,6 +256,10 @@ class OrderDesk:
     def _run(self, entry: Entry, stop: threading.Event) -> None:
         order = entry.order
         try:
+            # Once more: the configuration may be another one by now, or a refusal was cut off before it was on disk.
+            if why := self._objection(order):
+                self._refuse(order, why)
+                return
             with Line(self._identity) as line:
                 if self._claimed(line, entry) and self._spool.within(partial(order_book.start, order.id)):
                     self._perform(line, order, stop)

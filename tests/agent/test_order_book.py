@@ -11,13 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import order_book
-from agent.orders import names_files
+from agent.config import Config, OrdersConfig
+from agent.identity import Identity
+from agent.job import Job
+from agent.log import Problems
+from agent.metrics import Stats
+from agent.orders import OrderDesk, Surroundings, names_files
 from agent.packing import Packed, pack
 from agent.spool import Spool
 from probes.kit import options, registry
+from tests.support.processes import wait_until
 from tests.support.reports import host, measured, state
 from wire.codec import decode, decompress
-from wire.types import Order, Report, Section
+from wire.types import Order, Report, RunStatus, Section
 
 ORDER = Order("o1", "2164000001", "a1", "open_ports", 60.0, 0.0, "someone", "why", {"ports": "22"})
 ENVELOPE = Report("a1", "", 1, "", 0.0, "test", ())
@@ -36,6 +42,35 @@ def test_no_order_chooses_a_file_of_the_gateway() -> None:
             about_files = any(word in item.help.en.lower() for word in ("file", "folder"))
             assert names_files(item.name) or not about_files, f"{name}: {item.name}"
     assert not any(map(names_files, ("targets", "ports", "rate", "timeout", "identify")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (OrdersConfig(accept=False), "[orders] accept"),
+        (OrdersConfig(probes=("discovery",)), "[orders] probes"),
+    ],
+)
+def test_an_order_on_disk_is_held_against_the_configuration_once_more(
+    spool: Spool, settings: OrdersConfig, reason: str
+) -> None:
+    # As after a power cut between keeping an order and refusing it, or after a change of the configuration.
+    spool.within(partial(order_book.keep, ORDER, time.time() + 600))
+    around = Surroundings(lambda: Config(orders=settings), unexpected, wake=lambda: None, deliver=lambda: None)
+    identity = Identity("127.0.0.1", 1, "", "a1", ORDER.unit, "a school", "secret", 0.0)
+    desk = OrderDesk(identity, spool, around, Stats(), Problems(), lambda: 0.5)
+    desk.start_due(disturbed=False)
+    try:
+        wait_until(lambda: not spool.within(order_book.unfinished), "the order is over")
+    finally:
+        desk.stop()
+    (section,) = sent(spool)
+    assert (section.order, section.status) == ("o1", RunStatus.CANNOT_RUN)
+    assert section.reason.startswith(f"not_accepted: {reason}")
+
+
+def unexpected(_order: Order) -> Job:
+    pytest.fail("it must not run")
 
 
 def packed(section: Section, order: str = "") -> Packed:
