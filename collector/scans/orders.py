@@ -119,7 +119,8 @@ def _step(core: "Core", turn: Turn, ident: str, event: Event, said: OrderProgres
     if entry is None or (event is Event.CLAIM and entry.state is OrderState.WAITING and entry.order.expires <= now):
         return OrderReply(go=False)
     state = move(core, turn, entry, event, now)
-    go = state in (OrderState.TAKEN, OrderState.RUNNING)
+    # Who claims what runs already is another machine with the same identity: one of them is enough.
+    go = state is OrderState.TAKEN or (state is OrderState.RUNNING and event is Event.PROGRESS)
     if go:
         turn.after_commit(lambda: core.scans.heard(ident, said, now))
     return OrderReply(go=go)

@@ -177,6 +177,7 @@ def test_an_order_is_claimed_followed_and_ended_by_its_section(desk: Desk) -> No
     assert desk.send(agent).orders == 0
     before = requests.show(desk.core, desk.admin, scan).revision
     assert say(desk, agent, order, RUNNING)
+    assert not say(desk, agent, order, TAKEN), "what runs is not begun once more, on a copy of that machine"
     shown = requests.show(desk.core, desk.admin, scan)
     assert (shown.orders[0].state, shown.orders[0].done, shown.orders[0].total) == ("running", 5, 10)
     assert shown.revision != before
