@@ -1,8 +1,5 @@
 """Assets as people see them: pages of a subtree, and one with its history."""
 
-import base64
-import binascii
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +14,7 @@ from collector.inventory.proof import ENOUGH, WEIGHTS
 from collector.inventory.search import conditions
 from collector.inventory.stock import told, vouching
 from collector.inventory.subjects import SEEN
+from collector.registry.cursors import read_cursor, write_cursor
 from collector.registry.people import Person
 from collector.store import tables
 from collector.store.tables import asset, change, evidence, section, service, sighting, unit
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 KEY = (asset.c.county, asset.c.unit, asset.c.id)
 MAX_CHANGES = 500
-MAX_CURSOR = 256
 BATCH = 10_000
 """Ids in one look-up; SQLite takes 32,766 parameters in a statement."""
 
@@ -43,13 +40,13 @@ def list_assets(
         tables.under(core.directory.reach(person, under)), asset.c.merged_into.is_(None), *conditions(q, now)
     )
     if cursor:
-        query = query.where(tuple_(*KEY) > tuple_(*_read_cursor(cursor)))
+        query = query.where(tuple_(*KEY) > tuple_(*read_cursor(cursor, 3)))
     with core.store.reader() as connection:
         rows = connection.execute(query.order_by(*KEY).limit(limit + 1)).all()
         page = rows[:limit]
         items = tuple(views.Asset(**fields) for fields in _filled(connection, page, now))
     last = page[-1] if len(rows) > limit else None
-    return views.AssetPage(items=items, cursor=_write_cursor(last.county, last.unit, last.id) if last else None)
+    return views.AssetPage(items=items, cursor=write_cursor(last.county, last.unit, last.id) if last else None)
 
 
 def show_asset(core: "Core", person: Person, asset_id: str) -> views.AssetDetail:
@@ -212,19 +209,3 @@ def _service(found: Row[Any], confirmed: dict[str, float]) -> views.Service:
 def _batches(idents: Iterable[str]) -> Iterable[list[str]]:
     waiting = list(idents)
     return (waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH))
-
-
-def _write_cursor(*parts: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> tuple[str, str, str]:
-    try:
-        if len(text) > MAX_CURSOR:
-            raise ValueError
-        county, where, ident = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, TypeError, binascii.Error):
-        raise BadInput("cursor: must be one that a page gave") from None
-    if not all(isinstance(part, str) for part in (county, where, ident)):
-        raise BadInput("cursor: must be one that a page gave")
-    return county, where, ident

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, select, tuple_
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collector.core import Core
 
 MAX_ROWS = 200_000
+"""Most lines of one file."""
 MAX_CELL = 32_000
 """Excel takes 32,767 characters in a cell."""
 LINKS = {"WEB-L2": 2, "WEB-L3": 3}
@@ -97,9 +99,11 @@ def export(
     """Give the failures of a subtree as a file for people; raises NotFound, BadInput."""
     if form not in ("csv", "xlsx"):
         raise BadInput("format: must be csv or xlsx")
-    rows = _rows(
-        (item for _, items in _failures(core, person, under, None, registered=registered) for item in items), lang
-    )
+    found = (item for _, items in _failures(core, person, under, None, registered=registered) for item in items)
+    items = list(islice(found, MAX_ROWS + 1))
+    if len(items) > MAX_ROWS:
+        raise BadInput(f"under: more than {MAX_ROWS} failures are too many for one file; name a smaller unit")
+    rows = _rows(items, lang)
     return _csv(rows) if form == "csv" else _xlsx(rows)
 
 
@@ -135,7 +139,7 @@ def _failures(
     known = _Known(core)
     told: set[tuple[str, str]] = set()
     with core.store.reader() as connection:
-        for row in connection.execute(query.limit(MAX_ROWS)):
+        for row in connection.execute(query):
             name, method = place(row.key).name.partition("|")[2].rsplit("|", 1)
             if method not in CHECKS or (row.state == "warn" and method not in LINKS):
                 continue

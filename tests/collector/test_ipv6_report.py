@@ -279,6 +279,15 @@ def test_pages_of_failures_hold_all_once(desk: Desk) -> None:
     assert len(found) == len(set(found)) == 24
 
 
+def test_a_file_of_failures_has_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    school(desk, SCHOOLS[0], 1, {**GOOD, "WEB-OK": Outcome.FAIL, "WEB-EXT": Outcome.FAIL})
+    monkeypatch.setattr(failures, "MAX_ROWS", 2)
+    assert failures.export(desk.core, desk.admin, COUNTY, "csv").count(b"WEB-") == 2
+    monkeypatch.setattr(failures, "MAX_ROWS", 1)
+    with pytest.raises(BadInput, match="smaller unit"):
+        failures.export(desk.core, desk.admin, COUNTY, "csv")
+
+
 def test_a_failure_that_several_agents_see_is_on_one_page(desk: Desk) -> None:
     bad = {**GOOD, "WEB-OK": Outcome.FAIL, "WEB-EXT": Outcome.FAIL}
     for _ in range(2):
