@@ -31,7 +31,7 @@ from probes.kit.net import Net
 from probes.kit.options import option
 from probes.kit.raw.client import why_not
 from probes.kit.raw.link_client import find_hosts
-from probes.kit.raw.link_messages import GROUP_METHODS, Heard, LinkJob
+from probes.kit.raw.link_messages import GROUP_METHODS, Heard, LinkDone, LinkJob
 from probes.kit.raw.link_messages import LinkTask as Question
 from probes.kit.reasons import because
 from probes.kit.resolve import ANSWERED, Status, answers
@@ -155,7 +155,15 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     yield from listened.take(ListenJob(tasks, seconds))
     context.net.sent += sum(3 for heard in listened.links.values() if heard.asked)
     answered: dict[str, set[tuple[str, str]]] = {}
-    asked = tuple(name for name in wanted if askable[name]) if options.ask_hosts else ()
+    asked: list[str] = []
+    for name in wanted if options.ask_hosts else ():
+        if askable[name]:
+            # Listening may have taken an hour: the quiet hours may have begun, or the scope's last day ended.
+            still, refusal = _may_ask(context.net, own, name)
+            if still:
+                asked.append(name)
+            elif refusal is not None:
+                yield refusal
     if asked and context.deadline - time.monotonic() > _ASKING_SECONDS:
         answered = _ask_hosts(context.net, asked)
     used = neighbours()
@@ -212,6 +220,8 @@ def _ask_hosts(net: Net, names: Sequence[str]) -> dict[str, set[tuple[str, str]]
     for said in find_hosts(job):
         if isinstance(said, Heard) and said.interface in found:
             found[said.interface].add((said.address.partition("%")[0], said.mac))
+        elif isinstance(said, LinkDone):
+            net.sent += said.sent
     return found
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from probes.kit.connection import RESET_ON_CLOSE, Connection, Datagrams, wait_connected
-from probes.kit.errors import OutOfScope, Quiet, Refused
+from probes.kit.connection import PRINTER_PORTS, RESET_ON_CLOSE, Connection, Datagrams, wait_connected
+from probes.kit.errors import OutOfScope, PayloadRefused, Quiet, Refused
 from probes.kit.icmp import IcmpLine
 from probes.kit.outcomes import OUTCOMES, Settled, of_local_errno, of_remote_errno
 from probes.kit.pacing import Pace, QuietHours
@@ -253,9 +253,12 @@ class Net:
     def icmp(self, address: str | Address, port: int | None = None) -> IcmpLine:
         """Make a socket whose packets show which ICMPv6 errors come back: UDP to a port, or echo without one.
 
-        Raises Refused, PermissionError when users may not send echo requests here, or OSError when there is no way.
+        Raises Refused (a printer's port gets no payload of any kind), PermissionError when users may not send echo
+        requests here, or OSError when there is no way.
         """
         gate = self.gate(address, port)
+        if port in PRINTER_PORTS:
+            raise self.count(PayloadRefused(f"{gate.address} port {port}"))
         if port is None:
             sock = socket.socket(gate.af, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
         else:

@@ -144,6 +144,8 @@ def test_printer_ports_may_be_connected_and_never_written_to() -> None:
             assert peer.recv(1) == b""
     with net_of().datagrams("127.0.0.1", 515) as line, pytest.raises(PayloadRefused):
         line.send(b"hello")
+    with pytest.raises(PayloadRefused):
+        net_of().icmp("::1", port)
 
 
 def test_connections_to_one_host_are_capped(server: tuple[str, int, socket.socket]) -> None:

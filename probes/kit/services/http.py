@@ -144,7 +144,7 @@ def _page(body: bytes) -> tuple[dict[str, str], list[tuple[str, str]]]:
     facts: dict[str, str] = {}
     answers: list[tuple[str, str]] = []
     if (title := _TITLE.search(body)) is not None:
-        facts["http.title"] = " ".join(html.unescape(text(title[1])).split())
+        facts["http.title"] = _unescaped(title[1])
         answers.append(("html_title", facts["http.title"]))
     generator = next(
         (
@@ -162,11 +162,17 @@ def _page(body: bytes) -> tuple[dict[str, str], list[tuple[str, str]]]:
     return facts, answers
 
 
+def _unescaped(raw: bytes) -> str:
+    """Read text with references such as `&amp;`; what they stand for has to be printable, too."""
+    plain = " ".join(html.unescape(text(raw)).split())
+    return "".join(char for char in plain if char.isprintable())
+
+
 def _tags(kind: re.Pattern[bytes], body: bytes) -> list[dict[str, str]]:
     found = []
     for tag in list(kind.finditer(body))[:64]:
         pairs = _ATTRIBUTE.findall(tag[0])[:16]
-        found.append({name.decode().lower(): html.unescape(text(a or b or c)) for name, a, b, c in pairs})
+        found.append({name.decode().lower(): _unescaped(a or b or c) for name, a, b, c in pairs})
     return found
 
 

@@ -1,6 +1,7 @@
 """QUIC handshakes with a real server of aioquic, and with servers that speak something else; on this machine only."""
 
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -83,6 +84,26 @@ def test_a_real_server_shakes_hands_if_its_certificate_is_for_the_name(
         assert (found.tried, found.done) == (True, done), found
         assert done or "certificate" in found.problem or "match" in found.problem
         running.kill()
+
+
+def test_a_certificate_with_a_name_of_no_known_kind_is_no_handshake(
+    process: Processes, tmp_path: Path, free_port: Callable[..., int]
+) -> None:
+    """Libraries raise errors of their own there, which have no common base."""
+    authority = Authority(tmp_path)
+    authority.issue("odd", [URL.host])
+    key, _, rest = (tmp_path / "odd.pem").read_text(encoding="ascii").partition("-----BEGIN CERTIFICATE-----")
+    der = ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----{rest}")
+    name = bytes([0x82, len(URL.host)]) + URL.host.encode()
+    assert der.count(name) == 1
+    odd = der.replace(name, b"\xa3" + name[1:])  # an X.400 address
+    (tmp_path / "odd.pem").write_text(key + ssl.DER_cert_to_PEM_cert(odd), encoding="ascii")
+    port = free_port("::1")
+    script = Path(__file__).with_name("quic_server.py")
+    process([sys.executable, script, tmp_path / "odd.pem", f"::1={port}"], ready="ready")
+    found = shake_hands(Net(Scope()), URL, HERE, port, timeout=20, ca=authority.file.read_text(encoding="ascii"))
+    assert (found.tried, found.done) == (True, False)
+    assert found.problem
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from agent.job import Job
 from agent.runner import run as run_in_child
 from collector.registry.agents import AgentIdentity
 from probes.kit.ipv6.model import VERDICTS
+from probes.kit.pacing import QuietHours
 from tests.probes.ipv6.lan_lab import DUID, Lan, LanLab
 from tests.probes.rig import Run, entry, net_of, run
 from tests.support.collectors import Clock, Desk, desk
@@ -25,8 +27,10 @@ COUNTERS = """
 table ip6 seen {
   counter rs { }
   counter dhcp { }
+  counter everybody { }
   chain in {
     type filter hook prerouting priority -400;
+    icmpv6 type echo-request ip6 daddr ff02::1 counter name everybody
     icmpv6 type nd-router-solicit counter name rs
     udp dport 547 counter name dhcp
   }
@@ -75,7 +79,7 @@ def test_it_asks_once_where_the_link_is_in_scope_and_else_sends_nothing(lab: Lan
     lists = {"routers": [router_of(lan)], "dhcp_servers": [DUID], "flags": "OA"}
     # Part of the link is not enough: everybody on it gets what is sent to a group.
     watched = look(lab, lan, "198.18.0.0/15", f"{lan.prefix}1:0:0:0/80", listen=5.5, **lists)
-    assert counted(lan.router) == {"rs": 0, "dhcp": 0}
+    assert counted(lan.router) == {"rs": 0, "dhcp": 0, "everybody": 0}
     assert [item.reason.partition(":")[0] for item in watched.skipped] == ["out_of_scope"]
     assert told(watched, "LAN-RA") == ("pass", "")  # radvd speaks at least every five seconds
     assert told(watched, "LAN-ROGUERA") == ("unknown", "ra_listened")
@@ -85,7 +89,7 @@ def test_it_asks_once_where_the_link_is_in_scope_and_else_sends_nothing(lab: Lan
     assert told(watched, "LAN-MLD") == ("pass", "")
     assert told(watched, "LAN-RAGUARD") == ("unknown", "guard_off")
     asked = look(lab, lan, *SCOPE, **lists)
-    assert counted(lan.router) == {"rs": 1, "dhcp": 2}
+    assert counted(lan.router) == {"rs": 1, "dhcp": 2, "everybody": 0}
     assert asked.skipped == []
     for check in ("LAN-RA", "LAN-MODE", "LAN-ROGUERA", "LAN-RAEXT", "LAN-ROGUEDHCP6", "LAN-RDNSS"):
         assert told(asked, check) == ("pass", ""), check
@@ -107,6 +111,26 @@ def test_it_asks_once_where_the_link_is_in_scope_and_else_sends_nothing(lab: Lan
     # The neighbour table holds the router and perhaps a few more: more than 90 % of two.
     assert told(strict, "LAN-NDCACHE") == ("fail", "ndcache_full")
     assert told(open_minded, "LAN-NDCACHE")[0] == "pass"
+
+
+def test_quiet_hours_that_begin_while_it_listens_keep_the_questions_to_hosts_back(
+    lab: LanLab, needs: Callable[..., str]
+) -> None:
+    lan = lab.lan("quiet")
+    lab.settle()
+    load(lan.router, COUNTERS, needs)
+    noon = datetime.now().astimezone().replace(hour=12, minute=5)
+    net = net_of(
+        *SCOPE,
+        quiet=(QuietHours.parse("13:00-14:00"),),
+        clock=lambda: noon.replace(hour=13 if counted(lan.router)["rs"] else 12).timestamp(),
+    )
+    given = {"interfaces": [lan.interface], "listen": 2.0, "ask_hosts": True}
+    found = lab.agent.call(run, "lan_ipv6", given, net)
+    assert counted(lan.router) == {"rs": 1, "dhcp": 2, "everybody": 0}
+    assert [item.reason for item in found.skipped] == ["quiet_hours: 13:00-14:00"]
+    look(lab, lan, *SCOPE, ask_hosts=True)
+    assert counted(lan.router)["everybody"] > 0
 
 
 def test_its_own_announcements_are_those_of_a_known_router(

@@ -63,7 +63,13 @@ PEERS: dict[str, Peer] = {
     "endless head": saying(b"HTTP/1.1 200 OK\r\n", then=forever(b"X: y\r\n" * 100)),
     "redirects": saying(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"),
     "elsewhere": saying(b"HTTP/1.1 302 Found\r\nLocation: http://203.0.113.9/\r\nContent-Length: 0\r\n\r\n"),
-    "escape": saying(head(b"Server: nginx" + ESCAPE) + b"<title>" + ESCAPE + b"</title>"),
+    "escape": saying(
+        head(b"Server: nginx" + ESCAPE)
+        + b"<title>"
+        + ESCAPE
+        + b"a&#x202e;b&#x2028;c&#27;</title>"
+        + b"<meta name=generator content='x&#x202e;y'>"
+    ),
     "long ssh": lambda sock: sock.sendall(b"SSH-2.0-x\r\n" + b"\x7f\xff\xff\xff" + bytes(1000)),
     "short ssh": lambda sock: sock.sendall(b"SSH-2.0-x\r\n\0\0\0\x0c\x0a\x14" + bytes(10)),
     "false tls": saying(b"\x16\x03\x03\x40\x00" + bytes(16384), then=forever(b"\x17\x03\x03\xff\xff", 0.05)),
@@ -141,6 +147,8 @@ def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, in
     assert found[ports["redirects"]]["http.status"] == "302"
     assert found[ports["elsewhere"]]["http.location"] == "http://203.0.113.9/"
     assert found[ports["escape"]]["product"] == "nginx"
+    assert str(found[ports["escape"]]["http.title"]).endswith("ab c")
+    assert found[ports["escape"]]["http.generator"] == "xy"
     assert found[ports["smtp"]]["product"] == "Postfix"
     for name in ("long ssh", "short ssh"):
         assert found[ports[name]]["service"] == "ssh"
