@@ -126,9 +126,8 @@ class Options:
 
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Listen on all links at once, then judge each of them."""
-    reason = why_not()
-    if reason is not None:
-        raise CannotRun(because("denied", reason))
+    if why_not() is not None:
+        raise CannotRun(because("no_listening", "CAP_NET_RAW"))
     known, own = links(), own_addresses()
     wanted = options.interfaces or choose(known.values(), own, default_routes(6) + default_routes(4), router=forwards())
     pairs = _parse_guard(options.ra_guard)
@@ -156,14 +155,8 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     context.net.sent += sum(3 for heard in listened.links.values() if heard.asked)
     answered: dict[str, set[tuple[str, str]]] = {}
     asked: list[str] = []
-    for name in wanted if options.ask_hosts else ():
-        if askable[name]:
-            # Listening may have taken an hour: the quiet hours may have begun, or the scope's last day ended.
-            still, refusal = _may_ask(context.net, own, name)
-            if still:
-                asked.append(name)
-            elif refusal is not None:
-                yield refusal
+    if options.ask_hosts:
+        yield from _still_askable(context.net, own, [name for name in wanted if askable[name]], asked)
     if asked and context.deadline - time.monotonic() > _ASKING_SECONDS:
         answered = _ask_hosts(context.net, asked)
     used = neighbours()
@@ -208,6 +201,16 @@ def _may_ask(net: Net, own: Sequence[Own], name: str) -> tuple[bool, Skipped | N
     except Refused as refusal:
         return False, refusal.skipped
     return True, None
+
+
+def _still_askable(net: Net, own: Sequence[Own], names: Sequence[str], asked: list[str]) -> Iterator[Skipped]:
+    """Check once more: listening may have taken an hour, so that quiet hours have begun or the scope has ended."""
+    for name in names:
+        still, refusal = _may_ask(net, own, name)
+        if still:
+            asked.append(name)
+        elif refusal is not None:
+            yield refusal
 
 
 def _ask_hosts(net: Net, names: Sequence[str]) -> dict[str, set[tuple[str, str]]]:

@@ -43,6 +43,10 @@ REASONS: Mapping[str, Text] = {
         "没有 CAP_NET_RAW：链路由内核代为询问，IPv6 组询问与 ICMP 从略",
         "without CAP_NET_RAW the kernel asks on the links; questions to all IPv6 hosts and ICMP are left out",
     ),
+    "no_listening": Text(
+        "不能在链路上监听；以 root 运行，或把 CAP_NET_RAW 授予 agent 的服务",
+        "nothing can be heard on the links; run as root, or grant CAP_NET_RAW to the agent's service",
+    ),
     "unreadable": Text("无法读取文件", "the file cannot be read"),
     "stopped": Text("运行被中止", "the run was stopped"),
     "memory_limit": Text("超出内存限制（字节）", "it needed more memory than it may have, in bytes"),

@@ -133,6 +133,14 @@ def test_quiet_hours_that_begin_while_it_listens_keep_the_questions_to_hosts_bac
     assert counted(lan.router)["everybody"] > 0
 
 
+def test_without_the_privilege_it_says_what_is_needed(lab: LanLab, needs: Callable[..., str]) -> None:
+    setpriv = needs("setpriv", package="util-linux")
+    code = "from tests.probes.rig import net_of, run\nrun('lan_ipv6', {}, net_of())"
+    argv = [setpriv, "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--", sys.executable, "-c", code]
+    done = lab.agent.run(argv, check=False)
+    assert done.stderr.splitlines()[-1].endswith("CannotRun: no_listening: CAP_NET_RAW")
+
+
 def test_its_own_announcements_are_those_of_a_known_router(
     lab: LanLab, process: Processes, needs: Callable[..., str]
 ) -> None:
