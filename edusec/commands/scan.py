@@ -75,6 +75,7 @@ def scan(
     as_json: JsonOption = False,
     form: flags.Form = "",
     output: flags.Output = None,
+    discover: flags.Discover = False,
     dry_run: flags.DryRun = False,
     last: flags.Last = False,
     resume: flags.Resume = False,
@@ -95,6 +96,13 @@ def scan(
     _check_together(named=bool(targets or targets_file), kept=kept, dry_run=dry_run, unit=bool(unit), scope=bool(scope))
     if run and not (last or resume):
         raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
+    if discover and (any(kept) or dry_run or unit):
+        raise Stop(
+            t(
+                "--discover 不与 --dry-run、--unit、--last、--resume 同用",
+                "--discover excludes --dry-run, --unit, --last and --resume",
+            )
+        )
     if list_runs:
         from edusec.scan.runs import show_runs
 
@@ -145,7 +153,7 @@ def scan(
 
             result = remote.scan(remote.Unit(unit, operator, reason), wanted, threshold, quiet=quiet)
         else:
-            result = session.scan(wanted, threshold, quiet=quiet)
+            result = session.scan(wanted, threshold, quiet=quiet, discover=discover)
     found = result.lines
     if diff or against:
         from edusec.scan.compare import compared

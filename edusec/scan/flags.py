@@ -123,6 +123,16 @@ DryRun = Annotated[
         "--dry-run", help=t("只说明会发送什么、不发送什么", "Say what would be sent and what not; send nothing")
     ),
 ]
+Discover = Annotated[
+    bool,
+    typer.Option(
+        "--discover",
+        help=t(
+            "先发现主机，只扫描在线的；其余的说明是否已查明",
+            "Find out first who is there and scan only those; of the others say what is known",
+        ),
+    ),
+]
 Whitelist = Annotated[
     Path | None,
     typer.Option("--whitelist", metavar="FILE", help=t("白名单 CSV、TSV 或 XLSX", "A whitelist: CSV, TSV or XLSX")),

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from edusec.exits import Stop
 from edusec.files import MAX_INPUT_BYTES, read_input
 from edusec.lang import current, t
 from edusec.places import scans_file
+from edusec.running import Ran
 from edusec.scan import journal
+from edusec.scan.join import join
 from edusec.scan.journal import Journal
 from edusec.scan.lines import Asked, Line, iso
-from edusec.scan.perform import perform
+from edusec.scan.perform import Done, perform
 from edusec.scan.result import judged
 from edusec.scan.resume import find, taken_up, written
 from edusec.scan.show import banner
@@ -32,9 +34,17 @@ class Result:
     interrupted: bool = False
 
 
-def scan(wanted: Wanted, threshold: str, *, quiet: bool, source: Source = local) -> Result:
-    """Check what is wanted, do it, judge it and keep it; raises Stop before anything is sent."""
-    return _carry_out(prepare(wanted), uuid.uuid4().hex, (), threshold, quiet=quiet, source=source)
+def scan(wanted: Wanted, threshold: str, *, quiet: bool, discover: bool = False, source: Source = local) -> Result:
+    """Check what is wanted, do it, judge it and keep it; raises Stop before anything is sent.
+
+    With `discover` only hosts that are there are scanned; of the others the result says what discovery does.
+    """
+    work, first = prepare(wanted), None
+    if discover:
+        from edusec.scan.discover import discovered
+
+        work, first = discovered(work, quiet=quiet)
+    return _carry_out(work, uuid.uuid4().hex, (), threshold, quiet=quiet, source=source, first=first)
 
 
 def resume(
@@ -75,13 +85,27 @@ def imported(file: Path, whitelist: Path | None, threshold: str) -> Result:
 
 
 def _carry_out(
-    work: Work, identifier: str, had: Sequence[Section], threshold: str, *, quiet: bool, source: Source
+    work: Work,
+    identifier: str,
+    had: Sequence[Section],
+    threshold: str,
+    *,
+    quiet: bool,
+    source: Source,
+    first: Ran | None = None,
 ) -> Result:
     started = iso(datetime.now(UTC).timestamp())
     kept = Journal(scans_file(), identifier, started, written(work))
     if kept.fault:
         banner(kept.fault)
-    done = perform(work, source, quiet=quiet, had=had, keep=kept.keep)
+    if first is not None:
+        kept.keep(first.section)
+    if first is not None and (first.interrupted or not work.prefixes):
+        done = Done(first.section, first.interrupted, finished=not first.interrupted)
+    else:
+        done = perform(work, source, quiet=quiet, had=had, keep=kept.keep)
+        if first is not None:
+            done = replace(done, section=join([first.section, done.section]))
     if not quiet:
         _say_engine(done.section)
     found = judged(identifier, done.section, work.asked, work.whitelist, work.today, threshold)

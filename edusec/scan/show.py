@@ -156,6 +156,8 @@ def _closing(run: Line, ports: Mapping[str, int], findings: Sequence[Line]) -> I
 
 
 def _port_set(item: Line) -> str:
+    if item["transport"] is None:
+        return t("（是否在线）", "(who is there)")
     if len(item["ports"]) <= _LONG_PORT_SET:
         return f"{item['transport']}/{item['ports']}"
     count = len(expand(parse_ports(item["ports"])))

@@ -296,6 +296,29 @@ def test_a_silent_host_is_not_covered_and_makes_the_result_partial(netns: Namesp
     assert "未覆盖: 198.51.100.7" in shown
 
 
+def test_only_those_that_discovery_finds_are_scanned_and_the_rest_is_told(netns: Namespaces) -> None:
+    here, there = netns(), netns()
+    mine, theirs = netns.link(here, there)
+    here.run(["ip", "route", "add", "198.51.100.0/24", "via", str(theirs.v4.ip), "dev", mine.interface])
+    _add(here, "198.51.100.0/24")
+    _add(here, str(theirs.v4.network))
+    absent = theirs.v4.ip + 7
+    words = (str(theirs.v4.ip), str(absent), "198.51.100.7", "--discover", "--ports", "80")
+    done = _in(here, *words, "--json")
+    lines = json_lines(done)
+    for line in lines:
+        VALID.validate(line)
+    assert done.returncode == 3, done.stderr
+    assert [(line["address"], line["closed"]) for line in _of(lines, "host")] == [(str(theirs.v4.ip), "80")]
+    covered = {(prefix, item["transport"]) for item in lines[0]["coverage"] for prefix in item["prefixes"]}
+    # ARP settled that nobody has the one address; of the other, behind a gateway that is silent, nothing is known.
+    assert covered == {(f"{theirs.v4.ip}/32", None), (f"{absent}/32", None), (f"{theirs.v4.ip}/32", "tcp")}
+    assert [(part["what"], part["reason"]) for part in lines[0]["skipped"]] == [("198.51.100.7", "no_answer")]
+    nobody = _in(here, str(absent), "--discover", "--ports", "80", "--lang", "en")
+    assert nobody.returncode == 0, nobody.stderr
+    assert f"covered: {absent}/32 (who is there)" in nobody.stdout
+
+
 def _slow_scan(netns: Namespaces) -> tuple[Namespace, list[str]]:
     here, there = netns(), netns()
     _, theirs = netns.link(here, there)
