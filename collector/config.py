@@ -3,12 +3,13 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import date
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from collector.settings import Settings
+from collector.settings import LocalTarget, Settings
 from collector.tls import check_name
 from wire.bandwidth import MAX_TEST_BYTES, MAX_TEST_SECONDS
 from wire.codec import from_plain
@@ -119,6 +120,7 @@ class Config:
     lang: Literal["zh", "en"] = "zh"
     targets: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
+    ipv6_targets: tuple[LocalTarget, ...] = ()
     retention: Retention = field(default_factory=Retention)
     judging: Judging = field(default_factory=Judging)
     tls: Tls = field(default_factory=Tls)
@@ -129,7 +131,13 @@ class Config:
     def settings(self) -> Settings:
         """What the data half is told."""
         told = {item.name: getattr(part, item.name) for part in (self.retention, self.judging) for item in fields(part)}
-        return Settings(report_interval=self.report_interval, targets=self.targets, tasks=self.tasks, **told)
+        return Settings(
+            report_interval=self.report_interval,
+            targets=self.targets,
+            tasks=self.tasks,
+            ipv6_targets=self.ipv6_targets,
+            **told,
+        )
 
     @property
     def store(self) -> Path:
@@ -323,6 +331,8 @@ def _scalar(kind: Any, found: Any, folder: Path) -> Any:
         return found
     if kind is float and type(found) in (int, float):
         return float(found)
+    if kind is date and type(found) is date:
+        return found
     if isinstance(found, str) and found and "\0" not in found and len(found) <= 4096:
         if kind is str:
             return found
@@ -330,5 +340,5 @@ def _scalar(kind: Any, found: Any, folder: Path) -> Any:
             return parse_endpoint(found)
         if kind in (Path, Path | None):
             return folder / found
-    names = {bool: "true or false", int: "a whole number", float: "a number"}
+    names = {bool: "true or false", int: "a whole number", float: "a number", date: "a date such as 2026-12-31"}
     raise ValueError(f"must be {names.get(kind, 'a text that is not empty')}")

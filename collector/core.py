@@ -116,8 +116,9 @@ def open_core(
 
 
 def _adopt_rules(core: Core, turn: Turn) -> None:
-    """When the rules differ from those of the last start, everything is to be judged anew."""
-    digest = int(hashlib.sha256(repr(core.rules.all).encode()).hexdigest()[:15], 16)
+    """When the rules or the local targets differ from those of the last start, everything is to be judged anew."""
+    told = repr((core.rules.all, core.settings.ipv6_targets))
+    digest = int(hashlib.sha256(told.encode()).hexdigest()[:15], 16)
     if turn.rows("SELECT value FROM mark WHERE name = 'rules'") == [(digest,)]:
         return
     now = core.clock()

@@ -19,6 +19,7 @@ from collector.ipv6 import weeks
 from collector.ipv6.days import Days
 from collector.ipv6.levels import SYSTEM, Levels, systems
 from collector.ipv6.levels import Subject as Moved
+from collector.ipv6.targets import target_of
 from collector.judge import bench, mark_dirty
 from collector.scans.orders import look_at_the_clock
 from collector.store import tables
@@ -150,7 +151,7 @@ class Schedule:
             self._core.store.write(work)
 
     def _midnight(self, now: float) -> None:
-        """Let the units be judged anew below which an approval began or ceased to hold since the last judged day."""
+        """Let the units be judged anew whose approvals or targets changed since the last judged day."""
         core, today = self._core, day(now)
         if self._day == today:
             return
@@ -163,6 +164,11 @@ class Schedule:
                 unit
                 for unit in core.whitelists.units()
                 if any(entry.expires and first <= entry.expires < until for entry in core.whitelists.own(unit))
+            ]
+            turned += [
+                unit
+                for unit, node in core.directory.units.items()
+                if target_of(core.settings, node, first) != target_of(core.settings, node, until)
             ]
             mark_dirty(core, turn, turned, now)
             turn.run(

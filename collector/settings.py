@@ -1,8 +1,23 @@
 """What an operator may tune about the collector; durations in seconds, sizes in bytes."""
 
 from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
 
-from wire.types import Task
+from wire.types import Range, Task
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """An IPv6 ratio (0 to 1) that a unit and all below it are to reach from the day `due` on, where no plan says so.
+
+    `source` names the paper that sets it; without `unit` it is for every unit.
+    """
+
+    value: Annotated[float, Range(0.01, 1)]
+    due: date
+    source: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +27,7 @@ class Settings:
     report_interval: float = 300.0
     targets: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
+    ipv6_targets: tuple[LocalTarget, ...] = ()
 
     ipv6_equal_results: int = 3
     """So many equal results in a row change what stands for IPv6."""

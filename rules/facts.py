@@ -179,6 +179,7 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "ipv6_target_ratio": Fact(
             float, Text("已生效的 IPv6 支持比例目标(0-1)", "IPv6 ratio that the policy in force asks for, 0-1")
         ),
+        "ipv6_target_source": Fact(str, Text("该目标的出处", "what sets that target")),
         "ipv6_networks": Fact(str, Text("支持 IPv6 的网络", "networks with IPv6, of those registered")),
         "ipv6_networks_gap": Fact(float, Text("网络比例至少差多少", "by how much networks certainly miss that ratio")),
         "ipv6_websites": Fact(str, Text("支持 IPv6 的网站", "websites with IPv6, of those registered")),

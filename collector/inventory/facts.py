@@ -133,7 +133,7 @@ class Facts:
             "ipv4": ipv4 if heard else "unknown",
             "ipv6": ipv6 if heard else "unknown",
             "pmtu": self._told(county, ident, "pmtu"),
-            **site_facts(self.statements, self.directory, self.register, unit, name, today),
+            **site_facts(self.statements, self.settings, self.directory, self.register, unit, name, today),
             "baseline": bool(baseline),
             **_standing(match, today),
             **self._common(unit),
@@ -147,7 +147,7 @@ class Facts:
         if node is None or name not in systems(entries):
             return None
         facts = {
-            **system_facts(self.statements, node, name, entries, day(self.now)),
+            **system_facts(self.statements, self.settings, node, name, entries, day(self.now)),
             **self._common(unit),
         }
         return Subject(SubjectKind.SYSTEM, ident, unit, name, facts)
@@ -186,7 +186,7 @@ class Facts:
         facts: dict[str, FactValue] = {
             "agents": agents,
             "assets_unlisted": unlisted,
-            **unit_facts(self.statements, self.directory, node, self.now, day(self.now)),
+            **unit_facts(self.statements, self.settings, self.directory, node, self.now, day(self.now)),
             **traffic_facts(self.statements, node, day(self.now), self.settings.ipv6_traffic_fall),
             **self._common(code),
         }

@@ -11,6 +11,7 @@ from collector.ipv6.weeks import ratios_below
 from collector.registry.directory import Directory, Node
 from collector.registry.register_files import Entry, Kind, spelling
 from collector.registry.registered import Register
+from collector.settings import Settings
 from collector.store.contract import Statements
 from probes.kit.ipv6.ladder import Ratio, Rung
 from rules.facts import FactValue
@@ -19,28 +20,36 @@ NEEDED = int(Rung.SUPPORTED)
 
 
 def site_facts(
-    statements: Statements, directory: Directory, register: Register, unit: str, name: str, today: date
+    statements: Statements,
+    settings: Settings,
+    directory: Directory,
+    register: Register,
+    unit: str,
+    name: str,
+    today: date,
 ) -> dict[str, FactValue]:
     """Give the level of a website: that of the unit that registered it, or else of the unit where it was found."""
     key = spelling(name)
     owner = next((code for code in reversed(directory.chain(unit)) if register.holds_site(code, key)), "")
     node = directory.units[owner or unit]
-    return {"registered": bool(owner), **_level_facts(statements, node, SITE, key, today)}
+    return {"registered": bool(owner), **_level_facts(statements, settings, node, SITE, key, today)}
 
 
 def system_facts(
-    statements: Statements, node: Node, name: str, entries: Iterable[Entry], today: date
+    statements: Statements, settings: Settings, node: Node, name: str, entries: Iterable[Entry], today: date
 ) -> dict[str, FactValue]:
     """Give the addresses of a registered system, its level, and the highest protection level that an entry names."""
     own = [entry for entry in entries if entry.system == name and entry.kind is not Kind.NETWORK]
     return {
         "addresses": tuple(dict.fromkeys(entry.address for entry in own)),
         "mlps_level": max((entry.mlps_level for entry in own if entry.mlps_level is not None), default=None),
-        **_level_facts(statements, node, SYSTEM, name, today),
+        **_level_facts(statements, settings, node, SYSTEM, name, today),
     }
 
 
-def _level_facts(statements: Statements, node: Node, kind: str, key: str, today: date) -> dict[str, FactValue]:
+def _level_facts(
+    statements: Statements, settings: Settings, node: Node, kind: str, key: str, today: date
+) -> dict[str, FactValue]:
     facts: dict[str, FactValue] = {}
     for low, high, held in statements.rows(
         "SELECT confirmed, possible, held FROM ipv6_level WHERE county = ? AND unit = ? AND kind = ? AND key = ?",
@@ -49,17 +58,20 @@ def _level_facts(statements: Statements, node: Node, kind: str, key: str, today:
         # Where it may stand anywhere between two levels, only what both say is a fact.
         facts["ipv6_level"] = low if low == high else None
         facts["ipv6_level_lost"] = held - high if high < held else 0 if low >= held else None
-        if target_of(node, today) is not None:
+        if target_of(settings, node, today) is not None:
             facts["ipv6_level_gap"] = NEEDED - high if high < NEEDED else 0 if low >= NEEDED else None
     return facts
 
 
 def unit_facts(
-    statements: Statements, directory: Directory, node: Node, now: float, today: date
+    statements: Statements, settings: Settings, directory: Directory, node: Node, now: float, today: date
 ) -> dict[str, FactValue]:
     """Give the three ratios of a unit with all below it, and by how much each misses the target that is in force."""
-    ratios, target = ratios_below(directory, statements, node.path, now), target_of(node, today)
-    facts: dict[str, FactValue] = {"ipv6_target_ratio": None if target is None else target.value}
+    ratios, target = ratios_below(directory, statements, node.path, now), target_of(settings, node, today)
+    facts: dict[str, FactValue] = {
+        "ipv6_target_ratio": None if target is None else target.value,
+        "ipv6_target_source": None if target is None else target.item.cite().strip(),
+    }
     for metric in METRICS:
         ratio: Ratio = getattr(ratios, metric)
         if ratio.total:

@@ -10,7 +10,7 @@ from collector.ipv6 import views
 from collector.ipv6.ratios import METRICS, NOTHING
 from collector.ipv6.sites import count_unregistered
 from collector.ipv6.survey import Survey, survey
-from collector.ipv6.targets import next_target_of, target_of
+from collector.ipv6.targets import LOCAL, next_target_of, target_of
 from collector.ipv6.traffic import traffic
 from collector.registry.directory import Node
 from collector.registry.people import Person
@@ -38,8 +38,8 @@ def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool
         unregistered = count_unregistered(core, connection, node.path)
         weeks = _weeks(connection, node, now) if trend else ()
         flows = traffic(connection, node, now, core.settings.ipv6_traffic_fall)
-    target = target_of(node, seen.today) if node.code else None
-    after = next_target_of(node, seen.today) if node.code else None
+    target = target_of(core.settings, node, seen.today) if node.code else None
+    after = next_target_of(core.settings, node, seen.today) if node.code else None
     children = [child for child in seen.nodes if child.parent == (node.code or None)]
     return views.Ipv6Report(
         time=moment(now),
@@ -72,7 +72,7 @@ def answer(found: bool | None) -> str:
 
 
 def _standing(seen: Survey, node: Node) -> views.Ipv6Standing:
-    target = target_of(node, seen.today) if node.code else None
+    target = target_of(seen.core.settings, node, seen.today) if node.code else None
     value = None if target is None else target.value
     ratios, level = seen.ratios(node.path), seen.level(node.path)
     return views.Ipv6Standing(
@@ -104,6 +104,7 @@ def _target(target: Target | None) -> views.Ipv6Target | None:
         value=target.value,
         due=target.due,
         item=item.id,
+        local=item.id == LOCAL,
         document=item.document,
         section=item.section,
         meaning=Words(zh=item.meaning.zh, en=item.meaning.en),

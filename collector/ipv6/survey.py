@@ -89,8 +89,8 @@ class Survey:
         )
 
     def compliant(self, node: Node) -> bool | None:
-        """Tell whether what one unit registered meets the target of its province; None too where there is no target."""
-        target = target_of(node, self.today)
+        """Tell whether what one unit registered meets its target; None too where there is none."""
+        target = target_of(self.core.settings, node, self.today)
         return None if target is None else self._own[node.code].meet(target.value)
 
     def schools(self, path: str) -> Ratio:

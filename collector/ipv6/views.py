@@ -19,11 +19,12 @@ class Ipv6Share(View, frozen=True, kw_only=True):
 
 
 class Ipv6Target(View, frozen=True, kw_only=True):
-    """A dated target of a province's plan (0 to 1), and the item that sets it."""
+    """A dated target (0 to 1) and the item that sets it: of the province's plan, or `local`, of the configuration."""
 
     value: float
     due: date
     item: str
+    local: bool
     document: str
     section: str
     meaning: Words

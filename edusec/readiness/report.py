@@ -151,12 +151,18 @@ def _show_target(found: Item) -> None:
     target, coming = found["target"], found["next_target"]
     if target is not None:
         told = t(f"自 {target['due']} 起不低于 {target['value']:.0%}", f"{target['value']:.0%} since {target['due']}")
-        print(t("政策目标", "policy target"), safe(f"{told} ({target['document']} {target['section']})"))
+        name = t("本地目标", "local target") if target["local"] else t("政策目标", "policy target")
+        print(name, safe(f"{told} ({_source(target)})"))
     else:
         print(t("本省没有已生效的 IPv6 比例目标", "no IPv6 ratio of the province's plan is in force"))
     if coming is not None:
         told = t(f"{coming['due']} 起 {coming['value']:.0%}", f"{coming['value']:.0%} from {coming['due']}")
-        print(t("下一目标", "next target"), safe(f"{told} ({coming['document']} {coming['section']})"))
+        name = t("下一目标（本地）", "next target (local)") if coming["local"] else t("下一目标", "next target")
+        print(name, safe(f"{told} ({_source(coming)})"))
+
+
+def _source(target: Item) -> str:
+    return f"{target['document']} {target['section']}".strip()
 
 
 def _show_sites(collector: Collector, unit: str | None, *, as_json: bool) -> None:

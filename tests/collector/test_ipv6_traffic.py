@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from collector.config import ConfigFault, parse
 from collector.ipv6 import report, views
-from collector.ipv6.days import Counted, sums_by_day, worst
+from collector.ipv6.days import Counted, Reading, sums_by_day, worst
 from collector.settings import Settings
 from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, Clock, Desk
 from tests.support.collectors import desk as make_desk
@@ -159,7 +158,7 @@ def test_sums_are_kept_as_long_as_changes(tmp_path: Path, clock: Clock) -> None:
         assert rows <= 4
 
 
-def reading(at: float, four: int, six: int, epoch: str) -> tuple[float, dict[str, Any]]:
+def reading(at: float, four: int, six: int, epoch: str) -> Reading:
     names = ("v4_received_bytes", "v4_sent_bytes", "v6_received_bytes", "v6_sent_bytes")
     told = {**dict(zip(names, (four, 0, six, 0), strict=True)), "epoch": epoch, "confidence": "medium"}
     return at, told
