@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+import threading
 import time
 
 from agent.delivery import MAX_TOLD_BYTES, Ask, Opening, Told
@@ -31,10 +32,18 @@ class Line:
 
     def __init__(self, identity: Identity, held: socket.socket | None = None) -> None:
         """Start the process; with a connection, questions may be held on that. Raises OSError."""
-        handle = -1 if held is None else held.fileno()
-        self._process = start_python("agent.caller", () if held is None else (handle,))
+        self._handle = -1 if held is None else held.fileno()
+        opening = Opening(identity.host, identity.port, identity.ca, identity.credential, self._handle)
+        self._opening = encode(opening) + b"\n"
+        self._lock = threading.Lock()
+        self._aborted = self._broken = False
+        self._start()
+
+    def _start(self) -> None:
+        self._process = start_python("agent.caller", () if self._handle < 0 else (self._handle,))
         self._rest = bytearray()
-        self._first = encode(Opening(identity.host, identity.port, identity.ca, identity.credential, handle)) + b"\n"
+        self._first = self._opening
+        self._broken = False
 
     def __enter__(self) -> "Line":
         return self
@@ -43,33 +52,50 @@ class Line:
         self.close()
 
     def ask(self, ask: Ask) -> Told:
-        """Ask, and give what came of it; never raises for what happens on the way."""
+        """Ask, and give what came of it; never raises for what happens on the way.
+
+        A process that failed (a small gateway may have run out of memory) makes room for another; so does one that is
+        late, whose answer must not be taken for the next one's.
+        """
+        try:
+            with self._lock:
+                if self._broken and not self._aborted and self._handle < 0:
+                    self.close()
+                    self._start()
+        except OSError as error:
+            return Told(0, error=f"no process can be started: {error}"[:1024])
+        try:
+            return self._exchange(ask)
+        except (OSError, ValueError, WireError) as error:
+            self._broken = True
+            return Told(0, error=f"the caller failed: {error}"[:1024])
+
+    def _exchange(self, ask: Ask) -> Told:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None  # noqa: S101 (start_python asks for both)
         assert stdout is not None  # noqa: S101
-        try:
-            stdin.write(self._first + encode(ask) + b"\n")
-            self._first = b""
-            deadline = time.monotonic() + ask.seconds + SPARE_SECONDS
-            poll = select.poll()
-            poll.register(stdout, select.POLLIN)
-            while b"\n" not in self._rest:
-                left = deadline - time.monotonic()
-                if left <= 0 or not poll.poll(left * 1000):
-                    return Told(0, error="no answer in time")
-                piece = stdout.read(1 << 16)
-                if not piece or len(self._rest) > 2 * MAX_TOLD_BYTES:
-                    return Told(0, error="the caller failed")
-                self._rest += piece
-            line, _, rest = bytes(self._rest).partition(b"\n")
-            self._rest = bytearray(rest)
-            return decode(Told, line)
-        except (OSError, WireError) as error:
-            return Told(0, error=f"the caller failed: {error}"[:1024])
+        stdin.write(self._first + encode(ask) + b"\n")
+        self._first = b""
+        deadline = time.monotonic() + ask.seconds + SPARE_SECONDS
+        poll = select.poll()
+        poll.register(stdout, select.POLLIN)
+        while b"\n" not in self._rest:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise TimeoutError("no answer in time")
+            piece = stdout.read(1 << 16)
+            if not piece or len(self._rest) > 2 * MAX_TOLD_BYTES:
+                raise BrokenPipeError("it ended")
+            self._rest += piece
+        line, _, rest = bytes(self._rest).partition(b"\n")
+        self._rest = bytearray(rest)
+        return decode(Told, line)
 
     def abort(self) -> None:
-        """End the question under way, from any thread."""
-        self._process.kill()
+        """End the question under way, from any thread; no other can be asked."""
+        with self._lock:
+            self._aborted = True
+            self._process.kill()
 
     def close(self) -> None:
         """End the process."""

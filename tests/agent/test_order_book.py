@@ -1,7 +1,7 @@
 """The orders on disk: each is kept once, started once, and its end holds together with its section."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from agent import order_book
 from agent.config import Config, OrdersConfig
+from agent.delivery import Ask
 from agent.identity import Identity
 from agent.job import Job
+from agent.line import Line
 from agent.log import Problems
 from agent.metrics import Stats
 from agent.orders import OrderDesk, Surroundings, names_files
 from agent.packing import Packed, pack
 from agent.spool import Spool
 from probes.kit import options, registry
+from tests.support.fake_collector import Authority
 from tests.support.processes import wait_until
 from tests.support.reports import host, measured, state
 from wire.codec import decode, decompress
@@ -67,6 +70,19 @@ def test_an_order_on_disk_is_held_against_the_configuration_once_more(
     (section,) = sent(spool)
     assert (section.order, section.status) == ("o1", RunStatus.CANNOT_RUN)
     assert section.reason.startswith(f"not_accepted: {reason}")
+
+
+def test_a_caller_that_died_is_followed_by_another(authority: Authority, free_port: Callable[..., int]) -> None:
+    identity = Identity("127.0.0.1", free_port(), authority.ca.decode(), "a1", ORDER.unit, "a school", "secret", 0.0)
+    ask = Ask("GET", "/api/v1/orders", 10.0)
+    with Line(identity) as line:
+        refused = line.ask(ask)
+        line._process.kill()
+        line.ask(ask)  # the one that finds it dead
+        assert line.ask(ask) == refused, "the collector is asked again"
+        line.abort()
+        assert line.ask(ask).status == 0
+        assert line.ask(ask) != refused, "what was ended begins no other"
 
 
 def unexpected(_order: Order) -> Job:
