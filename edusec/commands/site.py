@@ -10,6 +10,7 @@ from edusec.command import Command, JsonOption, ProfileOption, UnderOption, grou
 from edusec.files import read_input
 from edusec.lang import t
 from edusec.listing import Column, imported, show
+from edusec.render import safe
 from edusec.words import word
 
 app = group(t("登记：网站、信息系统、网段", "The register: websites, information systems, networks"))
@@ -102,4 +103,4 @@ def remove_registered(
     """Remove one entry."""
     with open_collector(profile) as collector:
         gone = collector.post(f"/api/v1/register/{path_part(ident)}/remove", {})
-        print(t("已删除", "removed"), gone["address"])
+        print(t("已删除", "removed"), safe(gone["address"]))
