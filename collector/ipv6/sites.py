@@ -12,8 +12,9 @@ from collector.clock import moment
 from collector.errors import BadInput, NotFound
 from collector.ipv6 import views
 from collector.ipv6.levels import SYSTEM, UNIT
+from collector.ipv6.lights import colours_within, located
 from collector.ipv6.results import NETWORK_PART, SITE
-from collector.ipv6.survey import read_verdicts, worst_colour
+from collector.ipv6.survey import UNKNOWN_LIGHT, read_verdicts, worst_colour
 from collector.registry.cursors import read_cursor, write_cursor
 from collector.registry.people import Person
 from collector.registry.register import codes_under
@@ -174,12 +175,15 @@ def _of_unit(
         )
     ):
         lights.setdefault(spelling(label), []).append(colour)
+    where = located(core, connection, node) if any(entry.kind is Kind.NETWORK for entry in entries) else []
     return [
         _site(
             entry,
             node.name,
             levels.get((LEVEL_KINDS[entry.kind], entry.key)),
-            worst_colour(lights.get(entry.key, ())),
+            _network_light(colours_within(where, entry.key))
+            if entry.kind is Kind.NETWORK
+            else worst_colour(lights.get(entry.key, ())),
             registered=registered,
         )
         for entry in entries
@@ -204,6 +208,10 @@ def _site(entry: Entry, unit_name: str, row: Row[Any] | None, light: str, *, reg
         since=moment(row.since) if row else None,
         failed=tuple(name for name in wanted if verdicts.get(name) is Verdict.FAIL),
         unclear=tuple(name for name in wanted if name not in verdicts),
-        # An alert about a network has another subject; nobody can say of this one that there is none.
-        light="unknown" if entry.kind is Kind.NETWORK else light,
+        light=light,
     )
+
+
+def _network_light(colours: Sequence[str]) -> str:
+    """Give the worst colour; unknown without any, since not of every alert is known where it lies."""
+    return worst_colour(colours) if colours else UNKNOWN_LIGHT
