@@ -56,6 +56,13 @@ def test_the_hosts_of_a_network(netns: Namespaces, scope: Path, tmp_path: Path) 
         assert hosts[str(place.v6.ip)]["outcome"] == "seen"
         assert hosts[str(place.v6.ip)]["method"] == "nd"
     assert not [name for name in hosts if "." in name]  # that family was not asked for
+    words = ("probe", "run", "discovery", "--targets", str(at[1].v4.ip), "--methods", "arp", "--json")
+    ran = subprocess.run(
+        [*here.prefix, *argv(*words, "--scope", scope)], capture_output=True, encoding="utf-8", timeout=100, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert str(at[1].v4.ip) in ran.stdout
+    assert str(at[2].v4.ip) not in ran.stdout
 
 
 def test_what_is_outside_the_scope_or_no_target_is_refused(scope: Path) -> None:

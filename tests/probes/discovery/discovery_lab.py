@@ -1,5 +1,6 @@
 """A school's network made of real parts: who says what of itself, in namespaces on one switch."""
 
+import socket
 from pathlib import Path
 
 from tests.support.netns import Attachment, Namespace
@@ -60,3 +61,27 @@ def wsdd(process: Processes, program: str, space: Namespace, at: Attachment, nam
     """A WS-Discovery host."""
     words = [program, "-v", "-v", "-i", at.interface, "-n", name, "-w", "SCHOOL"]
     return process(words, netns=space, ready=r"scheduling Hello message via \S+ to \('239")
+
+
+def minissdpd(
+    process: Processes, program: str, space: Namespace, at: Attachment, folder: Path, uuid: str, server: str
+) -> Running:
+    """An SSDP server with one root device, registered as the programs that it serves do."""
+    folder.mkdir()
+    door = folder / "door"
+    running = process([program, "-d", "-i", at.interface, "-s", door, "-p", folder / "pid"], netns=space)
+    wait_until(door.exists, "the SSDP server listens")
+    kind = "upnp:rootdevice"
+    words = (kind, f"uuid:{uuid}::{kind}", server, f"http://{at.v4.ip}:8200/rootDesc.xml")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(door))
+        client.sendall(b"\x04" + b"".join(bytes([len(word)]) + word.encode() for word in words))
+        wait_until(lambda: _knows(door, kind), "the SSDP server knows the device")
+    return running
+
+
+def _knows(door: Path, kind: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(door))
+        client.sendall(bytes([1, len(kind)]) + kind.encode())
+        return client.recv(1)[0] > 0

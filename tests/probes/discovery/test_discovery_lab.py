@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from probes.kit.pacing import QuietHours
 from probes.kit.raw.frames import ethernet, ipv4
 from tests.probes.discovery import discovery_lab
 from tests.probes.rig import Run, entry, net_of, run
@@ -43,7 +45,7 @@ def test_real_devices_are_found_joined_and_named(
     netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path
 ) -> None:
     avahi, nmbd = needs("avahi-daemon"), needs("nmbd", package="samba")
-    wsdd = needs("wsdd")
+    wsdd, minissdpd = needs("wsdd"), needs("minissdpd")
     here, printer, files, windows, silent = [netns() for _ in range(5)]
     at = netns.lan(here, printer, files, windows, silent)
     usable(here, printer, files, windows, silent)
@@ -51,6 +53,8 @@ def test_real_devices_are_found_joined_and_named(
     discovery_lab.avahi(process, avahi, printer, tmp_path / "avahi", "flur-drucker")
     discovery_lab.nmbd(process, nmbd, files, at[2], tmp_path / "nmbd", "FILES01")
     discovery_lab.wsdd(process, wsdd, windows, at[3], "pc-one")
+    uuid, server = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "Debian UPnP/1.1 Acme/2"
+    discovery_lab.minissdpd(process, minissdpd, files, at[2], tmp_path / "ssdp", uuid, server)
     found = discover(here)
     assert found.skipped == []
     assert covered(found) == {str(at[0].v4.network)}
@@ -74,6 +78,8 @@ def test_real_devices_are_found_joined_and_named(
         assert "mdns" in said["via"]  # type: ignore[operator]
     said = shown[str(at[2].v4.ip)].values
     assert (said["hostname"], said["workgroup"]) == ("files01", "SCHOOL")
+    assert "ssdp" in said["via"]  # type: ignore[operator]
+    assert (said["uuid"], said["system"]) == ((uuid,), server)
     said = shown[str(at[3].v4.ip)].values
     assert "wsd" in said["via"]  # type: ignore[operator]
     assert said["device"] == "computer"
@@ -196,3 +202,57 @@ def test_who_only_speaks_in_anothers_name_is_doubted(netns: Namespaces) -> None:
     forged = found.of("198.18.1.99")
     assert forged.outcome == "unknown"
     assert forged.values["via"] == ("ssdp",)
+
+
+def test_a_flood_of_mdns_answers_is_bounded_and_so_is_what_it_makes_us_ask(netns: Namespaces) -> None:
+    here, there = netns(), netns()
+    mine, theirs = netns.link(here, there)
+    usable(here, there)
+
+    def flood(frame: bytes) -> list[bytes]:
+        if frame[12:14] != b"\x08\x00" or frame[23] != 17 or frame[36:38] != (5353).to_bytes(2, "big"):
+            return []
+        found = []
+        for number in range(400):
+            kind = (
+                b"\x08_k" + f"{len(machine.seen):02x}"[-2:].encode() + f"{number:04d}".encode() + b"\x04_tcp\x05local\0"
+            )
+            name = b"\x09_services\x07_dns-sd\x04_udp\x05local\0"
+            record = name + bytes([0, 12, 0, 1, 0, 0, 0, 9]) + len(kind).to_bytes(2, "big") + kind
+            text = frame[42:44] + bytes([0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0]) + record
+            udp = (5353).to_bytes(2, "big") + frame[34:36] + (8 + len(text)).to_bytes(2, "big") + b"\0\0" + text
+            found.append(
+                ethernet(frame[6:12], machine.hardware, 0x0800) + ipv4(theirs.v4.ip.packed, frame[26:30], 17, udp)
+            )
+        return found
+
+    with wild_machine(there, mine.interface) as machine:
+        machine.answer = flood
+        found = discover(here, targets=[str(theirs.v4.ip)], methods=["arp", "mdns"], listen=3.0)
+        asked = [frame for frame in machine.seen if frame[0] & 1 and frame[36:38] == (5353).to_bytes(2, "big")]
+    said = found.of(str(theirs.v4.ip)).values
+    assert "mdns" in said["via"]  # type: ignore[operator]
+    assert len(said["services"]) <= 16  # type: ignore[arg-type]
+    # Twice the first question (and the reverse one), then one for each of the kinds of service that we follow.
+    assert 2 < len(asked) <= 2 * 2 + 64
+
+
+def test_quiet_hours_that_begin_during_a_run_end_it(netns: Namespaces) -> None:
+    here, there = netns(), netns()
+    mine, _ = netns.link(here, there)
+    usable(here, there)
+    noon = datetime.now().astimezone().replace(hour=12, minute=5)
+    with wild_machine(there, mine.interface) as machine:
+        net = net_of(
+            *SCOPE,
+            quiet=(QuietHours.parse("13:00-14:00"),),
+            clock=lambda: noon.replace(hour=13 if machine.asked_by_arp() else 12).timestamp(),
+        )
+        given = {"leases": [], "targets": ["198.18.1.0/24"], "link_rate": 40.0}
+        found = here.call(run, "discovery", given, net)
+        groups = {frame[36:38] for frame in machine.seen if frame[0] & 1 and frame[12:14] == b"\x08\x00"}
+        asked = machine.asked_by_arp()
+    assert 0 < len(asked) < 250
+    assert "quiet_hours: 13:00-14:00" in {item.reason for item in found.skipped}
+    assert covered(found) <= {f"{mine.v4.ip}/32"}  # itself at most: of all others nothing is known
+    assert groups == set()  # nothing was asked of everybody any more
