@@ -127,7 +127,7 @@ def _converse(
     """Write the orders and read until the guard ends; gives why it had to be ended, or an empty text."""
     stdin, stdout, stderr = _pipes(guard)
     deadline = time.monotonic() + seconds
-    rest = memoryview(orders)
+    rest, stopping = memoryview(orders), False
     with selectors.DefaultSelector() as selector:
         for pipe in (stdin, stdout, stderr):
             os.set_blocking(pipe.fileno(), False)
@@ -137,11 +137,10 @@ def _converse(
         while stdout in (readers := [key.fileobj for key in selector.get_map().values()]) or stderr in readers:
             if time.monotonic() > deadline:
                 return "did not end in time"
-            if stop is not None and stop.is_set() and not stdin.closed:
-                if stdin in readers:
-                    selector.unregister(stdin)
-                stdin.close()  # this asks the guard to end its probe
-                deadline = min(deadline, time.monotonic() + _STOP_SECONDS)
+            if stop is not None and stop.is_set() and not stopping:
+                stopping, deadline = True, min(deadline, time.monotonic() + _STOP_SECONDS)
+            if stopping and stdin not in readers and not stdin.closed:
+                stdin.close()  # this asks the guard to end its probe; half an order would be a fault of ours to it
             for key, _ in selector.select(_LOOK_SECONDS if stop is not None else deadline - time.monotonic()):
                 if key.fileobj is stdin:
                     rest = _write_some(stdin, rest)

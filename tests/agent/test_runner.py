@@ -175,6 +175,13 @@ def test_a_killed_guard_is_a_crash_and_leaves_nothing() -> None:
     assert section.reason == "crashed: the guard of the probe was killed by SIGKILL"
 
 
+def test_a_stop_before_the_probe_has_begun_is_a_stop_and_no_crash() -> None:
+    stop = threading.Event()
+    stop.set()
+    section = run(job("telling"), stop=stop)
+    assert (section.status, section.reason) in {(RunStatus.PARTIAL, "stopped"), (RunStatus.CANNOT_RUN, "stopped")}
+
+
 def test_a_stop_keeps_what_was_said(tmp_path: Path) -> None:
     stop = threading.Event()
     place = tmp_path / "pid"
