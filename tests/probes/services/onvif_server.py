@@ -57,7 +57,9 @@ class Camera(BaseHTTPRequestHandler):
         """Leave the lines of output to `_note`."""
 
     def _note(self) -> None:
-        print(self.mode, self.command, self.path, flush=True)
+        # One call writes the whole line: threads of several servers share this output.
+        sys.stdout.write(f"{self.mode} {self.command} {self.path}\n")
+        sys.stdout.flush()
 
     def do_GET(self) -> None:
         """Give a start page; there is no icon."""
