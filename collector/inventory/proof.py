@@ -83,8 +83,8 @@ def gather(picture: Picture) -> Proofs:
     return Proofs({name: proofs for name, proofs in held.items() if proofs}, pairs)
 
 
-def _read(kind: str, value: Value) -> Iterable[Proof]:
-    for text in value if isinstance(value, tuple) else (value,):
+def _read(kind: str, value: Value | list[str]) -> Iterable[Proof]:
+    for text in value if isinstance(value, list | tuple) else (value,):  # stored values are JSON, so lists
         if isinstance(text, str) and (normal := _normal(kind, text)):
             yield kind, normal
 

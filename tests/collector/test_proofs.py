@@ -78,6 +78,15 @@ def test_a_device_behind_a_router_is_known_again_at_a_new_address(desk: Desk) ->
     assert after.addresses == ("10.0.0.9",)
 
 
+def test_a_device_that_tells_several_uuids_is_known_by_each(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", uuid=(UUID, UUID[:-1] + "2"), hostname="camera-hall"))
+    before = desk.asset("ip:10.0.0.5")
+    seen(desk, agent, host("10.0.0.9", uuid=(UUID,), hostname="camera-hall"))
+    assert [asset.id for asset in desk.assets()] == [before.id]
+    assert desk.asset("ip:10.0.0.9").id == before.id
+
+
 def test_a_name_alone_is_no_identity(desk: Desk) -> None:
     agent = desk.agent()
     seen(desk, agent, host("10.0.0.5", hostname="android"))
