@@ -14,15 +14,17 @@ run: ## set up and start collector, agent and a first round here; ARGS=--once fo
 test: ## set up and run the tests; ARGS="tests/wire -x" for some
 	@scripts/setup dev
 	@scripts/debian-packages
+	@scripts/debian-unpacked
 	@exec .venv/bin/python -m pytest $(ARGS)
 
 fuzz: ## fuzz the parsers of strangers' bytes for long; FUZZ_RUNS=1000000 inputs each, or as many as you say
 	@scripts/setup dev
 	@FUZZ_RUNS=$${FUZZ_RUNS:-1000000} exec .venv/bin/python -m pytest tests/fuzz $(ARGS)
 
-bench: ## run the measurements that the tests leave out
+bench: ## run one measurement of bench/; ARGS="cli_start.py", docs/benchmarks.md lists them
+	@test -f "bench/$(firstword $(ARGS))" || { echo 'say which: make bench ARGS="cli_start.py"' >&2; exit 2; }
 	@scripts/setup dev
-	@exec .venv/bin/python -m pytest -m bench -s $(ARGS)
+	@exec .venv/bin/python bench/$(ARGS)
 
 check: ## the whole gate: style, types, floors, docs, tests, wheel
 	@exec scripts/check

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from agent import words
 from agent.errors import AgentError, EnrolmentError, Unreachable
+from wire.door import Door
 from wire.errors import EdusecError
-from wire.text import Lang
+from wire.faults import reason
+from wire.text import Lang, Text, of_locale, within
 from wire.version import VERSION
 
 CLEAN, USAGE, PRIVILEGE, UNREACHABLE, INTERRUPTED = 0, 2, 4, 5, 130
@@ -36,11 +38,18 @@ def main(argv: Sequence[str] | None = None, lang: Lang | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return CLEAN
     except PermissionError as error:
-        return _say(f"{error.filename or ''}: {error.strerror}", PRIVILEGE)
+        return _say(_of_system(error)(chosen), PRIVILEGE)
     except AgentError as error:
         return _say(error.text(chosen), _code(error))
-    except (EdusecError, OSError) as error:
-        return _say(str(error), USAGE)
+    except EdusecError as error:
+        return _say(error.text(chosen), USAGE)
+    except OSError as error:
+        return _say(_of_system(error)(chosen), USAGE)
+
+
+def _of_system(error: OSError) -> Text:
+    said = reason(error)
+    return within(str(error.filename), said) if error.filename else said
 
 
 def _code(error: AgentError) -> int:
@@ -61,7 +70,7 @@ def _command(options: argparse.Namespace, lang: Lang) -> int:
 
 def _enroll(options: argparse.Namespace, lang: Lang) -> int:
     from agent.config import load
-    from agent.enrol import enrol
+    from agent.uplink.enrol import enrol
 
     folder = options.state or load(options.config).state
     token = sys.stdin.readline(4096) if options.token == "-" else options.token  # noqa: S105 (no password)
@@ -75,10 +84,11 @@ def _enroll(options: argparse.Namespace, lang: Lang) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from agent import identity, state
+    from agent import state
     from agent.check import check_tasks
     from agent.config import load
     from agent.daemon import Daemon, Manner
+    from agent.uplink import identity
 
     config = load(options.config)
     check_tasks(config)
@@ -115,7 +125,7 @@ def _check(options: argparse.Namespace, lang: Lang) -> int:
 
 def _language(argv: list[str], given: Lang | None) -> tuple[Lang, list[str]]:
     """Take `--lang` out of the words, wherever it stands: help texts are made in that language."""
-    chosen = given or words.of_locale(os.environ)
+    chosen = given or of_locale(os.environ)
     rest: list[str] = []
     wanted = iter(argv)
     for word in wanted:
@@ -131,30 +141,17 @@ def _language(argv: list[str], given: Lang | None) -> tuple[Lang, list[str]]:
     return chosen, rest
 
 
-def _parser(lang: Lang) -> argparse.ArgumentParser:
+def _parser(lang: Lang) -> Door:
     def said(name: str) -> str:
         return words.OPTIONS[name](lang)
 
-    parser = argparse.ArgumentParser(
-        "edusec agent", description=words.DESCRIPTION(lang), add_help=False, allow_abbrev=False
-    )
-    general = parser.add_argument_group(words.OPTIONS_TITLE(lang))
-    general.add_argument("-h", "--help", action="help", help=said("help"))
-    general.add_argument("--version", action="version", version=f"edusec {VERSION}", help=said("version"))
-    general.add_argument("--lang", choices=("zh", "en"), help=said("lang"))  # taken out before, here for the help
-    title = words.COMMANDS_TITLE(lang)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title=title)
-    for name, text in words.COMMANDS.items():
-        made = commands.add_parser(
-            name,
-            help=text(lang),
-            description=text(lang),
-            add_help=False,
-            allow_abbrev=False,
-            aliases=["enrol"] if name == "enroll" else [],
-        )
-        command = made.add_argument_group(words.OPTIONS_TITLE(lang))
-        command.add_argument("-h", "--help", action="help", help=said("help"))
+    parser = Door("edusec agent", lang, words.DESCRIPTION(lang))
+    parser.general.add_argument("--version", action="version", version=f"edusec {VERSION}", help=said("version"))
+    parser.general.add_argument(
+        "--lang", choices=("zh", "en"), help=said("lang")
+    )  # taken out before, here for the help
+    for name, made in parser.commands(words.COMMANDS, {"enroll": "enrol"}).items():
+        command = made.general
         command.add_argument("--config", type=Path, metavar="FILE", help=said("config"))
         if name != "check":
             command.add_argument("--state", type=Path, metavar="DIR", help=said("state"))

@@ -10,8 +10,8 @@ from typing import Any
 
 from agent.config import Config
 from agent.errors import ConfigError
-from agent.runner import end, start_python
-from wire.text import Text
+from agent.process.start import end, start_python
+from wire.text import Text, text_of, within
 
 _SECONDS = 20.0  # well within what a watchdog waits
 
@@ -35,25 +35,27 @@ def check_tasks(config: Config) -> None:
         raise ConfigError(
             Text(f"{config.file}：无法检查任务：{what}", f"{config.file}: the tasks could not be checked: {what}")
         )
-    problems = [str(problem) for problem in json.loads(out)]
+    problems = [Text(*map(str, problem)) for problem in json.loads(out)]
     if problems:
-        raise ConfigError(*(Text(problem, problem) for problem in problems))
+        raise ConfigError(*problems)
 
 
-def _faults(tasks: list[tuple[str, str, dict[str, Any]]]) -> list[str]:
+def _faults(tasks: list[tuple[str, str, dict[str, Any]]]) -> list[Text]:
     from probes.kit import options, registry
     from probes.kit.errors import OptionError, UnknownProbe
 
-    found = []
+    found: list[Text] = []
     for place, name, given in tasks:
         try:
             options.build(registry.load(name), given)
         except UnknownProbe as error:
-            found.append(f"{place}probe: {error}")
+            found.append(within(f"{place}probe", text_of(error)))
         except OptionError as error:
-            found.append(f"{place}options: {error}")
+            found.append(within(f"{place}options", error.text))
         except ImportError as error:
-            found.append(f"{place}probe: {name} cannot be loaded: {error}")
+            found.append(
+                Text(f"{place}probe: {name} 无法加载：{error}", f"{place}probe: {name} cannot be loaded: {error}")
+            )
     return found
 
 

@@ -8,15 +8,17 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from agent.errors import ConfigError
-from agent.job import Limits
-from agent.spool import MIN_BYTES
-from probes.kit.pacing import QuietHours
-from wire.text import Text
+from agent.files import PLACES, is_place
+from agent.probing.job import Limits
+from agent.spool.sections import MIN_BYTES
+from probes.kit.sending.pacing import QuietHours
+from wire.endpoint import Endpoint, parse_endpoint
+from wire.faults import not_toml, too_large, unreadable
+from wire.text import Text, TextError, within
 from wire.types import Value
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -33,26 +35,18 @@ LONGEST_INTERVAL = 31_622_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An address and a port to listen on; port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Write it as the configuration does."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
 class TaskConfig:
-    """A probe to run every `interval` seconds, for `timeout` seconds at most (None: derived from the interval)."""
+    """A probe to run every `interval` seconds, for `timeout` seconds at most (None: derived from the interval).
+
+    One that the collector handed down may name only files that the configuration allows.
+    """
 
     name: str
     probe: str
     interval: float
     options: Mapping[str, Value] = field(default_factory=dict)
     timeout: float | None = None
+    handed_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +70,10 @@ DEFAULT_TASKS = (
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings. `processes` probes run at a time; `report_interval` None means: as the collector says."""
+    """All settings. `processes` probes run at a time; `report_interval` None means: as the collector says.
+
+    `files` are what tasks of the collector may name, see `agent.files`.
+    """
 
     file: str = ""
     state: Path = SYSTEM_STATE
@@ -85,6 +82,7 @@ class Config:
     metrics_url: str = ""
     report_interval: float | None = None
     processes: int = 1
+    files: tuple[str, ...] = PLACES
     spool_bytes: int = 64 << 20
     limits: Limits = field(default_factory=Limits)
     tasks: tuple[TaskConfig, ...] = ()
@@ -102,14 +100,13 @@ def load(path: Path | None) -> Config:
             return Config(scope=_scope_place())
         raise ConfigError(Text(f"{place}：没有这个文件", f"{place}: there is no such file")) from None
     except OSError as error:
-        raise ConfigError(Text(f"{place}：{error.strerror}", f"{place}: {error.strerror}")) from None
+        raise ConfigError(within(str(place), unreadable(error))) from None
     if len(raw) > MAX_CONFIG_BYTES:
-        most = MAX_CONFIG_BYTES
-        raise ConfigError(Text(f"{place}：超过 {most} 字节", f"{place}: larger than {most} bytes"))
+        raise ConfigError(within(str(place), too_large(MAX_CONFIG_BYTES)))
     try:
         document = tomllib.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(Text(f"{place}：不是有效的 TOML：{error}", f"{place}: not TOML: {error}")) from None
+    except (ValueError, RecursionError) as error:  # also what is no UTF-8, or a number that cannot be held
+        raise ConfigError(within(str(place), not_toml(error))) from None
     return _Reader(str(place)).config(document)
 
 
@@ -119,20 +116,12 @@ def _scope_place() -> Path:
     return Path(chosen) if chosen.startswith("/") else SYSTEM_SCOPE
 
 
-def parse_endpoint(text: str) -> Endpoint:
-    """Read `127.0.0.1:9917` or `[::1]:9917`; raises ValueError saying what is allowed."""
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    try:
-        address = ip_address(host[1:-1] if bracketed else host)
-        if not colon or bracketed != (address.version == 6) or not (port.isascii() and port.isdigit()):
-            raise ValueError
-        number = int(port)
-        if number > 65535:
-            raise ValueError
-    except ValueError:
-        raise ValueError("an address and a port such as 127.0.0.1:9917 or [::1]:9917 is allowed") from None
-    return Endpoint(str(address), number)
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of the file, and how faults begin that are about one of its keys."""
+
+    place: str
+    held: Mapping[str, Any]
 
 
 class _Reader:
@@ -143,28 +132,29 @@ class _Reader:
         self.problems: list[Text] = []
 
     def config(self, document: Mapping[str, Any]) -> Config:
-        self.known("", document, ("agent", "spool", "limits", "orders", "task"))
+        self.known(_Table("", document), ("agent", "spool", "limits", "orders", "task"))
         agent = self.table(document, "agent")
         spool = self.table(document, "spool")
         limits = self.table(document, "limits")
-        self.known("agent.", agent, ("state", "scope", "metrics", "metrics_url", "report_interval", "processes"))
-        self.known("spool.", spool, ("max_bytes",))
-        self.known("limits.", limits, ("rate", "connections", "per_host", "memory", "quiet_hours"))
+        self.known(agent, ("state", "scope", "metrics", "metrics_url", "report_interval", "processes", "files"))
+        self.known(spool, ("max_bytes",))
+        self.known(limits, ("rate", "connections", "per_host", "memory", "quiet_hours"))
         plain, bounds = Config(), Limits()
         config = Config(
             file=self.file,
-            state=self.path(agent, "agent.", "state", plain.state),
-            scope=self.path(agent, "agent.", "scope", _scope_place()),
+            state=self.path(agent, "state", plain.state),
+            scope=self.path(agent, "scope", _scope_place()),
             metrics=self.metrics(agent),
-            metrics_url=self.text(agent, "agent.", "metrics_url", "", 256),
-            report_interval=self.number(agent, "agent.", "report_interval", None, 1, 86_400),
-            processes=self.integer(agent, "agent.", "processes", plain.processes, 1, 16),
-            spool_bytes=self.integer(spool, "spool.", "max_bytes", plain.spool_bytes, MIN_BYTES, 1 << 40),
+            metrics_url=self.text(agent, "metrics_url", "", 256),
+            report_interval=self.number(agent, "report_interval", None, 1, 86_400),
+            processes=self.integer(agent, "processes", plain.processes, 1, 16),
+            files=self.files(agent, plain.files),
+            spool_bytes=self.integer(spool, "max_bytes", plain.spool_bytes, MIN_BYTES, 1 << 40),
             limits=Limits(
-                rate=self.number(limits, "limits.", "rate", bounds.rate, 0.1, 1e6) or bounds.rate,
-                connections=self.integer(limits, "limits.", "connections", bounds.connections, 1, 60_000),
-                per_host=self.integer(limits, "limits.", "per_host", bounds.per_host, 1, 60_000),
-                memory=self.integer(limits, "limits.", "memory", bounds.memory, 64 << 20, 1 << 40),
+                rate=self.number(limits, "rate", bounds.rate, 0.1, 1e6) or bounds.rate,
+                connections=self.integer(limits, "connections", bounds.connections, 1, 60_000),
+                per_host=self.integer(limits, "per_host", bounds.per_host, 1, 60_000),
+                memory=self.integer(limits, "memory", bounds.memory, 64 << 20, 1 << 40),
                 quiet_hours=self.quiet_hours(limits),
             ),
             tasks=self.tasks(document),
@@ -175,80 +165,90 @@ class _Reader:
         return config
 
     def fault(self, key: str, zh: str, en: str) -> None:
-        self.problems.append(Text(f"{self.file}: {key}: {zh}", f"{self.file}: {key}: {en}"))
+        self.problems.append(within(f"{self.file}: {key}", Text(zh, en)))
 
-    def known(self, prefix: str, table: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-        for key in table:
+    def known(self, table: _Table, allowed: tuple[str, ...]) -> None:
+        for key in table.held:
             if key not in allowed:
                 names = ", ".join(allowed)
                 self.fault(
-                    f"{prefix}{key[:MAX_NAME]!s}", f"未知的键；允许 {names}", f"is not known; allowed are {names}"
+                    f"{table.place}{key[:MAX_NAME]!s}",
+                    f"没有这个键；可用：{names}",
+                    f"is not known; allowed are {names}",
                 )
 
-    def table(self, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    def table(self, document: Mapping[str, Any], key: str) -> _Table:
         found = document.get(key, {})
         if isinstance(found, dict):
-            return found
-        self.fault(key, f"必须是表，写作 [{key}]", f"must be a table, written as [{key}]")
-        return {}
+            return _Table(f"{key}.", found)
+        self.fault(key, f"须为表，写成 [{key}]", f"must be a table, written as [{key}]")
+        return _Table(f"{key}.", {})
 
-    def integer(self, table: Mapping[str, Any], prefix: str, key: str, default: int, low: int, high: int) -> int:
-        value = table.get(key, default)
+    def integer(self, table: _Table, key: str, default: int, low: int, high: int) -> int:
+        value = table.held.get(key, default)
         if type(value) is int and low <= value <= high:
             return value
-        self._out_of_range(prefix + key, "整数", "a whole number", f"{low}", f"{high}", value)
+        self._out_of_range(table.place + key, "整数", "a whole number", f"{low}", f"{high}", value)
         return default
 
-    def number(
-        self, table: Mapping[str, Any], prefix: str, key: str, default: float | None, low: float, high: float
-    ) -> float | None:
-        value = table.get(key, default)
+    def number(self, table: _Table, key: str, default: float | None, low: float, high: float) -> float | None:
+        value = table.held.get(key, default)
         if value is None or (type(value) in (int, float) and low <= value <= high):
             return None if value is None else float(value)
-        self._out_of_range(prefix + key, "数值", "a number", f"{low:.15g}", f"{high:.15g}", value)
+        self._out_of_range(table.place + key, "数值", "a number", f"{low:.15g}", f"{high:.15g}", value)
         return default
 
     def _out_of_range(self, key: str, zh: str, en: str, low: str, high: str, value: object) -> None:
         found = _shown(value)
         self.fault(
-            key, f"应为 {low} 至 {high} 的{zh}，不能是 {found}", f"{en} from {low} to {high} is allowed, not {found}"
+            key, f"须为 {low} 至 {high} 的{zh}，不是 {found}", f"{en} from {low} to {high} is allowed, not {found}"
         )
 
-    def text(self, table: Mapping[str, Any], prefix: str, key: str, default: str, most: int) -> str:
-        value = table.get(key, default)
+    def text(self, table: _Table, key: str, default: str, most: int) -> str:
+        value = table.held.get(key, default)
         if isinstance(value, str) and len(value) <= most and (value.isprintable() or not value):
             return value
         found = _shown(value)
-        zh = f"应为最多 {most} 个可打印字符的文本，不能是 {found}"
-        self.fault(prefix + key, zh, f"a text of at most {most} printable characters is allowed, not {found}")
+        zh = f"须为最多 {most} 个可打印字符的文本，不是 {found}"
+        self.fault(table.place + key, zh, f"a text of at most {most} printable characters is allowed, not {found}")
         return default
 
-    def path(self, table: Mapping[str, Any], prefix: str, key: str, default: Path) -> Path:
-        value = table.get(key)
+    def path(self, table: _Table, key: str, default: Path) -> Path:
+        value = table.held.get(key)
         if value is None:
             return default
         if isinstance(value, str) and value.startswith("/") and "\0" not in value:
             return Path(value)
         found = _shown(value)
-        zh = f"应为绝对路径，如 {default}，不能是 {found}"
-        self.fault(prefix + key, zh, f"an absolute path such as {default} is allowed, not {found}")
+        zh = f"须为绝对路径，如 {default}，不是 {found}"
+        self.fault(table.place + key, zh, f"an absolute path such as {default} is allowed, not {found}")
         return default
 
-    def metrics(self, table: Mapping[str, Any]) -> Endpoint | None:
-        value = table.get("metrics", str(DEFAULT_METRICS))
+    def files(self, table: _Table, default: tuple[str, ...]) -> tuple[str, ...]:
+        value = table.held.get("files", list(default))
+        if isinstance(value, list) and len(value) <= MAX_TASKS and all(is_place(item) for item in value):
+            return tuple(value)
+        found = _shown(value)
+        zh = f'须为最多 {MAX_TASKS} 个绝对路径的列表，文件夹以 "/" 结尾，如 ["/etc/edusec/"]，不是 {found}'
+        en = f'a list of at most {MAX_TASKS} absolute paths is allowed, folders with "/" at the end, such as '
+        self.fault("agent.files", zh, f'{en}["/etc/edusec/"], not {found}')
+        return ()
+
+    def metrics(self, table: _Table) -> Endpoint | None:
+        value = table.held.get("metrics", str(DEFAULT_METRICS))
         if value == "off":
             return None
         try:
-            return parse_endpoint(str(value))
-        except ValueError as error:
-            zh = f'应为地址和端口，如 127.0.0.1:9917 或 [::1]:9917，或 "off"，不能是 {_shown(value)}'
-            self.fault("agent.metrics", zh, f'{error}, or "off", not {_shown(value)}')
+            return parse_endpoint(str(value), (DEFAULT_METRICS, Endpoint("::1", DEFAULT_METRICS.port)))
+        except TextError as error:
+            said = error.text
+            self.fault("agent.metrics", f'{said.zh}；也可写 "off"', f'{said.en}; "off" is allowed too')
             return None
 
-    def quiet_hours(self, table: Mapping[str, Any]) -> tuple[str, ...]:
-        value = table.get("quiet_hours", [])
+    def quiet_hours(self, table: _Table) -> tuple[str, ...]:
+        value = table.held.get("quiet_hours", [])
         if not isinstance(value, list) or len(value) > 16:
-            zh, en = "应为最多 16 个时段的列表，如", "a list of at most 16 spans is allowed, such as"
+            zh, en = "须为最多 16 个时段的列表，如", "a list of at most 16 spans is allowed, such as"
             self.fault("limits.quiet_hours", f'{zh} ["07:30-12:00"]', f'{en} ["07:30-12:00"]')
             return ()
         spans = []
@@ -258,20 +258,20 @@ class _Reader:
                     raise ValueError(f'{_shown(item)} is not a text such as "07:30-12:00"')
                 spans.append(str(QuietHours.parse(item)))
             except ValueError as error:
-                zh = f"应为 07:30-12:00 或 22:00-06:00 这样的时段，不能是 {_shown(item)}"
+                zh = f"须为 07:30-12:00 或 22:00-06:00 这样的时段，不是 {_shown(item)}"
                 self.fault(f"limits.quiet_hours: item {number}", zh, str(error))
         return tuple(spans)
 
     def orders(self, document: Mapping[str, Any]) -> OrdersConfig:
         table, plain = self.table(document, "orders"), OrdersConfig()
-        self.known("orders.", table, ("accept", "probes"))
-        accept, probes = table.get("accept", plain.accept), table.get("probes", list(plain.probes))
+        self.known(table, ("accept", "probes"))
+        accept, probes = table.held.get("accept", plain.accept), table.held.get("probes", list(plain.probes))
         if not isinstance(accept, bool):
-            self.fault("orders.accept", f"应为 true 或 false，不能是 {_shown(accept)}", "true or false is allowed")
+            self.fault("orders.accept", f"须为 true 或 false，不是 {_shown(accept)}", "true or false is allowed")
             accept = False
         words = isinstance(probes, list) and all(isinstance(name, str) and is_word(name) for name in probes)
         if not words or len(probes) > MAX_TASKS:
-            zh = f'应为最多 {MAX_TASKS} 个探测名称的列表，如 ["open_ports"]，不能是 {_shown(probes)}'
+            zh = f'须为最多 {MAX_TASKS} 个探测名称的列表，如 ["open_ports"]，不是 {_shown(probes)}'
             en = f'a list of at most {MAX_TASKS} names of probes is allowed, such as ["open_ports"]'
             self.fault("orders.probes", zh, f"{en}, not {_shown(probes)}")
             probes = []
@@ -280,13 +280,13 @@ class _Reader:
     def tasks(self, document: Mapping[str, Any]) -> tuple[TaskConfig, ...]:
         listed = document.get("task", [])
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-            self.fault("task", "必须写作 [[task]] 表", "must be written as [[task]] tables")
+            self.fault("task", "须写成 [[task]] 表", "must be written as [[task]] tables")
             return ()
         if len(listed) > MAX_TASKS:
             zh = f"最多 {MAX_TASKS} 个任务，现有 {len(listed)} 个"
             self.fault("task", zh, f"at most {MAX_TASKS} tasks are allowed, not {len(listed)}")
             return ()
-        tasks = [self.task(number, item) for number, item in enumerate(listed, start=1)]
+        tasks = [self.task(_Table(f"task {number}: ", item)) for number, item in enumerate(listed, start=1)]
         names = [task.name for task in tasks]
         for number, name in enumerate(names, start=1):
             if name and name in names[: number - 1]:
@@ -295,35 +295,36 @@ class _Reader:
                 self.fault(f"task {number}: name", zh, f"{name!r} is taken by task {taken}; names are unique")
         return tuple(tasks)
 
-    def task(self, number: int, table: Mapping[str, Any]) -> TaskConfig:
-        prefix = f"task {number}: "
-        self.known(prefix, table, ("name", "probe", "interval", "timeout", "options"))
+    def task(self, table: _Table) -> TaskConfig:
+        self.known(table, ("name", "probe", "interval", "timeout", "options"))
         for key in ("probe", "interval"):
-            if key not in table:
-                self.fault(prefix + key, "缺少", "is missing")
-        probe = self.word(table, prefix, "probe", "")
-        options = table.get("options", {})
+            if key not in table.held:
+                self.fault(table.place + key, "缺少", "is missing")
+        probe = self.word(table, "probe", "")
+        options = table.held.get("options", {})
         if not isinstance(options, dict) or len(options) > MAX_OPTIONS:
             most = MAX_OPTIONS
-            self.fault(f"{prefix}options", f"应为最多 {most} 项的表", f"a table of at most {most} options is allowed")
+            self.fault(
+                f"{table.place}options", f"须为最多 {most} 项的表", f"a table of at most {most} options is allowed"
+            )
             options = {}
         return TaskConfig(
-            name=self.word(table, prefix, "name", probe),
+            name=self.word(table, "name", probe),
             probe=probe,
-            interval=self.number(table, prefix, "interval", 3600, SHORTEST_INTERVAL, LONGEST_INTERVAL) or 3600,
-            timeout=self.number(table, prefix, "timeout", None, 1, 86_400),
+            interval=self.number(table, "interval", 3600, SHORTEST_INTERVAL, LONGEST_INTERVAL) or 3600,
+            timeout=self.number(table, "timeout", None, 1, 86_400),
             options={
-                str(key): self.option(f"{prefix}options.{key[:MAX_NAME]}", value) for key, value in options.items()
+                str(key): self.option(f"{table.place}options.{key[:MAX_NAME]}", value) for key, value in options.items()
             },
         )
 
-    def word(self, table: Mapping[str, Any], prefix: str, key: str, default: str) -> str:
-        value = table.get(key, default)
-        if isinstance(value, str) and ((not value and key not in table) or is_word(value)):
+    def word(self, table: _Table, key: str, default: str) -> str:
+        value = table.held.get(key, default)
+        if isinstance(value, str) and ((not value and key not in table.held) or is_word(value)):
             return value
         found = _shown(value)
-        zh = f"应为 1 至 {MAX_NAME} 个字母、数字、'_'、'-'、'.'，不能是 {found}"
-        self.fault(prefix + key, zh, f"1 to {MAX_NAME} letters, digits, '_', '-' and '.' are allowed, not {found}")
+        zh = f"须为 1 至 {MAX_NAME} 个字母、数字、'_'、'-'、'.'，不是 {found}"
+        self.fault(table.place + key, zh, f"1 to {MAX_NAME} letters, digits, '_', '-' and '.' are allowed, not {found}")
         return default
 
     def option(self, key: str, value: object) -> Value:
@@ -335,7 +336,7 @@ class _Reader:
             texts = tuple(item for item in value if isinstance(item, str) and len(item) <= MAX_TEXT)
             if len(texts) == len(value):
                 return texts
-        zh = f"应为文本（最多 {MAX_TEXT} 个字符）、数值、true、false 或文本列表"
+        zh = f"须为文本（最多 {MAX_TEXT} 个字符）、数值、true、false 或文本列表"
         en = f"a text (at most {MAX_TEXT} characters), a number, true, false or a list of texts is allowed"
         self.fault(key, zh, en)
         return None

@@ -6,31 +6,34 @@ Everything that is worth keeping goes through the spool before anything else is 
 
 import contextlib
 import os
-import queue
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from agent import policy as policies
-from agent import state, tasks
+from agent import state
 from agent.check import check_tasks
 from agent.config import Config, TaskConfig, load
 from agent.errors import ConfigError, SpoolError
-from agent.identity import Identity
-from agent.job import Job
-from agent.listener import Listener
+from agent.events import Events
 from agent.log import Problems, log
-from agent.metrics import Stats, exposition
+from agent.metrics.door import MetricsDoor
+from agent.metrics.stats import Stats
 from agent.notify import notify, watchdog_interval
-from agent.orders import OrderDesk, Surroundings, section_name
-from agent.runner import Run, perform
-from agent.schedule import Schedule
-from agent.spool import Spool
-from agent.uplink import Courier, Hooks, Postman, Uplink
-from wire.types import Order, Policy, Report, RunStatus
+from agent.orders.desk import OrderDesk
+from agent.orders.run import Surroundings, section_name
+from agent.probing.job import Job
+from agent.spool.sections import Spool
+from agent.tasks import plan
+from agent.tasks.runs import TaskRuns
+from agent.tasks.schedule import Schedule
+from agent.uplink.identity import Identity
+from agent.uplink.postman import Courier, Postman
+from agent.uplink.reports import Hooks, Uplink
+from wire.orders import Order
+from wire.types import Policy, Report
 from wire.version import VERSION
 
 TICK = 30.0
@@ -41,7 +44,6 @@ FIRST_REPORT_SECONDS = 10.0
 FLUSH_SECONDS = 5.0
 END_SECONDS = 15.0
 ONCE_SECONDS = 10.0
-_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not bound to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +67,19 @@ class Daemon:
         self._config = config
         self._identity = identity
         self._manner = manner
-        self._events: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+        self._events = Events()
         self._stats = Stats()
         self._problems = Problems()
-        self._scope = tasks.ScopeKeeper(config.scope, self._problems)
+        self._scope = plan.ScopeKeeper(config.scope, self._problems)
         self._kept, problem = policies.load(config.state)
         if problem:
             self._problems.report("policy", f"{problem}; the collector will be asked for it again")
         self._stats.policy = self._kept.head.digest
-        self._tasks = tasks.effective(config, self._kept.head)
+        self._tasks = plan.effective(config, self._kept.head)
         self._schedule = Schedule(self._intervals(), time.monotonic(), random)
-        self._running: dict[str, threading.Thread] = {}
-        self._stop_probes = threading.Event()
+        self._runs = TaskRuns(self._stats, self._problems, lambda name: self._events.put("ended", name))
+        self._door = MetricsDoor(self._stats, self._problems)
         self._orders: OrderDesk | None = None
-        self._listener: Listener | None = None
-        self._listen_again = 0.0
         self._unfinished = set(self._tasks) if manner.once else set()
         self._undelivered = manner.once
         self._hold = 0.0
@@ -87,7 +87,7 @@ class Daemon:
 
     def run(self) -> int:
         """Work until told to stop; gives the exit code (5: one round was asked for and could not be delivered)."""
-        with self._signals():
+        with self._events.hearing(signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             spool = self._open_spool()
             if spool is None:
                 return 0
@@ -95,7 +95,7 @@ class Daemon:
                 postman = self._start_uplink(spool)
                 try:
                     self._start_orders(spool, postman)
-                    self._listen(spool)
+                    self._door.open(self._config.metrics, spool)
                     notify("READY=1", f"STATUS=reports for {self._identity.unit} to {self._identity.url}")
                     log(
                         "info",
@@ -109,8 +109,7 @@ class Daemon:
                     notify("STOPPING=1")
                     self._end_probes()
                     postman.stop(FLUSH_SECONDS)
-                    if self._listener is not None:
-                        self._listener.close()
+                    self._door.close()
         log("info", "the agent has stopped")
         return code
 
@@ -132,9 +131,9 @@ class Daemon:
             self._start_due(spool, now)
             if beat is not None:
                 notify("WATCHDOG=1")
-            if self._listener is None and now >= self._listen_again:
-                self._listen(spool)
-            if self._manner.once and not self._unfinished and not self._running:
+            if self._door.due(now):
+                self._door.open(self._config.metrics, spool)
+            if self._manner.once and not self._unfinished and not self._runs:
                 if not spool.waiting() and not self._undelivered:
                     return 0
                 deadline = min(deadline, now + ONCE_SECONDS)
@@ -144,19 +143,16 @@ class Daemon:
         return 0
 
     def _sleep(self, now: float, beat: float | None) -> float:
-        due = self._schedule.wait(now, self._held_back()) if len(self._running) < self._config.processes else None
+        due = self._schedule.wait(now, self._held_back()) if len(self._runs) < self._config.processes else None
         if due is not None and now < self._hold:
             due = max(due, self._hold - now)
         once = 0.2 if self._manner.once else None
         return min(seconds for seconds in (TICK, due, beat, once) if seconds is not None)
 
     def _take_event(self, spool: Spool, postman: Postman, seconds: float) -> None:
-        try:
-            kind, value = self._events.get(timeout=seconds)
-        except queue.Empty:
-            return
+        kind, value = self._events.get(seconds) or ("", None)
         if kind == "ended" and isinstance(value, str):
-            self._running.pop(value).join()
+            self._runs.tidy(value)
             self._schedule.finish(value, time.monotonic())
             self._unfinished.discard(value)
             self._undelivered = self._manner.once
@@ -180,8 +176,8 @@ class Daemon:
         if now < self._hold:
             return
         if self._orders is not None:
-            self._orders.start_due(disturbed=any(self._measures(name) for name in self._running))
-        while len(self._running) < self._config.processes:
+            self._orders.start_due(disturbed=any(self._measures(name) for name in self._runs.names))
+        while len(self._runs) < self._config.processes:
             name = self._schedule.due(now, self._held_back())
             if name is None:
                 return
@@ -191,71 +187,36 @@ class Daemon:
                 self._schedule.finish(name, now)
                 continue
             self._schedule.start(name, now)
-            task, config, kept = self._tasks[name], self._config, self._kept
-            thread = threading.Thread(
-                target=self._run_task, args=(task, config, kept, spool), name=f"task {name}", daemon=True
-            )
-            self._running[name] = thread
-            thread.start()
+            task = self._tasks[name]
+            self._runs.start(task, partial(self._job, task, self._config, self._kept), spool)
+
+    def _job(self, task: TaskConfig, config: Config, kept: policies.Kept) -> Job:
+        return plan.job_of(task, config, kept, self._scope.current())
 
     def _measures(self, name: str) -> bool:
         """Tell whether a task measures what a scan beside it would disturb."""
-        return name in self._tasks and self._tasks[name].probe == tasks.RESPONDER_PROBE
+        return name in self._tasks and self._tasks[name].probe == plan.RESPONDER_PROBE
 
     def _held_back(self) -> frozenset[str]:
         if self._orders is None or not self._orders.busy:
             return frozenset()
         return frozenset(name for name in self._tasks if self._measures(name))
 
-    def _run_task(self, task: TaskConfig, config: Config, kept: policies.Kept, spool: Spool) -> None:
-        try:
-            started = time.monotonic()
-            job = tasks.job_of(task, config, kept, self._scope.current())
-            run = perform(job, stop=self._stop_probes)
-            self._keep(task, run, time.monotonic() - started, spool)
-            self._problems.clear("processes")
-        except OSError as error:
-            self._problems.report("processes", f"no probe can be started: {error.strerror}", "error")
-        except SpoolError as error:
-            self._problems.report("spool", f"{error}; what cannot be kept is counted as dropped", "error")
-        finally:
-            self._events.put(("ended", task.name))
-
-    def _keep(self, task: TaskConfig, run: Run, seconds: float, spool: Spool) -> None:
-        section = run.packed.section
-        about = f"task {task.name}"
-        if section.status is RunStatus.CANNOT_RUN and self._stop_probes.is_set():
-            return  # it was only being stopped, which is no fact about the unit
-        kept = spool.add(run.packed)
-        self._stats.ran(task.name, task.probe, section.status, seconds, run.refusals, section.finished)
-        if not kept:
-            self._problems.report(
-                "spool", "the spool is full of what must not be dropped; raise [spool] max_bytes", "error"
-            )
-        if section.status in (RunStatus.DONE, RunStatus.PARTIAL):
-            self._problems.clear(about, "the probe runs again")
-        else:
-            message = f"{section.status.value}: {section.reason}"
-            self._problems.report(about, message, probe=task.probe, stderr=run.stderr.strip() or None)
-
     def _end_probes(self) -> None:
-        self._stop_probes.set()
+        self._runs.stop()
         if self._orders is not None:
             self._orders.stop()
-        deadline = time.monotonic() + END_SECONDS
-        for thread in self._running.values():
-            # One may hang in a look-up of the collector's name; it has nothing to lose then.
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._runs.join(END_SECONDS)
 
     # ---- the collector
 
     def _start_uplink(self, spool: Spool) -> Postman:
         courier = Courier(self._identity, self._config.state)
-        hooks = Hooks(self._envelope, self._interval, self._adopt_policy, self._orders_wait)
-        uplink = Uplink(spool, courier, hooks, self._stats, self._problems, random, self._identity.url)
+        hooks = Hooks(self._envelope, self._interval, self._adopt_policy, random, self._orders_wait)
+        uplink = Uplink(spool, courier, hooks, self._stats, self._problems, self._identity.url)
         at_once = self._manner.now or self._manner.once or not self._kept.head.digest
         first = 0.0 if at_once else random() * min(FIRST_REPORT_SECONDS, self._interval())
-        postman = Postman(uplink, courier, first, lambda: self._events.put(("attempted", None)))
+        postman = Postman(uplink, courier, first, lambda: self._events.put("attempted"))
         postman.start()
         return postman
 
@@ -265,13 +226,21 @@ class Daemon:
 
         def job(order: Order) -> Job:
             task = TaskConfig(section_name(order), order.probe, order.time_limit, order.options, order.time_limit)
-            return tasks.job_of(task, self._config, self._kept, self._scope.current())
+            return self._job(task, self._config, self._kept)
 
         around = Surroundings(
-            lambda: self._config, job, wake=lambda: self._events.put(("order", None)), deliver=postman.hurry
+            self._identity,
+            spool,
+            self._stats,
+            self._problems,
+            random,
+            config=lambda: self._config,
+            job=job,
+            wake=lambda: self._events.put("order"),
+            deliver=postman.hurry,
         )
         try:
-            self._orders = OrderDesk(self._identity, spool, around, self._stats, self._problems, random)
+            self._orders = OrderDesk(around)
         except SpoolError as error:
             self._problems.report("spool", f"{error}; no orders are taken", "error")
             return
@@ -292,7 +261,7 @@ class Daemon:
             sections=(),
             scope=self._scope.current().entries,
             policy=self._kept.head.digest,
-            metrics_url=self._metrics_url(),
+            metrics_url=self._door.url(self._config),
         )
 
     def _interval(self) -> float:
@@ -308,14 +277,7 @@ class Daemon:
         self._problems.clear("policy", "the policy is stored")
         self._stats.policy = head.digest
         log("info", "a new policy is in force", digest=head.digest, unit=head.unit)
-        self._events.put(("policy", None))
-
-    def _metrics_url(self) -> str:
-        config, listener = self._config, self._listener
-        if config.metrics_url or config.metrics is None or listener is None or config.metrics.host in _WILDCARDS:
-            return config.metrics_url
-        host = f"[{config.metrics.host}]" if ":" in config.metrics.host else config.metrics.host
-        return f"http://{host}:{listener.port}/metrics"
+        self._events.put("policy")
 
     # ---- settings
 
@@ -324,7 +286,7 @@ class Daemon:
 
     def _replan(self) -> None:
         before = self._tasks
-        self._tasks = tasks.effective(self._config, self._kept.head)
+        self._tasks = plan.effective(self._config, self._kept.head)
         self._schedule.replace(self._intervals(), time.monotonic())
         self._stats.keep(self._tasks)
         added = self._tasks.keys() - before.keys()
@@ -350,10 +312,10 @@ class Daemon:
             moved = fresh.metrics != self._config.metrics
             self._config = fresh
             if self._scope.path != fresh.scope:
-                self._scope = tasks.ScopeKeeper(fresh.scope, self._problems)
+                self._scope = plan.ScopeKeeper(fresh.scope, self._problems)
             self._replan()
             if moved:
-                self._listen(spool)
+                self._door.open(self._config.metrics, spool)
             self._orders_wait()
             log("info", "the configuration is in force", about="config", file=fresh.file)
         notify("READY=1")
@@ -375,9 +337,8 @@ class Daemon:
             except (SpoolError, OSError) as error:
                 self._problems.report("spool", f"the spool cannot be opened: {error}", "error")
                 notify("READY=1", "STATUS=the spool cannot be opened", "WATCHDOG=1")
-                with contextlib.suppress(queue.Empty):
-                    kind, value = self._events.get(timeout=min(10.0, watchdog_interval() or 10.0))
-                    self._stopping = kind == "signal" and value != signal.SIGHUP
+                kind, value = self._events.get(min(10.0, watchdog_interval() or 10.0)) or ("", None)
+                self._stopping = kind == "signal" and value != signal.SIGHUP
                 continue
             self._problems.clear("spool")
             again = spool.reconsider()
@@ -385,43 +346,6 @@ class Daemon:
                 log("info", "sections that were set aside are tried again", about="spool", sections=again)
             return spool
         return None
-
-    def _listen(self, spool: Spool) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        endpoint = self._config.metrics
-        self._listen_again = float("inf") if endpoint is None else time.monotonic() + TICK
-        if endpoint is None:
-            return
-        pages: dict[str, Callable[[], str]] = {"/metrics": lambda: self._metrics(spool), "/healthz": lambda: "ok\n"}
-        try:
-            self._listener = Listener(endpoint.host, endpoint.port, pages)
-        except OSError as error:
-            # Losing sight of the agent is no reason to stop its work; the address may come up later.
-            self._problems.report("metrics", f"no metrics at {endpoint}: {error.strerror}", "error")
-            return
-        self._problems.clear("metrics")
-        log("info", "metrics are served", about="metrics", at=f"{endpoint.host} port {self._listener.port}")
-
-    def _metrics(self, spool: Spool) -> str:
-        try:
-            counts = spool.counts()
-        except SpoolError:
-            counts = None
-        return exposition(self._stats.samples(counts))
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        def tell(number: int, _: object) -> None:
-            self._events.put(("signal", number))
-
-        before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def random() -> float:

@@ -10,22 +10,21 @@ EdusecError                 (wire.errors)
 """
 
 from wire.errors import EdusecError
-from wire.text import Text
+from wire.text import Text, lines_of
 
 
 class AgentError(EdusecError):
-    """Root of all errors that the agent raises on purpose; `text` has both languages, the log gets the English one."""
+    """Root of all errors that the agent raises on purpose."""
 
     def __init__(self, zh: str, en: str) -> None:
-        super().__init__(en)
-        self.text = Text(zh, en)
+        super().__init__(Text(zh, en))
 
 
 class ConfigError(AgentError):
     """The configuration has faults; `problems` holds each, in English, as `file: key: what is allowed`."""
 
     def __init__(self, *problems: Text) -> None:
-        super().__init__("\n".join(problem.zh for problem in problems), "\n".join(problem.en for problem in problems))
+        super().__init__(*lines_of(problems))
         self.problems = tuple(problem.en for problem in problems)
 
 

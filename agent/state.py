@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.errors import StateError
+from wire.faults import reason
+from wire.text import within
 
 LOCK = "agent.lock"
 IDENTITY = "identity.json"
@@ -23,8 +25,8 @@ def prepare(folder: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise StateError(
-            f"{folder}：{error.strerror}；请以代理自己的用户运行，或用 --state 另选目录",
-            f"{folder}: {error.strerror}; run as the agent's own user, or choose another folder with --state",
+            f"{folder}：{reason(error).zh}；请以代理自己的用户运行，或用 --state 另选目录",
+            f"{folder}: {reason(error).en}; run as the agent's own user, or choose another folder with --state",
         ) from None
 
 
@@ -62,7 +64,7 @@ def held(folder: Path) -> Iterator[None]:
     try:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(f"{folder / LOCK}：{error.strerror}", f"{folder / LOCK}: {error.strerror}") from None
+        raise StateError(*within(str(folder / LOCK), reason(error))) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,12 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from agent import identity, policy, spool_file, state, tasks, words
+from agent import policy, state, words
 from agent.config import Config
 from agent.errors import SpoolError
+from agent.spool import file
+from agent.tasks import plan
+from agent.uplink import identity
 from probes.kit.errors import ScopeError
 from probes.kit.reasons import explain
-from probes.kit.scope_file import load_scope
+from probes.kit.scope.file import load_scope
 from wire.errors import WireError
 from wire.text import Lang
 
@@ -60,7 +63,7 @@ def gather(config: Config) -> dict[str, Any]:
         "scope": scope,
         "tasks": [
             {"name": task.name, "probe": task.probe, "interval": task.interval, "last": runs.get(name)}
-            for name, task in tasks.effective(config, kept.head).items()
+            for name, task in plan.effective(config, kept.head).items()
         ],
     }
 
@@ -71,7 +74,7 @@ def _spool(config: Config) -> tuple[dict[str, Any], dict[str, Any], dict[str, st
     if not path.exists():
         return empty, {}, {}
     try:
-        db = spool_file.open_read_only(path)
+        db = file.open_read_only(path)
         try:
             facts = dict(db.execute("SELECT key, value FROM fact"))
             waiting, aside, size = db.execute(

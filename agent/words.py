@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from wire.text import Lang, Text
+from wire.text import Text
 
 DESCRIPTION = Text(
     "学校网关上的代理：按计划探测、落盘缓存、上报采集中心。",
@@ -16,7 +16,6 @@ COMMANDS: Mapping[str, Text] = {
 }
 OPTIONS: Mapping[str, Text] = {
     "lang": Text("语言（默认取自区域设置）", "language (default: from the locale)"),
-    "help": Text("显示本帮助", "show this help"),
     "version": Text("显示版本", "show the version"),
     "config": Text("配置文件（默认 /etc/edusec/agent.toml）", "configuration (default /etc/edusec/agent.toml)"),
     "state": Text("状态目录（默认取自配置）", "state folder (default: as configured)"),
@@ -38,8 +37,6 @@ ENROLLED = Text(
 NEXT = Text("下一步：edusec agent run", "next: edusec agent run")
 CONFIG_OK = Text("配置无误：{file}", "no fault found: {file}")
 NO_FILE = Text("没有配置文件，使用默认值", "no configuration file, defaults hold")
-OPTIONS_TITLE = Text("选项", "options")
-COMMANDS_TITLE = Text("命令", "commands")
 
 HEADINGS: Mapping[str, Text] = {
     "agent": Text("代理", "agent"),
@@ -72,11 +69,3 @@ STATUSES: Mapping[str, Text] = {
     "timed_out": Text("超时", "timed out"),
     "crashed": Text("异常退出", "crashed"),
 }
-
-
-def of_locale(environ: Mapping[str, str]) -> Lang:
-    """Give the language of the locale: the first of LC_ALL, LC_MESSAGES and LANG that says something."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := environ.get(name):
-            return "zh" if value.lower().startswith("zh") else "en"
-    return "en"

@@ -20,15 +20,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from agent import identity
 from agent.config import DEFAULT_TASKS
-from agent.delivery import Ask
-from agent.enrol import enrol
-from agent.job import Job
-from agent.line import Line, connect
-from agent.orders import HOLD_SECONDS, QUESTION_SECONDS
-from agent.runner import perform
-from agent.uplink import Courier
+from agent.orders.desk import HOLD_SECONDS
+from agent.orders.run import QUESTION_SECONDS
+from agent.probing.job import Job
+from agent.probing.runner import perform
+from agent.uplink import identity
+from agent.uplink.delivery import Ask
+from agent.uplink.enrol import enrol
+from agent.uplink.line import Line, connect
+from agent.uplink.postman import Courier
 from tests.support.fake_collector import UNIT, UNIT_NAME, FakeCollector, make_authority, running
 from tests.support.ports import free_port
 from tests.support.processes import Processes, Running, wait_until

@@ -28,10 +28,10 @@ FRAME = 1514 / 1448
 OURS = """
 import json, sys, time
 from probes.kit.contract import Context
-from probes.kit.net import Net
+from probes.kit.sending.net import Net
 from probes.kit.options import build
 from probes.kit.registry import load
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
 from wire.bandwidth import make_ticket
 from wire.types import Observation, Policy, Responder, ScopeEntry
 host, port, secret, seconds, direction = sys.argv[1:]

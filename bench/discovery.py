@@ -30,11 +30,11 @@ NETWORK, SIX = "198.19.0.0/22", "2001:db8:9::/120"
 OURS = """
 import json, sys, time
 from probes.kit.contract import Context
-from probes.kit.net import Net
+from probes.kit.sending.net import Net
 from probes.kit.options import build
-from probes.kit.pacing import Pace
+from probes.kit.sending.pacing import Pace
 from probes.kit.registry import load
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
 from wire.types import Observation, Policy, ScopeEntry
 target, method, rate = sys.argv[1:]
 entries = [ScopeEntry(value, "benchmark", "own namespaces", None) for value in ("198.19.0.0/22", "2001:db8:9::/64")]

@@ -25,7 +25,7 @@ from collector.errors import Busy
 from collector.ingest import submit
 from collector.policy import policy_digest
 from collector.registry import agents, units
-from collector.registry.agents import AgentIdentity
+from collector.registry.directory import AgentIdentity
 from collector.registry.people import Person, Role
 from collector.settings import Settings
 from collector.store import tables
@@ -52,9 +52,9 @@ def main() -> None:
 
 
 def _measure(core: Core, schools: int, rounds: int) -> None:
-    senders = _enrol(core, schools)
+    senders = enrol(core, schools)
     now = time.time()
-    pictures = {agent.id: _pictures(now) for agent, _ in senders}
+    pictures = {agent.id: pictures_of(now) for agent, _ in senders}
     whole = [
         (agent, sender.report(*pictures[agent.id], created=now, policy=policy_digest(core, agent)))
         for agent, sender in senders
@@ -67,7 +67,7 @@ def _measure(core: Core, schools: int, rounds: int) -> None:
     ]
     _run(core, "unchanged, by digest", _with_policy(core, same), check=schools * (1 + rounds))
     # Alternating by one port of one host, so that no digest is known and every row is compared.
-    other = {agent.id: _pictures(now, extra=9999) for agent, _ in senders}
+    other = {agent.id: pictures_of(now, extra=9999) for agent, _ in senders}
     full = [
         (
             agent,
@@ -122,7 +122,8 @@ def _run(core: Core, what: str, reports: list[tuple[AgentIdentity, Report]], *, 
         raise SystemExit(f"{total} reports in the store, {check} acknowledged, {duplicates} twice")
 
 
-def _pictures(now: float, extra: int = 0) -> list[Section]:
+def pictures_of(now: float, extra: int = 0) -> list[Section]:
+    """Give one school's sections at a time; `extra` is one more open port."""
     said = []
     for number in range(HOSTS):
         name = f"10.1.{number // 250}.{number % 250 + 1}"
@@ -141,7 +142,8 @@ def _with_policy(core: Core, reports: list[tuple[AgentIdentity, Report]]) -> lis
     return [(agent, replace(report, policy=policy_digest(core, agent))) for agent, report in reports]
 
 
-def _enrol(core: Core, schools: int) -> list[tuple[AgentIdentity, Sender]]:
+def enrol(core: Core, schools: int) -> list[tuple[AgentIdentity, Sender]]:
+    """Import so many schools and enrol one agent in each."""
     rows = ["code,name,parent,division_code", "640000,NX,,", "640100,YC,640000,", "640104,XQ,640100,"]
     rows += [f"2164{number:06},school {number},640104,640104" for number in range(schools)]
     units.import_units(core, ROOT, "\n".join(rows).encode(), "units.csv")

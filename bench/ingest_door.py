@@ -17,10 +17,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.ingest import ROOT, _enrol, _pictures
+from bench.ingest import ROOT, enrol, pictures_of
 from collector.api.app import make_app
 from collector.api.context import Context
-from collector.config import Endpoint, Limits
+from collector.config import Limits
 from collector.core import Core, open_core
 from collector.metrics import Metrics
 from collector.policy import policy_digest
@@ -28,9 +28,11 @@ from collector.registry import agents
 from collector.settings import Settings
 from tests.support.reports import Sender, unchanged
 from wire.codec import compress, encode
+from wire.endpoint import Endpoint
 from wire.types import EnrolmentRequest
 
 CLIENTS = 64
+"""Agents that report at the same time, each one report after the other."""
 WAYS = {"short way": b"", "ordinary way": b"ordinary="}
 
 
@@ -43,8 +45,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         core = open_core(Path(folder) / "bench.db", Settings(queue_size=2048), scheduled=False)
         try:
-            _enrol(core, 1)
-            found = asyncio.run(_measure(core, chosen.reports, chosen.rounds))
+            enrol(core, 1)
+            found = asyncio.run(_measure(core, -(-chosen.reports // CLIENTS), chosen.rounds))
         finally:
             core.close()
     for way, runs in found.items():
@@ -53,39 +55,45 @@ def main() -> None:
     print(f"ratio {median(r[0] for r in found['short way']) / median(r[0] for r in found['ordinary way']):.2f}")
 
 
-async def _measure(core: Core, reports: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+async def _measure(core: Core, each: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
     limits, here = Limits(), Endpoint("127.0.0.1", 1)
     app = make_app(Context(core, limits, b"", "", "scrape", Metrics(core), time.time, here))
-    token = agents.create_token(core, ROOT, "2164000000", 600)
-    made = agents.enrol(core, EnrolmentRequest(token.secret, "gateway", "bench"), time.time())
-    sender, now = Sender(made.agent), time.time()
-    policy = policy_digest(core, core.directory.agents[made.agent].identity)
-    pictures = _pictures(now)
-    first = sender.report(*pictures, created=now, policy=policy)
-    await _send(app, made.credential, b"", compress(encode(first)))
+    now = time.time()
+    clients: list[tuple[str, Sender]] = []
+    for number in range(CLIENTS):
+        token = agents.create_token(core, ROOT, "2164000000", 600)
+        made = agents.enrol(core, EnrolmentRequest(token.secret, f"gateway {number}", "bench"), now)
+        clients.append((made.credential, Sender(made.agent)))
+    policy = policy_digest(core, core.directory.agents[clients[0][1].agent].identity)
+    pictures = pictures_of(now)
+    for credential, sender in clients:
+        first = sender.report(*pictures, created=now, policy=policy)
+        await _send(app, credential, b"", compress(encode(first)))
+    sections = [unchanged(part, now) for part in pictures]
+
+    def batch(sender: Sender) -> list[bytes]:
+        return [compress(encode(sender.report(*sections, created=now, policy=policy))) for _ in range(each)]
+
     found: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, query in WAYS.items():
-            sections = [unchanged(part, now) for part in pictures]
-            bodies = [compress(encode(sender.report(*sections, created=now, policy=policy))) for _ in range(reports)]
-            found[way].append(await _run(app, made.credential, query, bodies))
-    duplicates = core.stats.reports["duplicate"]
-    if core.stats.reports.total() != 1 + reports * rounds * len(WAYS) or duplicates > CLIENTS * rounds * len(WAYS):
+            bodies = [(credential, batch(sender)) for credential, sender in clients]
+            found[way].append(await _run(app, query, bodies))
+    if dict(core.stats.reports) != {"accepted": CLIENTS * (1 + each * rounds * len(WAYS))}:
         raise SystemExit(f"not every report was taken: {dict(core.stats.reports)}")
     return found
 
 
-async def _run(app: Any, credential: str, query: bytes, bodies: list[bytes]) -> tuple[float, float]:
-    left = iter(bodies)
-
-    async def client() -> None:
-        for body in left:
+async def _run(app: Any, query: bytes, bodies: list[tuple[str, list[bytes]]]) -> tuple[float, float]:
+    async def client(credential: str, own: list[bytes]) -> None:
+        for body in own:
             await _send(app, credential, query, body)
 
+    reports = sum(len(own) for _, own in bodies)
     gc.collect()
     started, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return len(bodies) / (time.perf_counter() - started), (time.process_time() - cpu) / len(bodies)
+    await asyncio.gather(*(client(*part) for part in bodies))
+    return reports / (time.perf_counter() - started), (time.process_time() - cpu) / reports
 
 
 async def _send(app: Any, credential: str, query: bytes, body: bytes) -> None:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -112,8 +113,9 @@ def measure(lab: Lab, folder: Path, count: int, workers: int) -> int:
     sites, scope, output = folder / "sites.txt", folder / "scope.toml", folder / "out.jsonl"
     sites.write_text("\n".join(names), encoding="utf-8")
     edusec = [sys.executable, "-P", "-m", "edusec"]
+    until = str(datetime.now(UTC).date() + timedelta(1))
     for value in SCOPE:
-        words = ["scope", "add", value, "--authoriser", "bench", "--reason", "lab", "--until", "2027-06-30"]
+        words = ["scope", "add", value, "--authoriser", "bench", "--reason", "lab", "--until", until]
         subprocess.run([*edusec, *words, "--scope", scope], check=True, capture_output=True, cwd=ROOT)
     argv = [*lab.agent.prefix, *edusec, "ipv6", "check", "--file", str(sites), "--no-zone", "--json", "--quiet"]
     argv += ["--tries", "0", "--pages", "0", "--workers", str(workers), "--resolvers", RESOLVER6, "--timeout", "5"]

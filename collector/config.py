@@ -1,47 +1,47 @@
 """The collector's configuration: one TOML file into one frozen dataclass, every fault named as `file: key: what`."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from collector.settings import LocalTarget, Settings
+from collector.settings import LocalTarget, Room, Scraping, Settings
 from collector.tls import check_name
 from wire.bandwidth import MAX_TEST_BYTES, MAX_TEST_SECONDS
 from wire.codec import from_plain
+from wire.endpoint import Endpoint, parse_endpoint
 from wire.errors import DecodeError, EdusecError
+from wire.faults import not_toml, too_large, unreadable
+from wire.ports import parse_ports
+from wire.text import Text, TextError, lines_of, text_of, within
 from wire.types import Range, Task
 
 T = TypeVar("T")
+_ALLOWED: Mapping[Any, Text] = {
+    bool: Text(" true 或 false", "true or false"),
+    int: Text("整数", "a whole number"),
+    float: Text("数值", "a number"),
+    date: Text("日期，如 2026-12-31", "a date such as 2026-12-31"),
+}
 
 CONFIG_NAME = "collector.toml"
 MAX_CONFIG_BYTES = 1 << 20
 DEFAULT_PORT = 8443
 DEFAULT_RESPONDER_PORT = 8444
+DEFAULT_LISTEN = (Endpoint("0.0.0.0", DEFAULT_PORT), Endpoint("::", DEFAULT_PORT))  # noqa: S104
+ONE_PORT = Text("各地址须使用同一端口", "must use the same port on every address")
 
 
 class ConfigFault(EdusecError):
-    """A configuration that cannot be used; `problems` holds every fault as `file: key: what`."""
+    """A configuration that cannot be used; `problems` holds every fault, in English, as `file: key: what`."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An address and port to listen on; port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Write it as the configuration does: `0.0.0.0:8443`, `[::]:8443`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    def __init__(self, problems: Iterable[Text]) -> None:
+        super().__init__(lines_of(problems))
+        self.problems = tuple(self.text.en.split("\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Config:
     """What the operator decided. `data` is the folder of the configuration itself."""
 
     data: Path
-    listen: tuple[Endpoint, ...] = (Endpoint("0.0.0.0", DEFAULT_PORT), Endpoint("::", DEFAULT_PORT))  # noqa: S104
+    listen: tuple[Endpoint, ...] = DEFAULT_LISTEN
     names: tuple[str, ...] = ()
     database: Path = Path("collector.db")
     rule_packs: tuple[Path, ...] = ()
@@ -121,6 +121,8 @@ class Config:
     targets: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     ipv6_targets: tuple[LocalTarget, ...] = ()
+    scrape: Scraping = field(default_factory=Scraping)
+    room: Room = field(default_factory=Room)
     retention: Retention = field(default_factory=Retention)
     judging: Judging = field(default_factory=Judging)
     tls: Tls = field(default_factory=Tls)
@@ -136,6 +138,8 @@ class Config:
             targets=self.targets,
             tasks=self.tasks,
             ipv6_targets=self.ipv6_targets,
+            scraping=self.scrape,
+            room=self.room,
             **told,
         )
 
@@ -185,17 +189,18 @@ def load_file(path: Path) -> Config:
         with path.open("rb") as file:
             raw = file.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigFault((f"{path}: does not exist; `edusec collector init --data {path.parent}` makes it",)) from None
+        made = f"edusec collector init --data {path.parent}"
+        raise ConfigFault(
+            [Text(f"{path}：不存在；用 `{made}` 创建", f"{path}: does not exist; `{made}` makes it")]
+        ) from None
     except OSError as error:
-        raise ConfigFault((f"{path}: cannot be read: {error.strerror}",)) from None
+        raise ConfigFault([within(str(path), unreadable(error))]) from None
     if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigFault((f"{path}: is larger than {MAX_CONFIG_BYTES} bytes",))
+        raise ConfigFault([within(str(path), too_large(MAX_CONFIG_BYTES))])
     try:
         table = tomllib.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigFault((f"{path}: is not UTF-8 at byte {error.start}",)) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigFault((f"{path}: is not TOML: {error}",)) from None
+    except (ValueError, RecursionError) as error:  # also what is no UTF-8, or a number that cannot be held
+        raise ConfigFault([within(str(path), not_toml(error))]) from None
     return parse(table, path)
 
 
@@ -208,43 +213,42 @@ def parse(table: Mapping[str, Any], path: Path) -> Config:
         _check(config, reader)
         if not reader.problems:
             return config
-    raise ConfigFault(tuple(reader.problems))
-
-
-def parse_endpoint(text: str) -> Endpoint:
-    """Read `address:port` or `[address]:port`; raises ValueError with what is allowed."""
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-        bracketed = True
-    else:
-        bracketed = False
-    try:
-        address = ip_address(host)
-    except ValueError:
-        address = None
-    if not colon or address is None or bracketed != (address.version == 6):
-        raise ValueError(f"{text!r} is not an address and a port such as 0.0.0.0:{DEFAULT_PORT} or [::]:{DEFAULT_PORT}")
-    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
-        raise ValueError(f"{text!r}: the port must be from 0 to 65535")
-    return Endpoint(str(address), int(port))
+    raise ConfigFault(reader.problems)
 
 
 def _check(config: Config, reader: "_Reader") -> None:
     if not config.listen:
-        reader.fault("listen", "must name at least one address and port")
+        reader.fault("listen", Text("至少须有一个地址和端口", "must name at least one address and port"))
     for name in config.names:
         if why := check_name(name):
             reader.fault("names", why)
+    try:
+        parse_ports(config.scrape.ports)
+    except ValueError as error:
+        reader.fault("scrape.ports", text_of(error))
+    for prefix in config.scrape.networks:
+        try:
+            ip_network(prefix)
+        except ValueError as error:
+            what = Text(
+                f"{prefix!r} 不是 10.200.0.0/16 这样的网段", f"{error}; a prefix such as 10.200.0.0/16 is allowed"
+            )
+            reader.fault("scrape.networks", what)
     given = [name for name in ("cert", "key", "ca") if getattr(config.tls, name) is not None]
     if given and len(given) < 3:
-        reader.fault("tls", f"has {' and '.join(given)} only; give cert, key and ca, or none of them")
+        reader.fault(
+            "tls",
+            Text(
+                f"只有 {'、'.join(given)}；cert、key、ca 要么都给，要么都不给",
+                f"has {' and '.join(given)} only; give cert, key and ca, or none of them",
+            ),
+        )
     if config.responder.host and (why := check_name(config.responder.host)):
         reader.fault("responder.host", why)
     if len({endpoint.port for endpoint in config.responder.listen}) > 1:
-        reader.fault("responder.listen", "must use the same port on every address")
+        reader.fault("responder.listen", ONE_PORT)
     if len({endpoint.port for endpoint in config.listen}) > 1:
-        reader.fault("listen", "must use the same port on every address")
+        reader.fault("listen", ONE_PORT)
 
 
 class _Reader:
@@ -252,10 +256,10 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.problems: list[str] = []
+        self.problems: list[Text] = []
 
-    def fault(self, key: str, what: str) -> None:
-        self.problems.append(f"{self.path}: {key}: {what}")
+    def fault(self, key: str, what: Text) -> None:
+        self.problems.append(within(f"{self.path}: {key}", what))
 
     def table(
         self, kind: type[Any], table: Mapping[str, Any], where: str, skip: tuple[str, ...] = ()
@@ -264,15 +268,13 @@ class _Reader:
         known = {item.name: item for item in fields(kind) if item.name not in skip}
         for key in table:
             if key not in known:
-                near = get_close_matches(key, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(known)}"
-                self.fault(where + key, f"is not a key{hint}")
+                self.fault(where + key, _unknown(key, known))
         values = {}
         for name, item in known.items():
             if name in table:
                 values[name] = self._value(hints[name], table[name], where + name)
             elif item.default is MISSING and item.default_factory is MISSING:
-                self.fault(where + name, "is missing")
+                self.fault(where + name, Text("缺少", "is missing"))
         return values
 
     def _value(self, kind: Any, found: Any, key: str) -> Any:
@@ -280,7 +282,7 @@ class _Reader:
             return self._task(found, key)
         if is_dataclass(kind) and kind is not Endpoint:
             if not isinstance(found, dict):
-                self.fault(key, "must be a table")
+                self.fault(key, Text("须为表", "must be a table"))
                 return None
             before = len(self.problems)
             values = self.table(cast("type[Any]", kind), found, f"{key}.")
@@ -288,13 +290,13 @@ class _Reader:
         origin = get_origin(kind)
         if origin is tuple:
             if not isinstance(found, list) or len(found) > 64:
-                self.fault(key, "must be a list of at most 64 items")
+                self.fault(key, Text("须为最多 64 项的列表", "must be a list of at most 64 items"))
                 return None
             return tuple(self._value(get_args(kind)[0], item, f"{key}[{index}]") for index, item in enumerate(found))
         try:
             return _scalar(kind, found, self.path.parent)
         except ValueError as error:
-            self.fault(key, str(error))
+            self.fault(key, text_of(error))
             return None
 
     def _task(self, found: Any, key: str) -> Task | None:
@@ -303,13 +305,21 @@ class _Reader:
             known = [item.name for item in fields(Task)]
             for name in found:
                 if name not in known:
-                    self.fault(f"{key}.{name}", f"is not a key; known keys: {', '.join(known)}")
+                    self.fault(f"{key}.{name}", _unknown(name, known))
         try:
             return from_plain(Task, found)
         except DecodeError as error:
             seen = error.within(key)
             self.fault(seen.where, seen.what)
             return None
+
+
+def _unknown(key: str, known: Iterable[str]) -> Text:
+    names = tuple(known)
+    if near := get_close_matches(key, names, 1):
+        return Text(f"没有这个键；是否指 {near[0]}？", f"is not a key; did you mean {near[0]}?")
+    listed = ", ".join(names)
+    return Text(f"没有这个键；可用的键：{listed}", f"is not a key; known keys: {listed}")
 
 
 def _scalar(kind: Any, found: Any, folder: Path) -> Any:
@@ -319,11 +329,15 @@ def _scalar(kind: Any, found: Any, folder: Path) -> Any:
         number = _scalar(base, found, folder)
         for low, high in (note for note in notes if isinstance(note, Range)):
             if not low <= number <= high:
-                raise ValueError(f"must be from {low:.15g} to {high:.15g}, is {number}")
+                span = f"{low:.15g}", f"{high:.15g}"
+                raise TextError(
+                    f"须为 {span[0]} 至 {span[1]}，不是 {number}", f"must be from {span[0]} to {span[1]}, is {number}"
+                )
         return number
     if origin is Literal:
         if found not in get_args(kind):
-            raise ValueError(f"must be one of {', '.join(get_args(kind))}")
+            words = ", ".join(get_args(kind))
+            raise TextError(f"须为 {words} 之一", f"must be one of {words}")
         return found
     if kind is bool and isinstance(found, bool):
         return found
@@ -337,8 +351,8 @@ def _scalar(kind: Any, found: Any, folder: Path) -> Any:
         if kind is str:
             return found
         if kind is Endpoint:
-            return parse_endpoint(found)
+            return parse_endpoint(found, DEFAULT_LISTEN)
         if kind in (Path, Path | None):
             return folder / found
-    names = {bool: "true or false", int: "a whole number", float: "a number", date: "a date such as 2026-12-31"}
-    raise ValueError(f"must be {names.get(kind, 'a text that is not empty')}")
+    wanted = _ALLOWED.get(kind, Text("非空文本", "a text that is not empty"))
+    raise TextError(f"须为{wanted.zh}", f"must be {wanted.en}")

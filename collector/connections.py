@@ -25,7 +25,7 @@ from wire.types import Refusal
 TLS_GOODBYE_SECONDS = 30.0
 """For what is still to be written when a connection is closed; a peer that says no goodbye costs as much."""
 END_SECONDS = 1.0
-"""The same for connections that carry nothing when the whole collector ends."""
+"""The same when the whole collector ends, once all that was answered is written."""
 LINGER_SECONDS = 5.0
 """For how long the rest of a request is read away after its answer, so that closing does not destroy the answer."""
 MAX_REQUEST_BYTES = 24 << 20
@@ -99,6 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits, self._lost = limits, lost
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._ending = False
+        self._parting: asyncio.TimerHandle | None = None
         self._in_head = True
         self._in_message = False
         self._head_bytes = 0
@@ -111,6 +113,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._no_stall()
+        if self._parting is not None:
+            self._parting.cancel()
         super().connection_lost(exc)
         self._lost()
 
@@ -156,6 +160,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._ending:
+            self._part()
         if self._in_message and not self._in_head:  # answered early: the request is still arriving
             self._arm(LINGER_SECONDS)
 
@@ -169,8 +175,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
+        self._ending = True
         if self._idle():
-            self.loop.call_later(END_SECONDS, self.transport.abort)
+            self._part()
+
+    def _part(self) -> None:
+        self._parting = self.loop.call_later(END_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        if self.transport.get_write_buffer_size():  # a slow line gets its answer, for as long as the end may take
+            self._part()
+        else:
+            self.transport.abort()
 
     def _no_stall(self) -> None:
         if self._stall is not None:

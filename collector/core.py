@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from collector.alerts.life import resolve_removed
+from collector.inventory.allowance import Allowance
 from collector.inventory.sections import Sections
 from collector.inventory.stock import Stock
 from collector.judge import Rules, mark_dirty
@@ -52,6 +53,7 @@ class Core:
         self.clock, self.responder = clock, responder
         self.directory, self.whitelists, self.sections = Directory(), Whitelists(), Sections(settings)
         self.register = Register()
+        self.allowance = Allowance(settings)
         self.scans = Board()
         with store.reader() as connection:
             self.directory.load(connection)
@@ -102,6 +104,7 @@ def open_core(
         queue_size=settings.queue_size,
         group_size=settings.group_size,
         retry_after=settings.retry_after,
+        reserve=settings.room.free_bytes,
         group_done=lambda size: stats.groups.update((size,)),
     )
     try:

@@ -9,6 +9,7 @@ EdusecError
     ├── BadInput          a parameter of a request is not what it must be
     ├── BadFile           an imported file has faults; carries all of them as file:line:field: what
     ├── UnknownDigest     sections named by a digest that is not held; they must be sent in full
+    ├── Full              an agent or its unit holds all that it may; only a person can allow more
     ├── Busy              cannot take more work now (queue full, disk full, closing); carries when to try again
     └── StoreError        the database cannot be used as it is: newer than this release, in use, damaged
 
@@ -16,10 +17,14 @@ A section whose digest does not fit its body is a wire.errors.DecodeError: it is
 """
 
 from wire.errors import EdusecError
+from wire.text import Text, as_text
+
+CLOSING = Text("采集中心正在停止", "the collector is closing")
+UNCOMMITTED = Text("数据库未能及时提交", "the store did not commit in time")
 
 
 class CollectorError(EdusecError):
-    """What a collector refuses, with a text fit for an operator."""
+    """What a collector refuses."""
 
 
 class Unauthorised(CollectorError):
@@ -45,9 +50,10 @@ class BadInput(CollectorError):
 class BadFile(CollectorError):
     """An imported file has faults and nothing of it was kept; `problems` are lines of file:line:field: what."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        super().__init__(f"{problems[0]}{more}" if problems else "the file cannot be used")
+    def __init__(self, problems: tuple[Text, ...]) -> None:
+        more = len(problems) - 1
+        rest = Text(f"（另有 {more} 处）", f" (and {more} more)") if more else Text("", "")
+        super().__init__(Text(problems[0].zh + rest.zh, problems[0].en + rest.en))
         self.problems = problems
 
 
@@ -55,15 +61,23 @@ class UnknownDigest(CollectorError):
     """Sections came as a digest that is not held here; nothing of the report was kept."""
 
     def __init__(self, sections: tuple[str, ...]) -> None:
-        super().__init__(f"send these sections in full: {', '.join(sections)}")
+        names = ", ".join(sections)
+        super().__init__(Text(f"请完整发送这些段：{names}", f"send these sections in full: {names}"))
         self.sections = sections
+
+
+class Full(CollectorError):
+    """An agent or its unit would hold more than it may, and nothing was kept; trying again changes nothing."""
 
 
 class Busy(CollectorError):
     """No more work can be taken now and nothing was kept; try the same again after `retry_after` seconds."""
 
-    def __init__(self, why: str, retry_after: float) -> None:
-        super().__init__(f"{why}; try again in {retry_after:.0f} s")
+    def __init__(self, why: Text | str, retry_after: float) -> None:
+        said = as_text(why)
+        super().__init__(
+            Text(f"{said.zh}，请 {retry_after:.0f} 秒后再试", f"{said.en}; try again in {retry_after:.0f} s")
+        )
         self.retry_after = retry_after
 
 

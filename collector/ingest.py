@@ -13,6 +13,9 @@ from datetime import date
 from collector.clock import day, new_id
 from collector.core import Core
 from collector.errors import Conflict, Unauthorised, UnknownDigest
+from collector.inventory import room
+from collector.inventory.allowance import weight, weight_of
+from collector.inventory.compare import Difference
 from collector.inventory.keeper import Keeper
 from collector.inventory.samples import write_samples
 from collector.inventory.sections import COVERING, AgentState, SectionState, SpoolState
@@ -37,11 +40,12 @@ STEADY = 60.0
 """Two reports are late by the same amount when they differ by at most this many seconds."""
 
 
-def submit(core: Core, agent: AgentIdentity, report: Report, received: float) -> Future[Answer]:
+def submit(core: Core, agent: AgentIdentity, report: Report, received: float, source: str = "") -> Future[Answer]:
     """Queue a report; the answer comes after the commit.
 
-    The future carries UnknownDigest, Conflict, Busy, Unauthorised, or DecodeError for a section whose digest does not
-    fit its body; then nothing of the report was kept. `received` is the collector's own time.
+    The future carries UnknownDigest, Conflict, Busy, Full, Unauthorised, or DecodeError for a section whose digest does
+    not fit its body; then nothing of the report was kept. `received` is the collector's own time, `source` the address
+    that the report came from.
     """
     try:
         _verify(agent, report)
@@ -49,7 +53,7 @@ def submit(core: Core, agent: AgentIdentity, report: Report, received: float) ->
         refused: Future[Answer] = Future()
         refused.set_exception(error)
         return refused
-    return core.store.submit(lambda turn: _take(core, turn, agent, report, received))
+    return core.store.submit(lambda turn: _take(core, turn, agent, report, received, source))
 
 
 def _verify(agent: AgentIdentity, report: Report) -> None:
@@ -62,7 +66,7 @@ def _verify(agent: AgentIdentity, report: Report) -> None:
             raise DecodeError(f"sections[{index}].digest", f"does not fit the body of section {section.name!r}")
 
 
-def _take(core: Core, turn: Turn, agent: AgentIdentity, report: Report, received: float) -> Answer:
+def _take(core: Core, turn: Turn, agent: AgentIdentity, report: Report, received: float, source: str) -> Answer:
     sections = core.sections
     record = core.directory.agents.get(agent.id)
     if record is None or record.revoked is not None:
@@ -79,15 +83,24 @@ def _take(core: Core, turn: Turn, agent: AgentIdentity, report: Report, received
     unknown = tuple(section.name for section in report.sections if not _known(core, agent, section))
     if unknown:
         raise UnknownDigest(unknown)
+    new = {section.name for section in report.sections if sections.section(agent.id, section.name) is None}
+    most = core.settings.sections_per_agent
+    if new and sections.count(agent.id) + len(new) > most:
+        raise DecodeError("sections", f"{min(new)!r} is one too many: {most} names of sections is all an agent may use")
     with sections.work():
         before = sections.agent(agent.id)
-        intake = _Intake(core, turn, agent, received, _Clock.of(report, received, before, core.settings))
+        clock = _Clock.of(report, received, before, core.settings)
+        intake = _Intake(core, turn, agent, received, clock, bounded=True)
         sections.put_spool(
             turn, SpoolState(agent.county, agent.id, report.spool, report.sequence, report.batch, received)
         )
-        sections.put_agent(_agent_state(agent, report, received, before))
-        results = [intake.section(section) for section in report.sections]
-        intake.judge()
+        sections.put_agent(_agent_state(agent, report, received, source, before))
+        try:
+            results = [intake.section(section) for section in report.sections]
+            intake.judge()
+        except BaseException:
+            core.allowance.give_back(agent.id, *intake.spent, received)
+            raise
     turn.after_commit(lambda: _count(core, ACCEPTED, results))
     turn.after_commit(intake.touch)
     return _answer(core, agent, report, received, duplicate=False)
@@ -123,7 +136,9 @@ def _answer(core: Core, agent: AgentIdentity, report: Report, received: float, *
     return Answer(report.batch, report.sequence, received, duplicate, policy, orders)
 
 
-def _agent_state(agent: AgentIdentity, report: Report, received: float, before: AgentState | None) -> AgentState:
+def _agent_state(
+    agent: AgentIdentity, report: Report, received: float, source: str, before: AgentState | None
+) -> AgentState:
     return AgentState(
         agent.county,
         agent.id,
@@ -135,6 +150,7 @@ def _agent_state(agent: AgentIdentity, report: Report, received: float, before: 
         _skew(report, received, before),
         report.metrics_url,
         json.dumps([to_plain(entry) for entry in report.scope], ensure_ascii=False) if report.scope else "[]",
+        source,
     )
 
 
@@ -175,8 +191,18 @@ class _Intake:
     """Takes the sections of one report in."""
 
     def __init__(
-        self, core: Core, turn: Turn, agent: AgentIdentity, received: float, clock: Callable[[float], float]
+        self,
+        core: Core,
+        turn: Turn,
+        agent: AgentIdentity,
+        received: float,
+        clock: Callable[[float], float],
+        *,
+        bounded: bool = False,
     ) -> None:
+        """`bounded`: what is new counts against the agent's allowance; `spent` is how much it was."""
+        self.spent = (0, 0)
+        self._bounded = bounded
         self._core, self._turn, self._agent = core, turn, agent
         self._received, self._clock = received, clock
         self._keeper: Keeper | None = None
@@ -185,6 +211,7 @@ class _Intake:
         self._ipv6 = Results(turn, core.ipv6_sections, needed, agent.unit, received)
         self._levels = Levels(core, turn, received)
         self._days: list[tuple[str, date]] = []
+        self._looked = False
 
     def section(self, section: Section) -> str:
         before = self._core.sections.section(self._agent.id, section.name)
@@ -207,6 +234,7 @@ class _Intake:
                 state.due = self._keep().pass_on(state)
             return UNCHANGED
         state.due = self._keep().take(state, section.body, before)
+        self._looked = True
         self._ipv6.take(state, before, section.body.observations)
         return STORED
 
@@ -230,6 +258,8 @@ class _Intake:
         """Have the schedule judge the agent and its unit; called after the commit."""
         schedule = self._core.schedule
         schedule.touched_agents.append(self._agent.id)
+        if self._looked and self._agent.unit in self._core.directory.vantages:
+            schedule.touched_exposures.append(self._agent.unit)
         schedule.traffic.touched.extend(self._days)
         schedule.moved(self._levels.changed)
         if self._keeper is not None and self._keeper.touched.assets:
@@ -245,8 +275,19 @@ class _Intake:
                 settings.absent_after,
                 settings.mac_addresses,
                 self._received,
+                self._admit,
             )
         return self._keeper
+
+    def _admit(self, found: Difference, more: int) -> None:
+        if self._bounded and more > 0:
+            room.require(self._core, self._agent.id, self._agent.unit, more, self._received)
+        self._spend(max(weight(found), more), len(found.altered) + len(found.lost))
+
+    def _spend(self, fresh: int, kept: int) -> None:
+        if self._bounded and (fresh or kept):
+            self._core.allowance.spend(self._agent.id, fresh, kept, self._received)
+            self.spent = (self.spent[0] + fresh, self.spent[1] + kept)
 
     def _put(self, section: Section, before: SectionState | None) -> SectionState:
         """Count the run; a run without coverage confirms nothing and counts for nothing."""
@@ -255,15 +296,16 @@ class _Intake:
         covering = section.status in COVERING
         if before is None:
             number, runs, confirmed, stale_at, due = sections.number(agent.id, section.name), 0, None, None, None
+            held = 0
         else:
             number, runs, confirmed = before.id, before.runs, before.confirmed
-            stale_at, due = before.stale_at, before.due
+            stale_at, due, held = before.stale_at, before.due, before.held
         if covering:
             runs += 1
             confirmed, stale_at = sections.confirmed(before, finished, on_order=bool(section.order))
         state = SectionState(
             agent.county, number, agent.id, section.name, section.probe, section.kind.value, section.status.value,
-            section.reason, section.digest, started, finished, confirmed, stale_at, runs, due,
+            section.reason, section.digest, started, finished, confirmed, stale_at, runs, due, held,
         )  # fmt: skip
         sections.put(state)
         return state
@@ -272,12 +314,13 @@ class _Intake:
         agent, finished = self._agent, self._clock(section.finished)
         if section.probe == TRAFFIC:
             self._days.append((agent.unit, day(finished)))
+        samples = write_samples(body.observations, self._clock)
+        self._spend(weight_of(samples), weight_of(samples))
         self._turn.run(
             "INSERT INTO measurement (county, unit, probe, time, agent, section, id, samples) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                agent.county, agent.unit, section.probe, finished, agent.id, section.name, new_id(finished),
-                write_samples(body.observations, self._clock),
+                agent.county, agent.unit, section.probe, finished, agent.id, section.name, new_id(finished), samples,
             ),
         )  # fmt: skip
         if section.status in COVERING and self._core.rules.of[SubjectKind.MEASUREMENT]:

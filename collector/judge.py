@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collector.core import Core
 
 
+MOST_DAYS = 3660
+"""Beyond ten years a rule's number of days is no date to wait for."""
+
+
 class Rules:
     """The loaded rules, by what they select."""
 
@@ -30,6 +34,14 @@ class Rules:
             kind: tuple(rule for rule in self.all if rule.select is kind) for kind in SubjectKind
         }
         self.by_id = {rule.id: rule for rule in self.all}
+        self.certificate_days = frozenset(
+            days
+            for rule in self.all
+            for part in (rule.given, rule.when)
+            for days in (part.bounds("cert_days_left") if part else ())
+            if abs(days) <= MOST_DAYS
+        )
+        """The numbers of days before (or after) the end of a certificate at which a rule may judge otherwise."""
 
 
 def list_rules(core: "Core") -> list[views.Rule]:
@@ -41,7 +53,7 @@ def list_rules(core: "Core") -> list[views.Rule]:
             select=rule.select.value,
             severity=rule.severity.name.lower(),
             hold_seconds=rule.hold,
-            drift=rule.drift,
+            drift=bool(rule.drift),
             clauses=dict(rule.basis.clauses),
             policy=rule.basis.policy,
             remedy=views.Words(zh=rule.remedy.zh, en=rule.remedy.en),

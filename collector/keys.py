@@ -9,6 +9,8 @@ from pathlib import Path
 from collector import tls
 from collector.config import Config
 from wire.errors import EdusecError
+from wire.faults import unreadable
+from wire.text import Text, within
 
 SCRAPE_TOKEN_NAME = "scrape.token"  # noqa: S105 (a file name)
 TICKET_SECRET_NAME = "tickets.key"  # noqa: S105 (a file name)
@@ -29,8 +31,11 @@ def ensure_keys(config: Config) -> list[Path]:
         if not config.ca.exists() or not ca_key.exists():
             if config.ca.exists():
                 raise DataFault(
-                    f"{ca_key}: is missing while {config.ca} exists; restore it from a backup. "
-                    "Without it no certificate can be renewed, and agents trust only this CA"
+                    Text(
+                        f"{ca_key}：缺少，而 {config.ca} 存在；请从备份恢复。没有它就不能续签证书，而代理只信任这个 CA",
+                        f"{ca_key}: is missing while {config.ca} exists; restore it from a backup. "
+                        "Without it no certificate can be renewed, and agents trust only this CA",
+                    )
                 )
             tls.make_ca(config.ca, ca_key, now)
             made += [config.ca, ca_key]
@@ -51,12 +56,26 @@ def read_secret(path: Path) -> str:
     try:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise DataFault(f"{path}: others may read it; do: chmod 600 {path}")
+                raise DataFault(
+                    Text(
+                        f"{path}：其他用户可以读取；请执行：chmod 600 {path}",
+                        f"{path}: others may read it; do: chmod 600 {path}",
+                    )
+                )
             text = file.read(4096).decode("ascii").strip()
     except OSError as error:
-        raise DataFault(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataFault(within(str(path), unreadable(error))) from None
     except UnicodeDecodeError:
-        raise DataFault(f"{path}: is not the secret that `edusec collector init` wrote") from None
+        raise _not_ours(path) from None
     if len(text) < 32:
-        raise DataFault(f"{path}: is not the secret that `edusec collector init` wrote")
+        raise _not_ours(path)
     return text
+
+
+def _not_ours(path: Path) -> DataFault:
+    return DataFault(
+        Text(
+            f"{path}：不是 `edusec collector init` 写出的密钥",
+            f"{path}: is not the secret that `edusec collector init` wrote",
+        )
+    )

@@ -4,10 +4,10 @@ import contextlib
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Self
 
 from wire.errors import EdusecError
+from wire.text import Text
 
 
 class DataInUse(EdusecError):
@@ -31,16 +31,18 @@ class DataLock:
         except BlockingIOError:
             holder = os.read(self._handle, 32).decode("ascii", "replace").strip()
             os.close(self._handle)
+            folder = self._path.parent
             raise DataInUse(
-                f"{self._path.parent}: is in use by process {holder or 'unknown'}; stop that collector first"
+                Text(
+                    f"{folder}：正由进程 {holder or '未知'} 使用；请先停止那个采集中心",
+                    f"{folder}: is in use by process {holder or 'unknown'}; stop that collector first",
+                )
             ) from None
         os.ftruncate(self._handle, 0)
         os.write(self._handle, f"{os.getpid()}\n".encode())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(self._handle, 0)
         os.close(self._handle)

@@ -9,6 +9,7 @@ from collector.clock import moment
 from collector.errors import BadInput
 from collector.inventory.samples import read_samples
 from collector.registry.people import Person
+from collector.said import from_to
 from collector.store import tables
 from collector.store.tables import measurement
 
@@ -28,7 +29,7 @@ def list_measurements(
 ) -> list[views.Measurement]:
     """Give samples of a subtree, newest first; raises NotFound, BadInput."""
     if not 1 <= limit <= MAX_LIMIT:
-        raise BadInput(f"limit: must be from 1 to {MAX_LIMIT}")
+        raise BadInput(from_to("limit", 1, MAX_LIMIT))
     query = (
         select(measurement)
         .join(tables.unit, tables.unit.c.code == measurement.c.unit)

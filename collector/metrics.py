@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from collector.core import Core
 from collector.ipv6.gauges import SCHOOLS
+from collector.views import Counts
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 GROUP_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -25,6 +26,7 @@ REFUSED = (
     "busy",
     "conflict",
     "forbidden",
+    "full",
     "internal",
     "too_large",
     "unauthorised",
@@ -106,37 +108,30 @@ class Metrics(Collector):
         for size, times in dict(stats.groups).items():
             groups.add(size, times)
         yield groups.family("edusec_collector_group_size", "Reports that were committed together.")
-        info = GaugeMetricFamily("edusec_build_info", "The release that runs, always 1.", labels=["version"])
-        info.add_metric([software_version()], 1)
-        yield info
-        for name, help_text, label, values in (
-            ("agents", "Enrolled agents.", "state", counts.agents),
-            ("assets", "Assets of the inventory.", "presence", counts.assets),
-            ("services", "Services of the inventory.", "state", counts.services),
-        ):
-            gauge = GaugeMetricFamily(f"edusec_collector_{name}", help_text, labels=[label])
-            for state, count in sorted(values.items()):
-                gauge.add_metric([state], count)
-            yield gauge
-        alerts = GaugeMetricFamily("edusec_collector_alerts", "Alerts by state and colour.", labels=["state", "colour"])
-        for (state, colour), count in sorted(counts.alerts.items()):
-            alerts.add_metric([state, colour], count)
-        yield alerts
-        registered = GaugeMetricFamily(
-            "edusec_collector_ipv6_registered",
-            "What is registered, by whether it came as far with IPv6 as policies ask.",
-            labels=["kind", "state"],
+        yield _gauge(
+            "edusec_build_info", "The release that runs, always 1.", ("version",), [((software_version(),), 1)]
         )
-        schools = GaugeMetricFamily(
-            "edusec_collector_ipv6_schools", "Schools, by whether they meet the IPv6 target in force.", labels=["state"]
+        yield from _inventory(counts)
+        yield from _ipv6(counts)
+        yield _gauge(
+            "edusec_collector_agent_metrics",
+            "Agents by whether Prometheus is told where their metrics are.",
+            ("state",),
+            [((state,), n) for state, n in counts.scraped.items()],
         )
-        for (kind, state), count in sorted(counts.ipv6.items()):
-            if kind == SCHOOLS:
-                schools.add_metric([state], count)
-            else:
-                registered.add_metric([kind, state], count)
-        yield registered
-        yield schools
+        yield GaugeMetricFamily(
+            "edusec_collector_fullest_agent_ratio",
+            "Part of what it may hold that the fullest agent holds; 1 or more: some of it is refused.",
+            counts.fullest,
+        )
+        yield GaugeMetricFamily(
+            "edusec_collector_disk_free_bytes", "Free bytes of the database's file system.", counts.free_bytes
+        )
+        yield GaugeMetricFamily(
+            "edusec_collector_disk_reserve_bytes",
+            "With fewer free bytes than this, reports are refused as busy.",
+            counts.reserve_bytes,
+        )
         yield GaugeMetricFamily("edusec_collector_store_bytes", "Size of the database on disk.", counts.store_bytes)
         yield GaugeMetricFamily("edusec_collector_rules", "Loaded rules.", counts.rules)
         if counts.oldest_report is not None:
@@ -145,6 +140,37 @@ class Metrics(Collector):
                 "When the agent that was silent longest reported last.",
                 counts.oldest_report,
             )
+
+
+def _inventory(counts: Counts) -> Iterator[Metric]:
+    for name, help_text, label, values in (
+        ("agents", "Enrolled agents.", "state", counts.agents),
+        ("assets", "Assets of the inventory.", "presence", counts.assets),
+        ("services", "Services of the inventory.", "state", counts.services),
+    ):
+        yield _gauge(f"edusec_collector_{name}", help_text, (label,), [((state,), n) for state, n in values.items()])
+    yield _gauge(
+        "edusec_collector_services_exposed",
+        "Services open as seen from the internet; no series for a unit of which nobody there settled anything.",
+        ("unit",),
+        [((unit,), number) for unit, number in counts.exposed.items()],
+    )
+    yield _gauge("edusec_collector_alerts", "Alerts by state and colour.", ("state", "colour"), counts.alerts.items())
+
+
+def _ipv6(counts: Counts) -> Iterator[Metric]:
+    yield _gauge(
+        "edusec_collector_ipv6_registered",
+        "What is registered, by whether it came as far with IPv6 as policies ask.",
+        ("kind", "state"),
+        [(key, count) for key, count in counts.ipv6.items() if key[0] != SCHOOLS],
+    )
+    yield _gauge(
+        "edusec_collector_ipv6_schools",
+        "Schools, by whether they meet the IPv6 target in force.",
+        ("state",),
+        [((state,), count) for (kind, state), count in counts.ipv6.items() if kind == SCHOOLS],
+    )
 
 
 def software_version() -> str:
@@ -159,4 +185,13 @@ def _by(name: str, help_text: str, label: str, values: dict[str, int]) -> Counte
     family = CounterMetricFamily(name, help_text, labels=[label])
     for value, count in sorted(values.items()):
         family.add_metric([value], count)
+    return family
+
+
+def _gauge(
+    name: str, help_text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=labels)
+    for told, value in sorted(values):
+        family.add_metric(told, value)
     return family

@@ -3,16 +3,18 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
+from collector import retention
 from collector.alerts.life import OPEN
 from collector.clock import day
 from collector.errors import Busy
+from collector.inventory.exposed import Exposed, opened
 from collector.inventory.sections import SectionState
 from collector.inventory.subjects import Merge
 from collector.ipv6 import weeks
@@ -35,29 +37,7 @@ log = logging.getLogger(__name__)
 CHUNK = 200
 """Subjects judged in one piece of work, so that reports wait for a short time only."""
 SWEEP = 3600.0
-DAY = 86_400.0
-TOKEN_DAYS = 30
 MOST_INTERVALS = 1000
-
-_OLD_MEASUREMENTS = (
-    "DELETE FROM measurement WHERE county = ? AND unit = ? AND probe = ? AND time < ? AND id IN "
-    "(SELECT id FROM measurement WHERE county = ? AND unit = ? AND probe = ? ORDER BY time LIMIT 1000)"
-)
-_OLD_LEVELS = "DELETE FROM ipv6_history WHERE county = ? AND time < ?"
-_OLD_DAYS = "DELETE FROM ipv6_day WHERE county = ? AND day < ?"
-_OLD_CHANGES = "DELETE FROM change WHERE county = ? AND time < ?"
-# Orders that are not over stay, however old; so does their scan.
-_OLD_RESULTS = (
-    "DELETE FROM scan_result WHERE county = ? AND scan_order IN "
-    "(SELECT id FROM scan_order WHERE county = ? AND state = 'ended' AND changed < ?)"
-)
-_OLD_ORDERS = (
-    "DELETE FROM scan_order WHERE county = ? AND id IN (SELECT id FROM scan_order WHERE county = ? "
-    "AND state IN ('cancelled', 'expired', 'ended', 'lost') AND changed < ?)"
-)
-_OLD_SCANS = (
-    "DELETE FROM scan WHERE county = ? AND created < ? AND id NOT IN (SELECT scan FROM scan_order WHERE county = ?)"
-)
 
 Subjects = Iterable[tuple[SubjectKind, str, str]]
 
@@ -82,6 +62,7 @@ class Schedule:
         self.touched_units: deque[str] = deque()
         self.touched_levels: deque[str] = deque()
         self.touched_systems: deque[str] = deque()
+        self.touched_exposures: deque[str] = deque()
         self.traffic = Days(core)
 
     def start(self) -> None:
@@ -90,6 +71,7 @@ class Schedule:
         self.touched_units.extend(self._core.directory.units)
         for unit in self._core.register.units():
             self.touched_systems.extend(f"{unit}:{name}" for name in systems(self._core.register.own(unit)))
+        self.touched_exposures.extend(self._core.directory.vantages)
         self.traffic.start()
         self._thread.start()
 
@@ -118,6 +100,7 @@ class Schedule:
                 self._agents,
                 self._due,
                 self._dirty,
+                self._exposures,
                 self._systems,
                 self._weeks,
                 self._traffic,
@@ -151,10 +134,11 @@ class Schedule:
             self._core.store.write(work)
 
     def _midnight(self, now: float) -> None:
-        """Let the units be judged anew whose approvals or targets changed since the last judged day."""
+        """Judge what days since the last judged one changed: approvals, targets, certificates that near their end."""
         core, today = self._core, day(now)
         if self._day == today:
             return
+        nearing: set[tuple[str, str]] = set()
 
         def work(turn: Turn) -> None:
             rows = turn.rows("SELECT value FROM mark WHERE name = 'day'")
@@ -171,14 +155,26 @@ class Schedule:
                 if target_of(core.settings, node, first) != target_of(core.settings, node, until)
             ]
             mark_dirty(core, turn, turned, now)
-            turn.run(
+            nearing.update(self._certificates(turn, first, until))
+
+        core.store.write(work)
+        self._judge(((SubjectKind.SERVICE, county, ident) for county, ident in sorted(nearing)), now)
+        # Last, so that what a crash leaves undone is done at the next start.
+        core.store.write(
+            lambda turn: turn.run(
                 "INSERT INTO mark (name, value) VALUES ('day', ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (today.toordinal(),),
             )
-
-        core.store.write(work)
+        )
         self._day = today
+
+    def _certificates(self, turn: Turn, first: date, until: date) -> Iterator[tuple[str, str]]:
+        """Give the services whose certificate came as near to its end, between two days, as a rule asks about."""
+        for days in self._core.rules.certificate_days:
+            # A day more at either end, so that "up to" and "less than" are both met.
+            ends = (first.toordinal() + days - 1, until.toordinal() + days + 1)
+            yield from turn.rows("SELECT county, id FROM service WHERE cert_until BETWEEN ? AND ?", ends)
 
     def _stale(self, now: float) -> None:
         """Where a section stopped to vouch for something, let another section that still sees it speak."""
@@ -191,6 +187,8 @@ class Schedule:
         self._stale_until = now
         for state in gone:
             unit = core.directory.agents[state.agent].identity.unit
+            if unit in core.directory.vantages:
+                self.touched_exposures.append(unit)
 
             def work(turn: Turn, state: SectionState = state, unit: str = unit) -> None:
                 self._forgotten_ipv6(turn, state, unit, now)
@@ -224,6 +222,22 @@ class Schedule:
         found = set(levels)
         self.touched_levels.extend({unit for unit, _, _ in found})
         self.touched_systems.extend(sorted(f"{unit}:{name}" for unit, kind, name in found if kind == SYSTEM))
+
+    def _exposures(self, now: float) -> None:
+        """Judge services, here and below, that can be reached otherwise by what agents of declared vantage say now."""
+        core = self._core
+        paths = [core.directory.units[code].path for code in sorted(_taken(self.touched_exposures))]
+        for path in paths:
+            if not any(path != other and path.startswith(other) for other in paths):
+                for part in opened(core, path):
+                    core.store.write(partial(self._exposed, part, now))
+
+    def _exposed(self, rows: "list[Exposed]", now: float, turn: Turn) -> None:
+        court = bench(self._core, turn, now)
+        for row in rows:
+            if court.facts.exposures.of(row.port)[:2] != row.known:
+                court.judge(SubjectKind.SERVICE, row.county, row.id)
+        court.finish()
 
     def _systems(self, now: float) -> None:
         units = self._core.directory.units
@@ -348,37 +362,9 @@ class Schedule:
         return found
 
     def _sweep(self, now: float) -> None:
-        """Remove what is older than it is kept, a little at a time."""
-        if now - self._swept < SWEEP:
-            return
-        self._swept = now
-        core, settings = self._core, self._core.settings
-        agents = core.directory.agents
-        tasks = {
-            (state.county, agents[state.agent].identity.unit, state.probe)
-            for state in core.sections.states()
-            if state.kind == SectionKind.MEASUREMENT and state.agent in agents
-        }
-        counties = {node.county for node in core.directory.units.values()}
-        old_measurement, old_change = now - settings.measurement_days * DAY, now - settings.change_days * DAY
-        steps: list[tuple[str, tuple[object, ...]]] = [
-            *((_OLD_MEASUREMENTS, (*task, old_measurement, *task)) for task in sorted(tasks)),
-            *((_OLD_CHANGES, (county, old_change)) for county in sorted(counties)),
-            *((_OLD_LEVELS, (county, old_change)) for county in sorted(counties)),
-            *((_OLD_DAYS, (county, day(old_change).isoformat())) for county in sorted(counties)),
-            ("DELETE FROM alert WHERE state = 'resolved' AND resolved < ?", (now - settings.alert_days * DAY,)),
-            *((_OLD_RESULTS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),
-            *((_OLD_ORDERS, (county, county, now - settings.scan_days * DAY)) for county in sorted(counties)),
-            *((_OLD_SCANS, (county, now - settings.scan_days * DAY, county)) for county in sorted(counties)),
-            ("DELETE FROM enrolment_token WHERE expires < ?", (now - TOKEN_DAYS * DAY,)),
-        ]
-        for start in range(0, len(steps), CHUNK):
-
-            def work(turn: Turn, part: list[tuple[str, tuple[object, ...]]] = steps[start : start + CHUNK]) -> None:
-                for sql, values in part:
-                    turn.run(sql, values)
-
-            core.store.write(work)
+        if now - self._swept >= SWEEP:
+            self._swept = now
+            retention.sweep(self._core, now)
 
 
 def _taken(waiting: "deque[str]") -> set[str]:

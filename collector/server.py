@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
-from collector import journal, responder_process, setup, tls
+from collector import journal, setup, tls
 from collector.api.app import make_app
 from collector.api.context import Context
 from collector.api.failures import Failures
-from collector.config import Config, Endpoint
+from collector.config import Config
 from collector.connections import Admission, BoundedProtocol, Listener
 from collector.core import open_core
 from collector.errors import Busy
@@ -24,8 +24,10 @@ from collector.keys import SCRAPE_TOKEN_NAME, ensure_keys, read_secret
 from collector.lock import DataLock
 from collector.metrics import Metrics
 from collector.notify import notify, watchdog_seconds
-from collector.responder_process import ResponderProcess
+from collector.responder import process as responder_process
+from collector.responder.process import ResponderProcess
 from collector.sockets import bind, close_all
+from wire.endpoint import Endpoint
 from wire.errors import EdusecError
 
 ADDRESSES_NAME = "addresses"

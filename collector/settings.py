@@ -1,6 +1,6 @@
 """What an operator may tune about the collector; durations in seconds, sizes in bytes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Annotated
 
@@ -21,6 +21,27 @@ class LocalTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Scraping:
+    """Where agents' metrics may be without a person's word: at these ports, and of these prefixes too.
+
+    With `source` the address that a report came from counts; not so behind a proxy, where that is the proxy's.
+    """
+
+    ports: str = "9917"
+    networks: tuple[str, ...] = ()
+    source: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many hosts, services and sites one agent and one unit may hold in all, and what stays free of the disk."""
+
+    per_agent: Annotated[int, Range(1000, 1_000_000_000)] = 5_000_000
+    per_unit: Annotated[int, Range(1000, 1_000_000_000)] = 20_000_000
+    free_bytes: Annotated[int, Range(0, 1 << 50)] = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Limits and durations with defaults that fit a county; nothing here is a secret or a path."""
 
@@ -28,6 +49,8 @@ class Settings:
     targets: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     ipv6_targets: tuple[LocalTarget, ...] = ()
+    scraping: Scraping = field(default_factory=Scraping)
+    room: Room = field(default_factory=Room)
 
     ipv6_equal_results: int = 3
     """So many equal results in a row change what stands for IPv6."""
@@ -76,5 +99,14 @@ class Settings:
     page_limit: int = 500
     sightings_in_memory: int = 100_000
     """Sightings kept at hand for comparing; those of sections that reported least recently make room."""
+    new_at_once: int = 100_000
+    """Hosts, services and the like that one agent may bring into the inventory at once; the first look at a whole
+    university is below. What it may bring comes back at `new_per_second`."""
+    new_per_second: float = 10.0
+    kept_at_once: int = 500_000
+    kept_per_second: float = 3.0
+    """The same for changes and samples, which are forgotten after their time."""
+    sections_per_agent: int = 1_000
+    """Tasks that one agent may have reported under names of their own; its row and its memory stay for good."""
     spools: int = 16
     """Spools remembered for each agent; an agent makes a new one only when it lost the old one."""

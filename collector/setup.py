@@ -9,19 +9,22 @@ from pathlib import Path
 from collector import tls
 from collector.config import (
     CONFIG_NAME,
+    DEFAULT_LISTEN,
     DEFAULT_PORT,
     DEFAULT_RESPONDER_PORT,
+    ONE_PORT,
     Config,
     ConfigFault,
     load,
-    parse_endpoint,
 )
 from collector.core import Core, open_core
 from collector.errors import Conflict
 from collector.keys import SCRAPE_TOKEN_NAME, DataFault, ensure_keys
 from collector.lock import DataLock
 from collector.registry import people
-from wire.text import Text
+from wire.endpoint import Endpoint, parse_endpoint
+from wire.faults import reason
+from wire.text import Text, text_of, within
 
 OPERATOR_NAME = "operator.toml"
 
@@ -97,7 +100,7 @@ def add_person(data: Path, name: str, role: str, unit: str | None, profile: Path
     Without a unit the person sees the whole tree. Raises DataFault, DataInUse, BadInput, Conflict, NotFound.
     """
     if profile.exists():
-        raise DataFault(f"{profile}: exists already; name a new file")
+        raise DataFault(Text(f"{profile}：已存在，请换一个文件名", f"{profile}: exists already; name a new file"))
     config = load(data.absolute())
     with DataLock(config.data):
         core = open_core(config.store, config.settings, config.rule_packs)
@@ -106,6 +109,20 @@ def add_person(data: Path, name: str, role: str, unit: str | None, profile: Path
         finally:
             core.close()
     _write_profile(config, profile, token)
+
+
+def remove_person(data: Path, name: str) -> None:
+    """Take a person's token back, as when it was lost; the collector must not run meanwhile.
+
+    Raises DataFault, DataInUse, NotFound.
+    """
+    config = load(data.absolute())
+    with DataLock(config.data):
+        core = open_core(config.store, config.settings, config.rule_packs, scheduled=False)
+        try:
+            people.remove_person(core, name)
+        finally:
+            core.close()
 
 
 def point_operator(config: Config, url: str) -> None:
@@ -121,7 +138,7 @@ def summary(made: Made) -> Text:
     """Say what there is now and what to do next."""
     data, url = made.config.data, base_url(made.config)
     zh = [
-        f"采集器数据目录：{data}",
+        f"采集中心数据目录：{data}",
         f"地址：{url}",
         f"CA 证书指纹 (SHA-256)：{made.digest}",
         f"管理员配置：{made.operator}（含令牌，仅本人可读）",
@@ -151,26 +168,31 @@ def _folder(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         there = sorted(path.name for path in data.iterdir())
     except OSError as error:
-        raise DataFault(f"{data}: cannot be made or read: {error.strerror}") from None
-    if there and CONFIG_NAME not in there and there != [DataLock.NAME]:
         raise DataFault(
-            f"{data}: holds other files ({', '.join(there[:3])}{', ...' if len(there) > 3 else ''}); "
-            "give a new or an empty folder"
+            Text(f"{data}：无法创建或读取：{reason(error).zh}", f"{data}: cannot be made or read: {reason(error).en}")
+        ) from None
+    if there and CONFIG_NAME not in there and there != [DataLock.NAME]:
+        some = f"{', '.join(there[:3])}{', ...' if len(there) > 3 else ''}"
+        raise DataFault(
+            Text(
+                f"{data}：其中有其他文件（{some}）；请给一个新的或空的目录",
+                f"{data}: holds other files ({some}); give a new or an empty folder",
+            )
         )
 
 
 def _configuration(data: Path, listen: Sequence[str], names: Sequence[str], *, responder: bool, lang: str) -> str:
-    problems = [f"--name: {why}" for name in names if (why := tls.check_name(name))]
+    problems = [within("--name", why) for name in names if (why := tls.check_name(name))]
     endpoints = []
-    for text in listen or (f"0.0.0.0:{DEFAULT_PORT}", f"[::]:{DEFAULT_PORT}"):
+    for text in listen or map(str, DEFAULT_LISTEN):
         try:
-            endpoints.append(parse_endpoint(text))
+            endpoints.append(parse_endpoint(text, DEFAULT_LISTEN))
         except ValueError as error:
-            problems.append(f"--listen: {error}")
+            problems.append(within("--listen", text_of(error)))
     if len({endpoint.port for endpoint in endpoints}) > 1:
-        problems.append("--listen: use the same port on every address")
+        problems.append(within("--listen", ONE_PORT))
     if problems:
-        raise ConfigFault(tuple(problems))
+        raise ConfigFault(problems)
     port = endpoints[0].port
     # Beside the main port, so that two collectors on one machine do not meet; 0 stays "any".
     beside = 0 if port == 0 else DEFAULT_RESPONDER_PORT if port == DEFAULT_PORT else (port % 65535) + 1
@@ -180,7 +202,7 @@ def _configuration(data: Path, listen: Sequence[str], names: Sequence[str], *, r
         listen=_toml_list(str(endpoint) for endpoint in endpoints),
         names=_toml_list(names),
         responder=str(responder).lower(),
-        responder_listen=_toml_list(str(type(endpoint)(endpoint.host, beside)) for endpoint in endpoints),
+        responder_listen=_toml_list(str(Endpoint(endpoint.host, beside)) for endpoint in endpoints),
     )
 
 
@@ -197,13 +219,21 @@ def _same(config: Config, listen: Sequence[str], names: Sequence[str]) -> None:
     """Refuse to pass over what was asked for: the configuration of an existing folder is the operator's own."""
     file = config.data / CONFIG_NAME
     problems = []
-    if listen and {str(parse_endpoint(text)) for text in listen} != {str(endpoint) for endpoint in config.listen}:
-        told = ", ".join(map(str, config.listen))
-        problems.append(f"{file}: listen: says {told}; change it there, not with --listen")
+    if listen and {str(parse_endpoint(text, DEFAULT_LISTEN)) for text in listen} != {
+        str(endpoint) for endpoint in config.listen
+    }:
+        problems.append(_differs(f"{file}: listen", ", ".join(map(str, config.listen)), "--listen"))
     if names and set(names) != set(config.names):
-        problems.append(f"{file}: names: says {', '.join(config.names) or 'none'}; change it there, not with --name")
+        problems.append(_differs(f"{file}: names", ", ".join(config.names) or "[]", "--name"))
     if problems:
-        raise ConfigFault(tuple(problems))
+        raise ConfigFault(problems)
+
+
+def _differs(place: str, told: str, flag: str) -> Text:
+    return Text(
+        f"{place}：配置为 {told}；请在文件中修改，不能用 {flag}",
+        f"{place}: says {told}; change it there, not with {flag}",
+    )
 
 
 def _first_person(config: Config, operator: Path) -> bool:

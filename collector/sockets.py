@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from collector import journal
-from collector.config import Endpoint
+from wire.endpoint import Endpoint
 from wire.errors import EdusecError
+from wire.faults import reason
+from wire.text import Text, within
 
 BACKLOG = 1024
 
@@ -51,23 +53,31 @@ def _bind_once(endpoints: Sequence[Endpoint], key: str) -> list[socket.socket]:
                     if bound and bound[-1].family == socket.AF_INET6:
                         bound.pop().close()
                     continue
-                raise CannotListen(f"{key}: {endpoint}: {error.strerror}{_advice(error)}") from None
+                raise CannotListen(within(f"{key}: {endpoint}", _why(error))) from None
             door.setblocking(False)
             chosen = chosen or door.getsockname()[1]
         if not bound:
-            raise CannotListen(f"{key}: none of the addresses exists on this machine")
+            raise CannotListen(
+                Text(f"{key}：这些地址本机都没有", f"{key}: none of the addresses exists on this machine")
+            )
     except CannotListen:
         close_all(bound)
         raise
     return bound
 
 
-def _advice(error: OSError) -> str:
+def _why(error: OSError) -> Text:
+    said = reason(error)
     if error.errno == errno.EADDRINUSE:
-        return "; another program (perhaps another collector) listens there"
+        return Text(
+            f"{said.zh}；另一个程序（也许是另一个采集中心）正在监听",
+            f"{said.en}; another program (perhaps another collector) listens there",
+        )
     if error.errno == errno.EACCES:
-        return "; ports below 1024 need the right to bind them"
-    return ""
+        return Text(
+            f"{said.zh}；监听 1024 以下的端口需要授权", f"{said.en}; ports below 1024 need the right to bind them"
+        )
+    return said
 
 
 def close_all(sockets: Sequence[socket.socket]) -> None:

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from wire.errors import EdusecError
+from wire.faults import unreadable
+from wire.text import Text, within
 
 CA_DAYS = 3650
 SERVER_DAYS = 397
@@ -89,10 +91,10 @@ def all_names(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*(name.lower() for name in names), *LOCAL_NAMES]))
 
 
-def check_name(name: str) -> str:
-    """Say why a text is neither a host name nor an address, or give an empty text."""
+def check_name(name: str) -> Text | None:
+    """Say why a text is neither a host name nor an address, or give None."""
     if _address(name) is not None:
-        return ""
+        return None
     labels = name.split(".")
     fine = all(
         0 < len(label) <= 63
@@ -102,8 +104,11 @@ def check_name(name: str) -> str:
         for label in labels
     )
     if not fine or len(name) > 253:
-        return f"{name!r} is neither a host name nor an IP address (write an international name in its xn-- form)"
-    return ""
+        return Text(
+            f"{name!r} 既不是主机名也不是 IP 地址（中文域名请写成 xn-- 形式）",
+            f"{name!r} is neither a host name nor an IP address (write an international name in its xn-- form)",
+        )
+    return None
 
 
 def load_certificate(path: Path) -> x509.Certificate:
@@ -111,9 +116,9 @@ def load_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
-        raise CertificateFault(f"{path}: cannot be read: {error.strerror}") from None
+        raise CertificateFault(within(str(path), unreadable(error))) from None
     except ValueError:
-        raise CertificateFault(f"{path}: is not a PEM certificate") from None
+        raise CertificateFault(Text(f"{path}：不是 PEM 格式的证书", f"{path}: is not a PEM certificate")) from None
 
 
 def digest_of(certificate: Path) -> str:
@@ -130,12 +135,19 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     for path in (certificate, key):
         if not os.access(path, os.R_OK):
-            raise CertificateFault(f"{path}: is missing or cannot be read by this user")
+            raise CertificateFault(
+                Text(f"{path}：不存在，或当前用户无权读取", f"{path}: is missing or cannot be read by this user")
+            )
     try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
         reason = (error.reason or str(error)).replace("_", " ").lower()
-        raise CertificateFault(f"{certificate} with {key}: cannot be used as certificate and key: {reason}") from None
+        raise CertificateFault(
+            Text(
+                f"{certificate} 与 {key}：不能用作证书和私钥（{reason}）",
+                f"{certificate} with {key}: cannot be used as certificate and key: {reason}",
+            )
+        ) from None
     return context
 
 
@@ -206,11 +218,18 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise CertificateFault(f"{path}: cannot be read: {error.strerror}") from None
+        raise CertificateFault(within(str(path), unreadable(error))) from None
     except (ValueError, TypeError):
-        raise CertificateFault(f"{path}: is not a PEM private key without a password") from None
+        raise CertificateFault(
+            Text(f"{path}：不是未加密的 PEM 私钥", f"{path}: is not a PEM private key without a password")
+        ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateFault(f"{path}: is not an EC key, and the collector's own keys are")
+        raise CertificateFault(
+            Text(
+                f"{path}：不是椭圆曲线（EC）密钥，而采集中心自己的密钥都是",
+                f"{path}: is not an EC key, and the collector's own keys are",
+            )
+        )
     return key
 
 

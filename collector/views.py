@@ -1,9 +1,12 @@
 """What the collector answers to people and to Prometheus; the field names are those of the HTTP interface."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
+
+from wire.text import Text
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,13 +20,18 @@ class Words(View, frozen=True, kw_only=True):
     en: str
 
 
+def words_of(texts: Iterable[Text]) -> tuple[Words, ...]:
+    """Give sentences as the interface has them."""
+    return tuple(Words(zh=text.zh, en=text.en) for text in texts)
+
+
 class ImportResult(View, frozen=True, kw_only=True):
     """What an import did; nothing is ever done by halves."""
 
     added: int
     changed: int
     unchanged: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Words, ...] = ()
 
 
 class Unit(View, frozen=True, kw_only=True):
@@ -106,6 +114,7 @@ class TokenSecret(View, frozen=True, kw_only=True):
     unit: str
     unit_name: str
     expires: datetime
+    vantage: str
 
 
 class Skip(View, frozen=True, kw_only=True):
@@ -132,7 +141,12 @@ class SectionState(View, frozen=True, kw_only=True):
 class Agent(View, frozen=True, kw_only=True):
     """An enrolled agent; `state` is new (never reported), active, silent or revoked.
 
-    `ipv6` is what the gateway itself has: pass, fail or unknown, and `ipv6_reason` why.
+    `next_report` is when the next one is due by the collector's interval; in the past when it is late.
+    `scrape` is whether Prometheus is told of `metrics_url`: none, local, listed, approved or refused (see
+    collector.registry.scrapes), and `scrape_reason` why it is refused.
+    `held` of at most `room` hosts, services and sites are kept for it (see collector.inventory.room).
+    `ipv6` is what the gateway itself has: pass, fail or unknown, and `ipv6_reason` why. `vantage` is from where it
+    looks, as an operator declared: internet, edu_private_net, campus_lan or unknown.
     """
 
     id: str
@@ -142,18 +156,28 @@ class Agent(View, frozen=True, kw_only=True):
     software: str
     enrolled: datetime
     last_report: datetime | None
+    next_report: datetime | None
     state: str
     sequence: int
     dropped: int
     clock_skew_seconds: float | None
     metrics_url: str
+    scrape: str
+    scrape_reason: Words | None
+    vantage: str
+    held: int
+    room: int
     ipv6: str
     ipv6_reason: str
     sections: tuple[SectionState, ...]
 
 
 class Service(View, frozen=True, kw_only=True):
-    """One port of one address of an asset."""
+    """One port of one address of an asset.
+
+    `exposure` is from where it can be reached: internet, not_internet (how far else is open), edu_private_net,
+    campus_lan or unknown; `exposure_by` is the agent whose word that is, `exposure_confirmed` when it last was.
+    """
 
     address: str
     transport: str
@@ -162,6 +186,9 @@ class Service(View, frozen=True, kw_only=True):
     state: str
     standing: str
     product: str | None
+    exposure: str
+    exposure_by: str
+    exposure_confirmed: datetime | None
     first_seen: datetime
     last_confirmed: datetime | None
     changed: datetime
@@ -308,7 +335,9 @@ class Rule(View, frozen=True, kw_only=True):
 class ScrapeTarget(View, frozen=True, kw_only=True):
     """An agent that Prometheus may scrape, with the labels that only the collector knows."""
 
-    metrics_url: str
+    scheme: str
+    address: str
+    path: str
     agent: str
     unit: str
     unit_name: str
@@ -322,10 +351,18 @@ class Counts(View, frozen=True, kw_only=True):
     agents: dict[str, int]
     assets: dict[str, int]
     services: dict[str, int]
+    exposed: dict[str, int]
+    """Services open as seen from the internet, by unit; without units of which nobody there settled anything."""
     alerts: dict[tuple[str, str], int]
     """By (state, colour)."""
     ipv6: dict[tuple[str, str], int]
     """By (what is counted, state): registered networks, websites and systems, and schools."""
+    scraped: dict[str, int]
+    """Agents by what becomes of their metrics address (collector.registry.scrapes)."""
+    fullest: float
+    """Part of its room that the fullest agent holds (collector.inventory.room)."""
+    free_bytes: int
+    reserve_bytes: int
     store_bytes: int
     rules: int
     oldest_report: float | None
@@ -335,6 +372,7 @@ class Counts(View, frozen=True, kw_only=True):
 class ScanOrder(View, frozen=True, kw_only=True):
     """The part of a scan that one agent does. `done` of `total` items are the agent's word as of `heard`.
 
+    So are `rate`, what it sends a second, and `lost`, the share (0-1) of its questions that get lost on the way.
     `status`, `reason` and `observations` are what came of it, once `state` is ended.
     """
 
@@ -348,6 +386,8 @@ class ScanOrder(View, frozen=True, kw_only=True):
     done: int
     total: int
     note: str
+    rate: float
+    lost: float
     status: str
     reason: str
     observations: int

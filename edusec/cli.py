@@ -8,15 +8,24 @@ from collections.abc import Sequence
 from edusec import lang
 from edusec.exits import ExitCode, Stop
 from edusec.lang import t
-from edusec.render import safe
+from edusec.terminal.render import safe
 from wire.errors import EdusecError
+from wire.faults import reason
+from wire.text import text_of, within
 
-OPERATORS_AGENT_WORDS = {"token", "list", "revoke"}
-# Typer says these in English only.
+OPERATORS_AGENT_WORDS = {"token", "list", "vantage", "revoke", "metrics"}
+# Typer says these in English only; the parts of a message first.
+_VALUES_ZH = (
+    (re.compile(r"Input should be a valid (?:integer|number)(?:, unable to parse string as an? \w+)?"), "须为数值"),
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"须不小于 \1"),
+    (re.compile(r"Value error, '(.*?)' is not one of (.*?)\.?$"), r"\1 不是 \2 之一"),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"须不大于 \1"),
+)
 _USAGE_ZH = (
     (re.compile(r"^Missing argument (.*?)\.?$", re.DOTALL), r"缺少参数 \1"),
     (re.compile(r"^Missing option (.*?)\.?$", re.DOTALL), r"缺少选项 \1"),
     (re.compile(r"^Missing command\.$"), "缺少子命令"),
+    (re.compile(r"^No such command '(.*)'\.$"), r"没有命令 \1"),
     (re.compile(r"^No such option: (\S+)(?: \(Possible options: (.*)\))?$"), r"没有选项 \1"),
     (re.compile(r"^Option (.*) requires (?:an argument|\d+ arguments)\.$"), r"选项 \1 需要一个值"),
     (re.compile(r"^Got unexpected extra argument\S* (.*)$"), r"多余的参数 \1"),
@@ -43,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(str(stop))
         return stop.code
     except PermissionError as error:
-        _say(f"{error.filename or ''}: {error.strerror}")
+        _say(_of_system(error))
         return ExitCode.PRIVILEGE
     except OSError as error:
-        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        _say(_of_system(error))
         return ExitCode.USAGE
     except EdusecError as error:
-        _say(str(error))
+        _say(text_of(error)(lang.current()))
         return ExitCode.USAGE
     return code
 
@@ -103,6 +112,8 @@ def _usage_error(error: Exception) -> int:
         print(message, file=sys.stderr)
         return ExitCode.USAGE
     if lang.current() == "zh":
+        for pattern, translated in _VALUES_ZH:
+            message = pattern.sub(translated, message)
         for pattern, translated in _USAGE_ZH:
             if pattern.match(message):
                 message = pattern.sub(translated, message)
@@ -112,6 +123,11 @@ def _usage_error(error: Exception) -> int:
         hint = t("查看帮助", "for help")
         print(f"{context.command_path} --help  # {hint}", file=sys.stderr)
     return ExitCode.USAGE
+
+
+def _of_system(error: OSError) -> str:
+    said = reason(error)
+    return (within(str(error.filename), said) if error.filename else said)(lang.current())
 
 
 def _say(message: str) -> None:

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from edusec import places
 from edusec.exits import ExitCode, Stop
-from edusec.lang import t
+from edusec.lang import current, t
+from edusec.local import places
 from wire.codec import decode, parse_json
 from wire.errors import WireError
+from wire.faults import not_toml, why
+from wire.text import within
 from wire.types import Refusal
 
 MAX_ANSWER_BYTES = 64 << 20
 TIMEOUT_SECONDS = 30
 
-_CODES = {
+_CODES: Mapping[int, ExitCode] = {
     HTTPStatus.UNAUTHORIZED: ExitCode.PRIVILEGE,
     HTTPStatus.FORBIDDEN: ExitCode.PRIVILEGE,
     HTTPStatus.TOO_MANY_REQUESTS: ExitCode.UNREACHABLE,
@@ -55,10 +57,10 @@ def find_profile(named: Path | None) -> Path:
             return file
     raise Stop(
         t(
-            f"还没有采集中心的连接配置（{own}）。先试用：edusec up;"
-            "或用 --profile 指定 `edusec collector init` 生成的 operator.toml",
+            f"还没有采集中心的连接配置（{own}）。先试用：edusec up；"
+            "或把 EDUSEC_OPERATOR 设为 `edusec collector init` 生成的 operator.toml",
             f"no collector is configured ({own}). To try one out: edusec up. "
-            "Otherwise give --profile with the operator.toml that `edusec collector init` wrote",
+            "Otherwise set EDUSEC_OPERATOR to the operator.toml that `edusec collector init` wrote",
         )
     )
 
@@ -70,13 +72,13 @@ def load_profile(file: Path) -> Profile:
             raw = tomllib.load(stream)
     except FileNotFoundError:
         raise Stop(t(f"{file}：没有这个文件", f"{file}: there is no such file")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Stop(f"{file}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise Stop(within(str(file), not_toml(error))(current())) from None
     for key in ("url", "ca", "token"):
         if not isinstance(raw.get(key), str) or not raw[key]:
-            raise Stop(t(f"{file}:{key}：缺少，或不是文本", f"{file}: {key}: missing, or not text"))
+            raise Stop(t(f"{file}: {key}：缺少，或不是文本", f"{file}: {key}: missing, or not text"))
     if urlsplit(raw["url"]).scheme != "https" or not urlsplit(raw["url"]).hostname:
-        raise Stop(t(f"{file}:url：必须是 https://主机：端口", f"{file}: url: must be https://host:port"))
+        raise Stop(t(f"{file}: url：须为 https://主机:端口", f"{file}: url: must be https://host:port"))
     return Profile(raw["url"].rstrip("/"), file.parent / raw["ca"], raw["token"], file)
 
 
@@ -92,7 +94,7 @@ class Collector:
         except (OSError, ssl.SSLError) as error:
             raise Stop(
                 t(
-                    f"{profile.file}:ca：无法读取 {profile.ca}:{error}",
+                    f"{profile.file}: ca：无法读取 {profile.ca}：{why(error).zh}",
                     f"{profile.file}: ca: cannot read {profile.ca}: {error}",
                 )
             ) from None
@@ -135,6 +137,7 @@ class Collector:
         """Exchange one request; raises Stop with the collector's refusal, or with what to check without an answer."""
         given = urlencode({name: value for name, value in query.items() if value is not None})
         headers = {"Authorization": f"Bearer {self.profile.token}", "Accept": "application/json, */*"}
+        headers["Accept-Language"] = current()
         if kind:
             headers["Content-Type"] = kind
         try:
@@ -148,7 +151,7 @@ class Collector:
             self._connection.close()
             raise Stop(t("采集中心的答复过大", "the collector's answer is too large"))
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise Stop(_refused(response.status, content), _CODES.get(HTTPStatus(response.status), ExitCode.USAGE))
+            raise Stop(_refused(response.status, content), _CODES.get(response.status, ExitCode.USAGE))
         return content
 
     def _json(self, content: bytes) -> Any:
@@ -157,7 +160,7 @@ class Collector:
         except WireError as error:
             raise Stop(
                 t(
-                    f"{self.profile.url} 的答复不是 JSON({error})：地址对吗？",
+                    f"{self.profile.url} 的答复不是 JSON（{error.text.zh}）：地址对吗？",
                     f"{self.profile.url} did not answer with JSON ({error}): is this the collector's address?",
                 )
             ) from None
@@ -176,7 +179,8 @@ class Collector:
                 f"the host of {url} has no address; check url in {file}",
             )
         return t(
-            f"连不上采集中心 {url}（{error}）。它在运行吗？(edusec up 或 edusec collector run)；自检：edusec doctor",
+            f"连不上采集中心 {url}（{why(error).zh}）。它在运行吗？（edusec up 或 edusec collector run）；"
+            "自检：edusec doctor",
             f"cannot reach the collector {url} ({error}). Is it running (edusec up, or edusec collector run)? "
             "Self-check: edusec doctor",
         )
@@ -197,8 +201,10 @@ def _refused(status: int, content: bytes) -> str:
         "busy": t("采集中心正忙，请稍后再试", "the collector is busy, try again later"),
         "bad_file": t("文件有误，什么都没有改动", "the file has faults, nothing was changed"),
     }
-    head = f"{hints[refusal.code]} ({refusal.message})" if refusal.code in hints else refusal.message
-    return "\n".join([head, *refusal.problems])
+    hint = hints.get(refusal.code)
+    if refusal.problems:  # the message is the first of them
+        return "\n".join([hint or refusal.message, *refusal.problems])
+    return t(f"{hint}：{refusal.message}", f"{hint}: {refusal.message}") if hint else refusal.message
 
 
 def open_collector(named: Path | None) -> Collector:

@@ -8,18 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from edusec.exits import Stop
-from wire.text import Lang, Text
+from wire.text import Lang, Text, of_locale
 
 LANGS: tuple[Lang, ...] = get_args(Lang)
 _chosen: Lang = "en"
-
-
-def of_locale(environ: Mapping[str, str]) -> Lang:
-    """Give the language of the locale: the first of LC_ALL, LC_MESSAGES and LANG that says something."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := environ.get(name):
-            return "zh" if value.lower().startswith("zh") else "en"
-    return "en"
 
 
 def choose(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:

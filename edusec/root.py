@@ -9,7 +9,7 @@ from typer.completion import (  # type: ignore[attr-defined]  # there is no othe
     install,
 )
 
-from edusec.command import lazy
+from edusec.declare.command import lazy
 from edusec.exits import Stop
 from edusec.lang import LANGS, current, t
 from wire.text import Text
@@ -22,7 +22,7 @@ COMMANDS = {
         "在本机一键启动：采集中心 + 一个代理，先看一轮结果", "start here: a collector and one agent on this machine"
     ),
     "scan": Text("探测端口，不需要采集中心", "scan ports, without any collector"),
-    "discover": Text("发现主机：本机各网段，或指定的网段", "find hosts, on this machine's networks or on named ones"),
+    "discover": Text("发现设备：本机各网段，或指定的网段", "find devices, on this machine's networks or on named ones"),
     "ipv6": Text("IPv6 就绪度：逐项检查网站和域名区", "IPv6 readiness of sites and zones, check by check"),
     "scope": Text("授权范围：谁在何时之前授权探测什么", "what may be probed: by whose word, until when"),
     "agent": Text("学校网关上的代理；注册令牌、代理清单", "the daemon on a gateway; enrolment tokens, list of agents"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from agent.runner import Job, run
-from edusec.progress import Progress
+from agent.probing.job import Job
+from agent.probing.runner import run
+from edusec.terminal.progress import Progress
 from wire.types import Section
 
 
@@ -31,10 +32,15 @@ def run_job(job: Job, *, quiet: bool) -> Ran:
 
 
 class Interruptible:
-    """Turns Ctrl-C and SIGTERM into a stop event while it is entered; the second one is a KeyboardInterrupt."""
+    """Turns Ctrl-C and SIGTERM into a stop event while it is entered; the second one is a KeyboardInterrupt.
+
+    The main thread may look at the event, but not wait for it: the handler would wait for ever for a lock that the wait
+    holds for a moment.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._told = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
@@ -47,6 +53,7 @@ class Interruptible:
             signal.signal(number, handler)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self._stop.is_set():
+        if self._told:
             raise KeyboardInterrupt
+        self._told = True
         self._stop.set()

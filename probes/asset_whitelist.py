@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from ipaddress import ip_network
 
-from probes.kit import proc
 from probes.kit.contract import CannotRun, Context, Probe, Yield
-from probes.kit.neighbours import LIVE, Neighbour, State, neighbours
+from probes.kit.machine import proc
+from probes.kit.machine.neighbours import LIVE, Neighbour, State, neighbours
 from probes.kit.options import option
 from probes.kit.reasons import because
-from probes.kit.scope import Address, Network
+from probes.kit.scope.addresses import Address, Network
 from wire.text import Text
 from wire.types import (
     EntryKind,
@@ -60,7 +60,7 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     except OSError as error:
         raise CannotRun(because("no_neighbours", error.strerror or str(error))) from None
     found = [item for item in table if _is_there(item, options.max_age)]
-    hosts = _Hosts(context.policy.whitelist)
+    hosts = ListedHosts(context.policy.whitelist)
     now = time.time()
     for item in sorted(found, key=lambda item: (item.address.version, int(item.address), item.interface))[
         :_MAX_OBSERVATIONS
@@ -87,7 +87,7 @@ def _host(item: Neighbour) -> Target:
     return Target(TargetKind.HOST, f"{item.address}{zone}")
 
 
-def _about(item: Neighbour, hosts: "_Hosts", today: date) -> dict[str, Value]:
+def _about(item: Neighbour, hosts: "ListedHosts", today: date) -> dict[str, Value]:
     mac = normal_mac(item.mac)
     return {
         "mac": mac,
@@ -97,7 +97,7 @@ def _about(item: Neighbour, hosts: "_Hosts", today: date) -> dict[str, Value]:
     }
 
 
-class _Hosts:
+class ListedHosts:
     """The HOST entries of a whitelist, so laid out that thousands of them and thousands of neighbours meet quickly."""
 
     def __init__(self, entries: Iterable[WhitelistEntry]) -> None:

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TypeVar
 
-from probes.kit import proc
-from probes.kit.connection import Connection
 from probes.kit.contract import CannotRun, Context, Probe, Progress, Yield
 from probes.kit.errors import Refused
-from probes.kit.neighbours import resolvers
-from probes.kit.net import Net
+from probes.kit.exchange.resolve import Kind, lookup
+from probes.kit.machine import proc
+from probes.kit.machine.neighbours import resolvers
 from probes.kit.options import option
 from probes.kit.reasons import because
-from probes.kit.resolve import Kind, lookup
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.connection import Connection
+from probes.kit.sending.net import Net
 from wire.bandwidth import (
     HEADER_BYTES,
     MAX_TEST_BYTES,
@@ -84,7 +84,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class _Flow:
+class Flow:
     """What moved one way, as the receiver saw it; `steady` figures leave out the start-up, `busy` is the CPU share."""
 
     bytes: int
@@ -117,14 +117,14 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     """Measure one direction after the other; raises CannotRun when there is nothing to measure against."""
     responder = context.policy.responder
     if responder is None:
-        raise CannotRun(because("no_responder", "the collector hands it down; see edusec doctor"))
+        raise CannotRun(because("no_responder"))
     directions = [Direction(options.direction)] if options.direction != "both" else list(Direction)
     try:
         address = _address(context.net, responder, options)
     except Refused as refusal:
         raise CannotRun(refusal.skipped.reason) from None
     values: dict[str, Value] = {"responder": f"{responder.host} port {responder.port}", "family": address.version}
-    flows: list[_Flow] = []
+    flows: list[Flow] = []
     skipped: list[Skipped] = []
     trips: list[float] = []
     started = time.monotonic()
@@ -172,7 +172,7 @@ def _address(net: Net, responder: Responder, options: Options) -> Address:
 
 def _test(
     net: Net, responder: Responder, address: Address, direction: Direction, options: Options, seconds: float
-) -> tuple[_Flow, float]:
+) -> tuple[Flow, float]:
     try:
         attempt = net.connect(address, responder.port, options.timeout)
     except Refused as refusal:
@@ -199,7 +199,7 @@ def _test(
         line.reset()
 
 
-def _download(line: Connection, reply: Reply, skip: float) -> _Flow:
+def _download(line: Connection, reply: Reply, skip: float) -> Flow:
     end = time.monotonic() + reply.seconds
     buffer = bytearray(RECEIVE_BYTES)
     wakes = Wakes()
@@ -217,10 +217,14 @@ def _download(line: Connection, reply: Reply, skip: float) -> _Flow:
                 steady, before = last, total
     if not steady:
         steady, before = last, total
-    return _Flow(total, last - first, total - before, last - steady, total >= reply.bytes)
+    if total >= reply.bytes:
+        # The responder ends its side once the test is over there as well: the next one must not find the slot taken.
+        with suppress(OSError):
+            line.discard(buffer, time.monotonic() + _MARGIN)
+    return Flow(total, last - first, total - before, last - steady, total >= reply.bytes)
 
 
-def _upload(line: Connection, reply: Reply, _skip: float) -> _Flow:
+def _upload(line: Connection, reply: Reply, _skip: float) -> Flow:
     end = time.monotonic() + reply.seconds
     sent = 0
     # Random, so that nothing on the way can compress it.
@@ -232,7 +236,7 @@ def _upload(line: Connection, reply: Reply, _skip: float) -> _Flow:
     result = _frame(line, Result, time.monotonic() + _MARGIN)
     # The responder's thread is one of its many: what it spent over the whole test stands for the steady part too.
     busy = result.seconds > 0 and result.cpu_seconds / result.seconds >= BUSY_SHARE
-    return _Flow(
+    return Flow(
         result.bytes, result.seconds, result.steady_bytes, result.steady_seconds, result.bytes >= reply.bytes, busy
     )
 

@@ -7,32 +7,35 @@ silent then is unknown, not absent. Behind a router TCP and ICMP are tried toget
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress, Yield
+from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Yield
 from probes.kit.discovery.area import Area, check_targets, survey
 from probes.kit.discovery.leases import DEFAULT_FILES, Lease, read_files
-from probes.kit.discovery.on_links import Settled, Wish, ask_kernel, ask_raw
+from probes.kit.discovery.on_links import Settled, Wish, ask_kernel, ask_raw, ask_silent_again
 from probes.kit.discovery.sightings import LEASE, OWN, SPOKEN, TABLE, Sightings
-from probes.kit.discovery.told import Told, words
-from probes.kit.neighbours import LIVE, Own, State, links, neighbours, own_addresses
+from probes.kit.discovery.told import DESCRIPTION, Told, words
+from probes.kit.errors import Refused
+from probes.kit.machine.neighbours import LIVE, Own, State, links, neighbours, own_addresses
 from probes.kit.options import option
 from probes.kit.raw.client import why_not
-from probes.kit.raw.link_messages import GROUP_METHODS
+from probes.kit.raw.link.messages import GROUP_METHODS
 from probes.kit.reasons import because
-from probes.kit.scope import Address
-from probes.kit.targets import plain_prefixes, prefixes
+from probes.kit.scope.addresses import Address
+from probes.kit.scope.targets import plain_prefixes, prefixes
+from probes.kit.sending.net import Net
 from wire.ports import expand, parse_ports
 from wire.text import Text
 from wire.types import Coverage, SectionKind, Skipped
 
 if TYPE_CHECKING:
-    from probes.kit.datagram_sweep import Answered
+    from probes.kit.scan.udp import Answered
 
 _ANNOUNCED = ("mdns", "ssdp", "wsd")
-METHODS = ("arp", "nd", *GROUP_METHODS, *_ANNOUNCED, "netbios", "tcp", "icmp", TABLE, LEASE)
+METHODS = ("arp", "nd", *GROUP_METHODS, *_ANNOUNCED, DESCRIPTION, "netbios", "tcp", "icmp", TABLE, LEASE)
 _NETBIOS = 137
 _MOST_NETBIOS = 4096
 _MOST_CONFIRMED = 4096
@@ -77,7 +80,13 @@ class Options:
         minimum=1,
         maximum=1e6,
     )
-    tries: int = option(3, zh="无应答时的询问总次数", en="how often to ask what does not answer", minimum=1, maximum=6)
+    tries: int = option(
+        3,
+        zh="无应答时的询问总次数；链路丢包时会更多",
+        en="how often to ask what does not answer; more often where questions get lost",
+        minimum=1,
+        maximum=6,
+    )
     timeout: float = option(
         1.0, zh="等待应答的最长时间", en="how long to wait for an answer", unit="s", minimum=0.05, maximum=30
     )
@@ -91,16 +100,34 @@ class Options:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One run: what it is to find, where, until when (time.monotonic()), and what has been seen and settled so far."""
+
+    options: Options
+    net: Net
+    area: Area
+    own: tuple[Own, ...]
+    deadline: float
+    seen: Sightings = field(default_factory=Sightings)
+    settled: Settled = field(default_factory=Settled)
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods that were chosen."""
+        return frozenset(self.options.methods)
+
+
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Look; give one line per address that was seen or has a lease, and what was covered and what not."""
     net, deadline = context.net, context.deadline - _MARGIN
-    methods = frozenset(options.methods)
     try:
         own, all_links = own_addresses(), links()
         area = survey(net, options.targets, own, all_links.values())
     except OSError as error:
         raise CannotRun(because("no_neighbours", error.strerror or str(error))) from None
-    seen, settled = Sightings(), Settled()
+    look = _Look(options, net, area, own, deadline)
+    methods, seen, settled = look.methods, look.seen, look.settled
     raw = why_not() is None
     if time.monotonic() >= deadline:
         yield from area.skipped[:_MOST_SKIPPED]
@@ -130,19 +157,36 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     gone: list[Address] = []
     if "tcp" in methods and area.beyond and settled.stopped is None:
         # This and the two below are imported on use: a sweep by ARP alone is done before they are loaded.
-        from probes.kit.discovery.beyond import tcp_ping
+        from probes.kit.discovery.beyond import Pings, tcp_ping
 
-        ports = expand(parse_ports(options.ports))
-        yield from tcp_ping(
-            net, area.beyond, ports, seen, gone, deadline, raw=raw, timeout=options.timeout, rate=options.rate
-        )
-    yield from _speak(options, context, area, own, seen, settled, deadline)
+        pings = Pings(expand(parse_ports(options.ports)), raw, options.rate, options.timeout)
+        yield from tcp_ping(net, area.beyond, pings, seen, gone, deadline)
     if TABLE in methods:
         _read_table(area, seen)
-    yield from _ask_netbios(context, methods, seen, settled, deadline)
+    yield from _ask_and_listen(look)
+    if TABLE in methods:
+        _read_table(area, seen)
+    yield from _ask_netbios(look, net)  # whom only these have brought up
     if raw:
-        yield from _confirm(context, own, wish, area, seen, deadline)
-    yield from _report(options, area, seen, settled, gone)
+        yield from _confirm(look, wish)
+    yield from report(options, area, seen, settled, gone)
+
+
+def preview(options: Options, net: Net) -> Preview:
+    """Say what a run would send; see `Preview`."""
+    from probes.kit.discovery.outlook import Manner, outlook
+
+    own = own_addresses()
+    how = Manner(
+        methods=frozenset(options.methods),
+        ports=expand(parse_ports(options.ports)),
+        raw=why_not() is None,
+        tries=options.tries,
+        rate=options.link_rate,
+        listen=options.listen,
+        timeout=options.timeout,
+    )
+    return outlook(net, survey(net, options.targets, own, links().values()), own, how)
 
 
 def _left_out(area: Area, methods: frozenset[str]) -> list[Skipped]:
@@ -154,33 +198,45 @@ def _left_out(area: Area, methods: frozenset[str]) -> list[Skipped]:
     return [Skipped(what, because("no_raw_links")) for what in found]
 
 
-def _speak(
-    options: Options,
-    context: Context,
-    area: Area,
-    own: tuple[Own, ...],
-    seen: Sightings,
-    settled: Settled,
-    deadline: float,
-) -> Iterator[Progress]:
-    """Ask everybody on the links in the protocols that devices announce themselves with."""
-    if not set(_ANNOUNCED) & set(options.methods) or settled.stopped is not None:
-        return
-    from probes.kit.discovery import chatter
+def _ask_and_listen(look: _Look) -> Iterator[Progress]:
+    """Ask those that were seen by name, and meanwhile everybody in the protocols that devices announce themselves with.
 
-    talk = chatter.Chatter(context.net, own, options.methods, seen.same)
-    known: dict[str, list[Address]] = {name: [] for name, _ in area.links}
-    for item in seen.by_address.values():
-        if item.interface in known and OWN not in item.via and context.net.ports_of(item.address):
-            known[item.interface].append(item.address)
-    started = time.monotonic()
-    for spoken in talk.run(area.links, known, options.listen, deadline):
-        if spoken is None:
-            yield Progress(int(100 * min(1.0, (time.monotonic() - started) / options.listen)), 100)
-        elif area.wants(spoken.sender) and (spoken.sender.is_link_local or context.net.ports_of(spoken.sender)):
-            seen.see(spoken.sender, spoken.told.method, interface=spoken.interface)
-            seen.tell(spoken.sender, spoken.told)
-    settled.skipped += [refusal.skipped for refusal in talk.refused]
+    Each of both has half of the rate.
+    """
+    net, seen, settled = look.net, look.seen, look.settled
+    if not look.methods.intersection(_ANNOUNCED) or settled.stopped is not None:
+        yield from _ask_each(look, net)
+        return
+    from probes.kit.discovery.descriptions import fetch
+    from probes.kit.discovery.speaking import Speaking
+
+    parts = here, there = net.share(2)
+    asked, seconds = look.options.methods, look.options.listen
+    speaking = Speaking(there, look.own, asked, look.area, seen, seconds=seconds, deadline=look.deadline)
+    try:
+        with speaking:
+            yield from _ask_each(look, here)
+            yield from speaking.rest()
+    finally:
+        for part in parts:
+            net.absorb(part)
+    settled.skipped += [refusal.skipped for refusal in speaking.refused]
+    if DESCRIPTION not in look.methods:
+        return
+    pages = speaking.announced.pages
+    for done, said in enumerate(fetch(net, pages, look.deadline), 1):
+        if isinstance(said, Refused):
+            settled.skipped.append(said.skipped)
+        elif said is not None:
+            address, told = said
+            seen.see(address, DESCRIPTION)
+            seen.tell(address, told)
+        yield Progress(done, len(pages))
+
+
+def _ask_each(look: _Look, net: Net) -> Iterator[Progress]:
+    ask_silent_again(net, look.seen, look.settled, look.deadline)
+    yield from _ask_netbios(look, net)
 
 
 def _read_table(area: Area, seen: Sightings) -> None:
@@ -196,24 +252,23 @@ def _read_table(area: Area, seen: Sightings) -> None:
                 seen.see(address, TABLE, mac=item.mac, interface=item.interface)
 
 
-def _ask_netbios(
-    context: Context, methods: frozenset[str], seen: Sightings, settled: Settled, deadline: float
-) -> Iterator[Progress]:
-    """Ask those that were seen for their NetBIOS names; an answer or an ICMP error is a sign of life as well."""
-    if "netbios" not in methods:
+def _ask_netbios(look: _Look, net: Net) -> Iterator[Progress]:
+    """Ask those that were seen for their NetBIOS names, once; an answer or an ICMP error is a sign of life as well."""
+    if "netbios" not in look.methods:
         return
-    from probes.kit.datagram_sweep import sweep
+    from probes.kit.scan.udp import sweep
 
-    for answer in settled.answers:
-        _take_netbios(answer, seen)
-    asked = {answer.address for answer in settled.answers}
+    seen, settled = look.seen, look.settled
+    while settled.answers:
+        _take_netbios(settled.answers.pop(), seen)
     pairs = [
         (str(item.address), _NETBIOS)
-        for item in seen.by_address.values()
-        if item.address.version == 4 and OWN not in item.via and str(item.address) not in asked
+        for item in seen.all()
+        if item.address.version == 4 and OWN not in item.via and str(item.address) not in settled.asked
     ]
-    allowed = [pair for pair in pairs if context.net.ports_of(_parsed(pair[0]))][:_MOST_NETBIOS]
-    for done, answer in enumerate(sweep(context.net, allowed, deadline), 1):
+    allowed = [pair for pair in pairs if net.ports_of(_parsed(pair[0]))][:_MOST_NETBIOS]
+    settled.asked.update(address for address, _ in allowed)
+    for done, answer in enumerate(sweep(net, allowed, look.deadline), 1):
         if answer.refused is None:
             _take_netbios(answer, seen)
         yield Progress(done, len(allowed))
@@ -232,38 +287,38 @@ def _take_netbios(answer: "Answered", seen: Sightings) -> None:
         seen.tell(address, told)
 
 
-def _confirm(
-    context: Context, own: tuple[Own, ...], wish: Wish, area: Area, seen: Sightings, deadline: float
-) -> Iterator[Progress]:
+def _confirm(look: _Look, wish: Wish) -> Iterator[Progress]:
     """Ask by ARP and ND for those that only spoke for themselves: anybody can send a datagram in another's name."""
+    net, seen = look.net, look.seen
     families = [family for family, method in ((4, "arp"), (6, "nd")) if method in wish.methods]
-    links_here = {name for name, _ in area.links}
+    links_here = {name for name, _ in look.area.links}
     doubtful = [
         item
-        for item in seen.by_address.values()
+        for item in seen.all()
         if item.via <= SPOKEN and item.interface in links_here and item.address.version in families
-        if context.net.ports_of(item.address)
+        if net.ports_of(item.address)
     ][:_MOST_CONFIRMED]
-    if not doubtful or context.net.quiet_hours():
+    if not doubtful or net.quiet_hours():
         return
-    on_link = {
-        name: [context.net.gate(item.address) for item in doubtful if item.interface == name] for name in links_here
-    }
+    on_link = {name: [net.gate(item.address) for item in doubtful if item.interface == name] for name in links_here}
     asked = Settled()
-    yield from ask_raw(context.net, own, replace(wish, on_link=on_link, groups=(), echo=()), seen, asked, deadline)
+    wish = replace(wish, on_link=on_link, groups=(), echo=())
+    yield from ask_raw(net, look.own, wish, seen, asked, look.deadline)
     settled = {str(address) for address in asked.addresses}
     for item in doubtful:
         item.doubted = item.via <= SPOKEN and str(item.address).partition("%")[0] in settled
 
 
-def _report(options: Options, area: Area, seen: Sightings, settled: Settled, gone: list[Address]) -> Iterator[Yield]:
+def report(options: Options, area: Area, seen: Sightings, settled: Settled, gone: list[Address]) -> Iterator[Yield]:
+    """Report who was seen, what is covered, and what was left out; `gone` is where nobody is, for certain."""
     leases, skipped = _leases(options, area)
-    for number, observation in enumerate(seen.observations(leases)):
-        if number >= _MOST_OBSERVATIONS:
-            skipped.append(Skipped("...", because("too_large", f"more than {_MOST_OBSERVATIONS} observations")))
-            break
-        yield observation
-    yield from _coverage(area, settled.addresses, gone)
+    observations = seen.observations(leases)
+    yield from islice(observations, _MOST_OBSERVATIONS)
+    untold = {_parsed(observation.target.name) for observation in observations}
+    if untold:
+        skipped.append(Skipped("...", because("too_large", f"more than {_MOST_OBSERVATIONS} observations")))
+    # Whom nobody told of must not count as absent.
+    yield from _coverage(area, {*settled.addresses, *gone, *area.own} - untold)
     skipped += [*area.skipped, *dict.fromkeys(settled.skipped)]
     told = set(gone)
     silent = [gate.parsed for gate in area.beyond if gate.parsed not in seen and gate.parsed not in told]
@@ -287,11 +342,10 @@ def _leases(options: Options, area: Area) -> tuple[list[Lease], list[Skipped]]:
     return found, [Skipped(item.path, because("unreadable", item.failure)) for item in read if item.failure]
 
 
-def _coverage(area: Area, settled: list[Address], gone: list[Address]) -> Iterator[Coverage]:
+def _coverage(area: Area, held: set[Address]) -> Iterator[Coverage]:
     """Cover what the link layer settled, this machine's own addresses, and what a router called absent."""
-    if not settled and not gone:
+    if held <= set(area.own):
         return
-    held = {*settled, *gone, *area.own}
     numbers = {(address.version, int(address)) for address in held}
     # The network and broadcast addresses next to those that were asked: no host can have them.
     held |= {
@@ -315,4 +369,5 @@ PROBE = Probe(
     Options,
     run,
     privileges=frozenset({Privilege.NET_RAW}),
+    preview=preview,
 )

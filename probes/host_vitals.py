@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from probes.kit import proc
 from probes.kit.contract import CannotRun, Context, Probe, Yield
+from probes.kit.machine import proc
 from probes.kit.options import option
 from probes.kit.reasons import because
 from wire.text import Text
@@ -29,9 +29,9 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     seconds = max(0.1, min(options.sample, context.deadline - time.monotonic() - 0.5))
     try:
         try:
-            method, values = "psutil", _from_psutil(seconds)
+            method, values = "psutil", from_psutil(seconds)
         except ImportError:  # there is no wheel of it for many a router
-            method, values = "proc", _from_proc(seconds)
+            method, values = "proc", from_proc(seconds)
         values["disk_ratio"] = _disk(options.disk)
         values["load"] = os.getloadavg()[0]
     except OSError as error:
@@ -39,7 +39,8 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     yield Observation("host_vitals", method, Target(TargetKind.AGENT, "self"), Outcome.MEASURED, time.time(), values)
 
 
-def _from_psutil(seconds: float) -> dict[str, Value]:
+def from_psutil(seconds: float) -> dict[str, Value]:
+    """Measure with psutil over so many seconds; the keys are those of `from_proc`."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -53,7 +54,8 @@ def _from_psutil(seconds: float) -> dict[str, Value]:
     }
 
 
-def _from_proc(seconds: float) -> dict[str, Value]:
+def from_proc(seconds: float) -> dict[str, Value]:
+    """Measure from /proc alone over so many seconds: ratios from 0 to 1 (None: unknown), seconds, bytes since boot."""
     before = proc.cores()
     time.sleep(seconds)
     idle = proc.idle_share(before, proc.cores())

@@ -10,14 +10,24 @@ from ipaddress import IPv6Network
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import OutOfScope, Refused
-from probes.kit.neighbours import resolvers
-from probes.kit.net import Net
+from probes.kit.exchange.dns import Status
+from probes.kit.exchange.resolve import TELLING, Answer, Kind, lookup
+from probes.kit.exchange.web import Fetch, Stage, Url, get, urls_of
+from probes.kit.ipv6.options import proof_option, sites_option
+from probes.kit.ipv6.vantage.gate import (
+    check_addresses,
+    check_resolvers,
+    check_route,
+    check_self,
+    judge,
+    parse_endpoints,
+    told,
+)
+from probes.kit.machine.neighbours import resolvers
 from probes.kit.reasons import because
-from probes.kit.resolve import TELLING, Answer, Kind, Status, lookup
-from probes.kit.scope import Address
-from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option, sites_option
-from probes.kit.vantage import Check, check_addresses, check_resolvers, check_route, check_self, judge, parse_endpoints
-from probes.kit.web import Fetch, Stage, Url, get, urls_of
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.net import Net
+from probes.kit.shared_options import parse_addresses, patience_option, resolvers_option
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
 
@@ -56,11 +66,9 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     addresses, route = check_addresses(), check_route()
     gate = check_self(net, parse_endpoints(options.self_targets), timeout=options.timeout)
     for check in (addresses, route, check_resolvers(net, servers, timeout=options.timeout), gate):
-        values = _evidence(check)
-        yield Observation(_NAME, check.id, _SELF, check.outcome, time.time(), values, check.duration)
-        yield from check.skipped
+        yield from told(_NAME, check)
     verdict, reason = judge(addresses, route, gate)
-    values = {"ipv6": _WORDS.get(verdict, "unknown"), "reason": reason}
+    values: dict[str, Value] = {"ipv6": _WORDS.get(verdict, "unknown"), "reason": reason}
     yield Observation(_NAME, "ipv6", _SELF, verdict, time.time(), values)
     yield Progress(1, total)
     site = _Sites(net, servers, options.timeout, has_ipv6=verdict is Outcome.PASS, why=reason)
@@ -174,7 +182,7 @@ class _Sites:
 
     def _explain(self, refusal: Refused, url: Url) -> Skipped:
         if isinstance(refusal, OutOfScope) and not self._net.scope.domain_ports(url.host, self._net.today()):
-            return OutOfScope(url.text, url.host).skipped
+            return self._net.scope.refusal(url.text, url.host).skipped
         return Skipped(url.text, refusal.skipped.reason)
 
 
@@ -205,10 +213,6 @@ def _dns_broken(a: Status, aaaa: Status) -> str:
     if a is not Status.OK:
         return "unknown"
     return "pass" if aaaa in (Status.OK, Status.NODATA) else "fail"
-
-
-def _evidence(check: Check) -> dict[str, Value]:
-    return {**check.values, "reason": check.reason} if check.reason else dict(check.values)
 
 
 PROBE = Probe(

@@ -11,6 +11,8 @@ from ipaddress import ip_address
 
 from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress, Yield
 from probes.kit.errors import Refused
+from probes.kit.exchange.dns import Status
+from probes.kit.exchange.resolve import ANSWERED, answers
 from probes.kit.ipv6.lan import client, judge_hosts, judge_routers
 from probes.kit.ipv6.lan.judge_hosts import Bounds, Seen
 from probes.kit.ipv6.lan.judge_routers import Allowed, parse_routers, parse_servers
@@ -26,15 +28,14 @@ from probes.kit.ipv6.lan.links import (
 )
 from probes.kit.ipv6.lan.messages import HeardOnLink, Hosts, LinkTask, ListenJob
 from probes.kit.ipv6.model import OUTCOMES, Check, Verdict, unknown
-from probes.kit.neighbours import Own, default_routes, links, neighbours, own_addresses, route_to
-from probes.kit.net import Net
+from probes.kit.machine.neighbours import Own, default_routes, links, neighbours, own_addresses, route_to
 from probes.kit.options import option
 from probes.kit.raw.client import why_not
-from probes.kit.raw.link_client import find_hosts
-from probes.kit.raw.link_messages import GROUP_METHODS, Heard, LinkDone, LinkJob
-from probes.kit.raw.link_messages import LinkTask as Question
+from probes.kit.raw.link.client import find_hosts
+from probes.kit.raw.link.messages import GROUP_METHODS, Heard, LinkDone, LinkJob
+from probes.kit.raw.link.messages import LinkTask as Question
 from probes.kit.reasons import because
-from probes.kit.resolve import ANSWERED, Status, answers
+from probes.kit.sending.net import Net
 from wire.text import Text
 from wire.types import Observation, SectionKind, Skipped, Target, TargetKind, Value
 

@@ -6,29 +6,28 @@ one observation of this machine itself, with the method `connect`, says why.
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from probes.kit.blocks import CODE_OF, PENDING, Block
-from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Yield
-from probes.kit.engine import AUTO, ENGINES, SYN, Caps, Engine, choose
+from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Silent, Yield
 from probes.kit.fingerprint.model import FingerprintFileError
-from probes.kit.neighbours import links, not_hosts, own_addresses, route_to
-from probes.kit.net import Net
+from probes.kit.machine.neighbours import State, links, neighbours, not_hosts, own_addresses, route_to
 from probes.kit.options import option
-from probes.kit.outcomes import Settled
-from probes.kit.plan import BLOCK_HOSTS, Plan, addresses_of
+from probes.kit.ports.blocks import CODE_OF, PENDING, Block
+from probes.kit.ports.plan import Plan, addresses_of
 from probes.kit.reasons import because
-from probes.kit.scope import Address
+from probes.kit.scan.engine import AUTO, ENGINES, SYN, Caps, Engine, choose
+from probes.kit.scope.addresses import Address, Network
+from probes.kit.scope.targets import MAX_ADDRESSES, covered, parse_targets, plain_prefixes
+from probes.kit.sending.net import Net
+from probes.kit.sending.outcomes import Settled
 from probes.kit.shared_options import hosts_option
-from probes.kit.targets import MAX_ADDRESSES, parse_targets, plain_prefixes, prefixes
 from wire.ports import expand, format_ports, parse_ports
 from wire.text import Text
 from wire.types import (
     Coverage,
-    Family,
     Observation,
     Outcome,
     SectionKind,
@@ -49,12 +48,14 @@ DEFAULT_PORTS = (
 """The high-risk ports of the domain's list, and what servers, cameras, printers and routers of schools listen on."""
 
 _MAX_OBSERVATIONS = 45_000
+_LEAST_OF_HOST = 1_000
+"""Open ports that each host may have told, however many hosts there are: where all is open, others stay in sight."""
 _MAX_SKIPPED = 900
 _MAX_TEXT = 1000
 _MAX_WHAT = 1024
 _MAX_GROUPS = 32
-_OPEN, _CLOSED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED]
-_FILTERED = frozenset({CODE_OF[Settled.PROHIBITED], CODE_OF[Settled.NO_HOST], CODE_OF[Settled.TIMEOUT]})
+_OPEN, _CLOSED, _TIMEOUT = (CODE_OF[settled] for settled in (Settled.OPEN, Settled.CLOSED, Settled.TIMEOUT))
+_FILTERED = frozenset({CODE_OF[Settled.PROHIBITED], CODE_OF[Settled.NO_HOST], _TIMEOUT})
 _ANSWERS = frozenset({_OPEN, _CLOSED, CODE_OF[Settled.PROHIBITED]})
 _UNSETTLED = {
     CODE_OF[Settled.UNREACHABLE]: "unreachable",
@@ -97,12 +98,16 @@ class Options:
     )
     retries: int = option(1, zh="超时后的重试次数", en="tries after a timeout", minimum=0, maximum=5)
     connections: int = option(
-        1024, zh="同时进行的连接数上限（connect）", en="most connections at a time (connect)", minimum=1, maximum=60000
+        1024,
+        zh="同时进行的连接数上限（connect、识别）",
+        en="most connections at a time (connect, identify)",
+        minimum=1,
+        maximum=60000,
     )
     per_host: int = option(
         64,
-        zh="对同一地址同时进行的连接数上限（connect）",
-        en="most connections to one address at a time (connect)",
+        zh="对同一地址同时进行的连接数上限（connect、识别）",
+        en="most connections to one address at a time (connect, identify)",
         minimum=1,
         maximum=60000,
     )
@@ -120,6 +125,8 @@ class Options:
 
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Scan; give open services, one line per host that answered, and what was covered and what not."""
+    # Those who ask services keep to them, too.
+    context.net.narrow(options.rate, options.connections, options.per_host)
     if not options.identify:
         yield from _scan(options, context)
         return
@@ -132,9 +139,13 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     except FingerprintFileError as error:
         raise CannotRun(str(error)) from None
     kept_back = enrich.SHARE * max(0.0, context.deadline - time.monotonic())
-    scan = _scan(options, replace(context, deadline=context.deadline - kept_back))
+
+    def scan() -> Iterator[Yield]:
+        yield from _scan(options, replace(context, deadline=context.deadline - kept_back))
+        context.relinquish()  # from here on strangers are spoken with
+
     yield from enrich.identified(
-        scan,
+        scan(),
         context.net,
         context.deadline - 0.5,
         fingerprints=imported.fingerprints,
@@ -144,7 +155,7 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
 
 def preview(options: Options, net: Net) -> Preview:
     """Say what a run would send; see `Preview`."""
-    from probes.kit.preview import of_handshakes, of_syns, portions, printers_among
+    from probes.kit.scan.preview import of_handshakes, of_syns, portions, printers_among
     from probes.kit.services.plan import MOST_CONVERSATIONS
 
     plan = _plan(options, net)
@@ -179,27 +190,31 @@ def _plan(options: Options, net: Net) -> Plan:
 def _scan(options: Options, context: Context) -> Iterator[Yield]:
     """Scan block by block."""
     net = context.net
-    named = {str(span.address(span.low)) for span in parse_targets(options.targets) if len(span) == 1}
+    spans = parse_targets(options.targets)
+    named = {str(span.address(span.low)) for span in spans if len(span) == 1}
+    near = _near()
     plan = _plan(options, net)
     engine = Engine(net, _caps(options), options.engine, plan.total)
     skipped: list[Skipped] = []
-    covered = _Covered()
     room = _MAX_OBSERVATIONS
+    most = max(_LEAST_OF_HOST, room // (sum(map(len, spans)) or 1) - 1)
     yield Progress(0, plan.total, engine.why)
+    opened = _Opened(most)
     for block in engine.run(plan.blocks(), context.deadline - options.timeout - 0.5):
-        if block is not None:
-            seen = list(_observations(block, engine.method, named))
-            yield from islice(seen, room)
-            if len(seen) > room:
-                _skip(skipped, addresses_of(block.hosts), "too_large")
-            else:
-                yield from covered.add(_settled(block, plan.nobody_among(block), engine.unfinished, skipped))
-            room = max(0, room - len(seen))
+        if block is None:
+            seen = [item for begun in engine.begun for item in opened.of(begun, engine.method)]
+        else:
+            seen = [*opened.of(block, engine.method), *_hosts(block, engine.method, named, near)]
+        yield from islice(seen, room)
+        if block is not None and len(seen) > room:
+            _skip(skipped, addresses_of(block.hosts), "too_large")
+        elif block is not None:
+            yield from _settled(block, plan.nobody_among(block), engine.unfinished, skipped, most)
+        room = max(0, room - len(seen))
         yield Progress(engine.done, plan.total, engine.why, engine.sending, engine.lost)
     if engine.why:
         values: dict[str, Value] = {"engine": engine.method, "why": engine.why}
         yield Observation("open_ports", engine.method, _SELF, Outcome.SEEN, time.time(), values)
-    yield from covered.rest()
     skipped.extend(plan.unreached(engine.unfinished))
     skipped[:0] = plan.refused()
     yield from islice(skipped, _MAX_SKIPPED)
@@ -207,20 +222,37 @@ def _scan(options: Options, context: Context) -> Iterator[Yield]:
         yield Skipped("...", because("too_large", f"more than {_MAX_SKIPPED} parts were skipped"))
 
 
-def _places(row: bytes, code: int) -> list[int]:
-    return [place for place, found in enumerate(row) if found == code]
+class _Opened:
+    """Tells open ports as soon as they are found, each once, and `most` of each host: whoever ends a run has them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._told: dict[str, set[int]] = defaultdict(set)
+
+    def of(self, block: Block, method: str) -> Iterator[Observation]:
+        """Give what was not told yet of a block."""
+        now, place = time.time(), block.states.find(_OPEN)
+        while place >= 0:
+            host, number = divmod(place, len(block.ports))
+            address, port = block.hosts[host].address, block.ports[number]
+            told = self._told[address]
+            if port not in told and len(told) < self._most:
+                told.add(port)
+                target = Target(TargetKind.SERVICE, address, port, Transport.TCP)
+                duration = block.round_trips.get(place, 0.0)
+                yield Observation("open_ports", method, target, Outcome.OPEN, now, {}, duration)
+            place = block.states.find(_OPEN, place + 1)
 
 
-def _observations(block: Block, method: str, named: set[str]) -> Iterator[Observation]:
-    now = time.time()
-    count = len(block.ports)
+def _hosts(block: Block, method: str, named: set[str], near: Sequence[Network]) -> Iterator[Observation]:
+    """Give those that answered, those that were named, and neighbours that answered ARP or ND and nothing else.
+
+    `near` are the networks of this machine's links.
+    """
+    now, mute = time.time(), _mute(block, method, near)
     for host, gate in enumerate(block.hosts):
         row = block.row(host)
-        for place in _places(row, _OPEN):
-            target = Target(TargetKind.SERVICE, gate.address, block.ports[place], Transport.TCP)
-            duration = block.round_trips.get(host * count + place, 0.0)
-            yield Observation("open_ports", method, target, Outcome.OPEN, now, {}, duration)
-        if gate.address in named or any(code in row for code in _ANSWERS):
+        if gate.address in named or gate.parsed in mute or any(code in row for code in _ANSWERS):
             alive = _OPEN in row or _CLOSED in row
             values: dict[str, Value] = {}
             for name, codes in (("closed", {_CLOSED}), ("filtered", _FILTERED)):
@@ -231,49 +263,34 @@ def _observations(block: Block, method: str, named: set[str]) -> Iterator[Observ
             yield Observation("open_ports", method, Target(TargetKind.HOST, gate.address), outcome, now, values)
 
 
-class _Covered:
-    """Joins what blocks covered, so that a scan of many ports stays within the bounds of a section."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[Family, str], list[Address]] = defaultdict(list)
-
-    def add(self, settled: Iterable[tuple[str, list[Address]]]) -> Iterator[Coverage]:
-        """Take ports with the addresses on which they are settled; give what has grown to a block's size."""
-        for ports, addresses in settled:
-            key: tuple[Family, str] = (4 if addresses[0].version == 4 else 6, ports)
-            self._held[key].extend(addresses)
-            if len(self._held[key]) >= BLOCK_HOSTS:
-                yield Coverage(prefixes(self._held.pop(key)), *key, Transport.TCP)
-
-    def rest(self) -> Iterator[Coverage]:
-        """Give what is still held."""
-        for key, addresses in self._held.items():
-            yield Coverage(prefixes(addresses), *key, Transport.TCP)
-
-
 def _settled(
-    block: Block, nobody: frozenset[Address], why_not: str, skipped: list[Skipped]
-) -> Iterator[tuple[str, list[Address]]]:
+    block: Block, nobody: frozenset[Address], why_not: str, skipped: list[Skipped], most: int
+) -> Iterator[Coverage | Silent]:
     """Give what was settled: answered, refused on the way, or silent through all tries; the rest goes to `skipped`.
 
-    `why_not` is the reason of pairs that are still pending.
+    Where nothing answered at all it is silent and skipped. `why_not` is the reason of pairs that are still pending; a
+    host with more than `most` open ports is not covered.
     """
     unfinished: list[Address] = []
+    crowded: list[Address] = []
     groups: dict[bytes, list[Address]] = defaultdict(list)
-    for host, gate in enumerate(block.hosts):
+    for host, address in enumerate(addresses_of(block.hosts)):
         row = block.row(host)
         if PENDING in row:
-            unfinished.append(gate.parsed)
+            unfinished.append(address)
+        elif row.count(_OPEN) > most:
+            crowded.append(address)
         else:
-            groups[bytes(code if code in _UNSETTLED else PENDING for code in row)].append(gate.parsed)
+            groups[bytes(code if code in _UNSETTLED else PENDING for code in row)].append(address)
     skipped.extend(Skipped(prefix, why_not) for prefix in plain_prefixes(unfinished))
+    _skip(skipped, crowded, "too_large")
     if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
         _skip(skipped, [address for group in groups.values() for address in group], "no_answer")
+        yield from map(Silent, covered(Transport.TCP, block.ports, groups.get(bytes(len(block.ports)), ())))
         return
     for row, addresses in sorted(groups.items())[:_MAX_GROUPS]:
-        settled = format_ports(port for port, code in zip(block.ports, row, strict=True) if code == PENDING)
-        if settled:
-            yield settled, [*addresses, *(nobody if not any(row) else ())]
+        settled = [port for port, code in zip(block.ports, row, strict=True) if code == PENDING]
+        yield from covered(Transport.TCP, settled, [*addresses, *(nobody if not any(row) else ())])
         for code in sorted(set(row) - {PENDING}):
             ports = format_ports(port for port, found in zip(block.ports, row, strict=True) if found == code)
             _skip(skipped, addresses, _UNSETTLED[code], f" ports {ports}" if settled else "")
@@ -283,6 +300,21 @@ def _settled(
 
 def _skip(skipped: list[Skipped], addresses: list[Address], code: str, ports: str = "") -> None:
     skipped.extend(Skipped((prefix + ports)[:_MAX_WHAT], because(code)) for prefix in plain_prefixes(addresses))
+
+
+def _mute(block: Block, method: str, near: Sequence[Network]) -> set[Address]:
+    """Give the neighbours that kept silent though they are on the link."""
+    silent = (gate.parsed for host, gate in enumerate(block.hosts) if _TIMEOUT in block.row(host))
+    found = {address for address in silent if any(address in network for network in near)}
+    if method == SYN or not found:
+        return found  # no SYN was sent before its hardware address was known
+    return found & {known.address for known in neighbours() if known.state is State.REACHABLE}
+
+
+def _near() -> tuple[Network, ...]:
+    """Give the networks of this machine's Ethernet links, where a host is asked for its hardware address first."""
+    ethernet = {link.name for link in links().values() if link.mac and not link.loopback}
+    return tuple(own.address.network for own in own_addresses() if own.interface in ethernet)
 
 
 def _on_live_link(block: Block) -> bool:

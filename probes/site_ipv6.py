@@ -6,22 +6,23 @@ from dataclasses import dataclass
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import CannotRun, Refused
-from probes.kit.ipv6 import judge_site
-from probes.kit.ipv6.crew import work
-from probes.kit.ipv6.fetch import Wish, warm_up
+from probes.kit.exchange.dns import DNS_PORT
 from probes.kit.ipv6.ladder import climb, together
 from probes.kit.ipv6.model import OUTCOMES, Check, Settings, Verdict, unknown
 from probes.kit.ipv6.names import Names, find_dns64
-from probes.kit.ipv6.site import SiteLook
-from probes.kit.ipv6.visit import Visitor
-from probes.kit.neighbours import resolvers
-from probes.kit.net import Net
+from probes.kit.ipv6.options import proof_option, sites_option
+from probes.kit.ipv6.site.fetch import Wish, warm_up
+from probes.kit.ipv6.site.judge import V6_CHECKS
+from probes.kit.ipv6.site.look import SiteLook
+from probes.kit.ipv6.site.visit import Visitor
+from probes.kit.ipv6.vantage.gate import check_self, parse_endpoints, told
+from probes.kit.machine.neighbours import resolvers
 from probes.kit.options import option
 from probes.kit.reasons import because
-from probes.kit.resolve import DNS_PORT
-from probes.kit.scope import Address
-from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option, sites_option
-from probes.kit.vantage import check_self, parse_endpoints
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.crew import work
+from probes.kit.sending.net import Net
+from probes.kit.shared_options import parse_addresses, patience_option, resolvers_option
 from wire.ports import expand, parse_ports
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
@@ -57,12 +58,10 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     servers = parse_addresses(options.resolvers) or resolvers()
     targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
     gate = check_self(context.net, parse_endpoints(options.self_targets), timeout=options.timeout)
-    told: dict[str, Value] = {**gate.values, **({"reason": gate.reason} if gate.reason else {})}
-    yield Observation(NAME, gate.id, Target(TargetKind.AGENT, "self"), gate.outcome, time.time(), told, gate.duration)
-    yield from gate.skipped
+    yield from told(NAME, gate)
     if gate.outcome is not Outcome.PASS:
         for target in targets:
-            yield from _say(target, without_ipv6(gate.reason))
+            yield from observations(target, without_ipv6(gate.reason))
         return
     ports = expand(parse_ports(options.ports))
     yield Progress(0, len(targets))
@@ -70,13 +69,13 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
         context.net, targets, options.workers, lambda net: _looker(net, servers, options, ports, context.deadline)
     )
     for number, (target, result, ipv4) in enumerate(found, start=1):
-        yield from (result,) if isinstance(result, Skipped) else _say(target, result, ipv4)
+        yield from (result,) if isinstance(result, Skipped) else observations(target, result, ipv4)
         yield Progress(number, len(targets), target)
 
 
 def without_ipv6(reason: str) -> tuple[Check, ...]:
     """Give every check of a site from a vantage point whose own IPv6 is not proven."""
-    return tuple(unknown(name, "no_ipv6", reason) for name in judge_site.V6_CHECKS)
+    return tuple(unknown(name, "no_ipv6", reason) for name in V6_CHECKS)
 
 
 _Result = tuple[str, tuple[Check, ...] | Skipped, str]
@@ -109,7 +108,7 @@ def _looker(
     return look
 
 
-def _say(target: str, checks: Sequence[Check], ipv4: str = "unknown") -> Iterator[Observation]:
+def observations(target: str, checks: Sequence[Check], ipv4: str = "unknown") -> Iterator[Observation]:
     """Turn verdicts into observations, and the level that they make together."""
     site = Target(TargetKind.SITE, target)
     now = time.time()

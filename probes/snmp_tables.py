@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from probes.kit.contract import CannotRun, Context, Probe, Progress, Yield
 from probes.kit.errors import Refused
@@ -19,12 +20,12 @@ from probes.kit.fingerprint.model import Fingerprint
 from probes.kit.fingerprint.own import built_in
 from probes.kit.options import option
 from probes.kit.reasons import because
-from probes.kit.services.datagrams import ENTERPRISES as VENDORS
+from probes.kit.scope.targets import parse_targets
+from probes.kit.services.datagrams.table import ENTERPRISES as VENDORS
 from probes.kit.services.enrich import values_of
 from probes.kit.services.talk import Heard, text
 from probes.kit.snmp import merge, tables
 from probes.kit.snmp.credentials import Credential, for_address, read_credentials
-from probes.kit.targets import parse_targets
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_AGENTS = 256
 MAX_OBSERVATIONS = 45_000
+MAX_PEER_ROWS = 4096
+"""Rows of each column about LLDP's and CDP's neighbours, whose texts are all held until the table is read."""
 _GRACE = 1.0
 
 
@@ -68,7 +71,7 @@ class Options:
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Read one device after the other; then give one line for each device, and what all of them know of hosts."""
     if not options.credentials or not options.targets:
-        raise CannotRun(because("no_credentials", "set targets and credentials"))
+        raise CannotRun(because("no_credentials"))
     credentials = read_credentials(options.credentials)
     addresses = [address for span in parse_targets(options.targets) for address in span]
     devices: list[tables.Device] = []
@@ -84,20 +87,38 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
         if device.description or device.object_id or device.interfaces:
             devices.append(device)
     yield Progress(len(addresses), len(addresses))
-    yield from _bounded(devices)
+    yield from bounded(devices)
 
 
-def _bounded(devices: list[tables.Device]) -> Iterator[Yield]:
+def bounded(devices: list[tables.Device]) -> Iterator[Yield]:
+    """Report what devices told, at most MAX_OBSERVATIONS, the same share of each table, and what was left out."""
     now = time.time()
     known = by_key(built_in())
     for device in devices:
         target = Target(TargetKind.HOST, str(device.address))
         yield Observation("snmp_tables", "snmp", target, Outcome.SEEN, now, _about(device, known))
-    for given, item in enumerate(merge.observations(devices, now)):
-        if given == MAX_OBSERVATIONS:
-            yield Skipped("hosts", because("too_large", f"only the first {MAX_OBSERVATIONS} are reported"))
-            return
-        yield item
+    lists: list[list[Any]] = [
+        part for device in devices for part in (device.neighbours, device.forwarded, device.peers)
+    ]
+    most = _share(map(len, lists), MAX_OBSERVATIONS)
+    if any(len(part) > most for part in lists):
+        yield Skipped("hosts", because("too_large", f"of each table only the first {most} rows are reported"))
+        for part in lists:
+            del part[most:]
+    found = merge.observations(devices, now)
+    yield from islice(found, MAX_OBSERVATIONS)
+    if next(found, None) is not None:
+        yield Skipped("hosts", because("too_large", f"only the first {MAX_OBSERVATIONS} are reported"))
+
+
+def _share(sizes: Iterable[int], room: int) -> int:
+    """Give how long a list may be so that all fit into the room; what short ones leave goes to the longer ones."""
+    given = sorted(sizes)
+    for place, size in enumerate(given):
+        if size * (len(given) - place) > room:
+            return room // (len(given) - place)
+        room -= size
+    return max(given, default=0)
 
 
 def _about(device: tables.Device, known: dict[str, tuple[Fingerprint, ...]]) -> dict[str, Value]:
@@ -133,7 +154,7 @@ def _read(
             for name, step in _steps(session, device, options.rows):
                 try:
                     if step():
-                        yield Skipped(f"{what} {name}", because("too_large", f"only the first {options.rows} rows"))
+                        yield Skipped(f"{what} {name}", because("too_large", "it has more rows than are read"))
                 except Denied as refusal:
                     if not device.object_id and not device.description:
                         raise
@@ -157,11 +178,12 @@ def _steps(session: "Session", device: tables.Device, rows: int) -> Iterator[tup
     full: list[tables.Oid] = []
 
     def column(root: tables.Oid) -> Iterator[tuple[tables.Oid, tables.Value]]:
+        most = rows if root[: len(tables.MIB2)] == tables.MIB2 else min(rows, MAX_PEER_ROWS)
         count = 0
-        for row in session.column(root, rows):
+        for row in session.column(root, most):
             count += 1
             yield row
-        if count == rows:
+        if count == most:
             full.append(root)
 
     def system() -> None:

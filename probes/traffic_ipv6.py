@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from probes.kit import nft
 from probes.kit.contract import CannotRun, Context, Probe, Yield
 from probes.kit.errors import Refused
-from probes.kit.ipv6 import counters
+from probes.kit.exchange.dns import DNS_PORT
+from probes.kit.exchange.resolve import TELLING
+from probes.kit.exchange.web import urls_of
 from probes.kit.ipv6.model import OUTCOMES, Check, Verdict, unknown
 from probes.kit.ipv6.names import Names
-from probes.kit.ipv6.snmp_counters import from_snmp
-from probes.kit.ipv6.traffic import SOURCES, Counted, Flows, SiteBytes, judge_share, judge_users
-from probes.kit.neighbours import default_routes, neighbours, own_addresses, resolvers
-from probes.kit.net import Net
+from probes.kit.ipv6.traffic import counters
+from probes.kit.ipv6.traffic.counted import SOURCES, Counted, Flows, SiteBytes, judge_share, judge_users
+from probes.kit.ipv6.traffic.snmp import from_snmp
+from probes.kit.machine import nft
+from probes.kit.machine.neighbours import default_routes, neighbours, own_addresses, resolvers
 from probes.kit.options import option
-from probes.kit.resolve import DNS_PORT, TELLING
-from probes.kit.scope import Address
-from probes.kit.web import urls_of
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.net import Net
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind
 

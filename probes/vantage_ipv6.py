@@ -10,25 +10,32 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
-from probes.kit import nft
 from probes.kit.contract import CannotRun, Context, Privilege, Probe, Progress, Yield
 from probes.kit.errors import Refused
-from probes.kit.ipv6 import judge_vantage as judge
-from probes.kit.ipv6 import look_names, look_path
-from probes.kit.ipv6.fetch import Wish, warm_up
-from probes.kit.ipv6.firewall import by_rules, by_scan
+from probes.kit.exchange.dns import DNS_PORT
+from probes.kit.exchange.web import Url, urls_of
 from probes.kit.ipv6.model import OUTCOMES, VERDICTS, Check, Verdict, unknown
 from probes.kit.ipv6.names import Names, find_dns64
-from probes.kit.ipv6.pairs import parse_pairs, scan, twins
-from probes.kit.neighbours import default_routes, discarded_prefixes, links, own_addresses, resolvers
-from probes.kit.netlink import UserOptions
+from probes.kit.ipv6.options import proof_option
+from probes.kit.ipv6.site.fetch import Wish, warm_up
+from probes.kit.ipv6.vantage import judge, path, resolver
+from probes.kit.ipv6.vantage.firewall import by_rules, by_scan
+from probes.kit.ipv6.vantage.gate import Check as Proof
+from probes.kit.ipv6.vantage.gate import (
+    check_addresses,
+    check_resolvers,
+    check_route,
+    check_self,
+    parse_endpoints,
+)
+from probes.kit.ipv6.vantage.pairs import parse_pairs, scan, twins
+from probes.kit.ipv6.zone.ask import Asker
+from probes.kit.machine import nft
+from probes.kit.machine.neighbours import default_routes, discarded_prefixes, links, own_addresses, resolvers
+from probes.kit.machine.netlink import UserOptions
 from probes.kit.options import option
 from probes.kit.reasons import because
-from probes.kit.resolve import DNS_PORT
-from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option
-from probes.kit.vantage import Check as Proof
-from probes.kit.vantage import check_addresses, check_resolvers, check_route, check_self, parse_endpoints
-from probes.kit.web import Url, urls_of
+from probes.kit.shared_options import parse_addresses, patience_option, resolvers_option
 from wire.ports import expand, parse_ports
 from wire.text import Text
 from wire.types import Observation, SectionKind, Target, TargetKind
@@ -178,7 +185,7 @@ class _Look:
         self._names = Names(context.net, self._servers, timeout=options.timeout, port=DNS_PORT)
         self._endpoints = parse_endpoints(options.self_targets)
         self._gate = ""
-        self._sites: tuple[look_path.Site, ...] = ()
+        self._sites: tuple[path.Site, ...] = ()
         try:
             self._heard: UserOptions | None = UserOptions()
         except OSError:
@@ -240,8 +247,8 @@ class _Look:
 
     def _route(self) -> Iterator[Check]:
         proof = check_route()
-        # The gate has just been knocked at; the kernel takes three seconds to give a next hop up (RFC 4861 section 10).
-        end = time.monotonic() + GIVE_UP_SECONDS
+        # If the gate has been knocked at, the kernel takes three seconds to give a next hop up (RFC 4861 section 10).
+        end = time.monotonic() + GIVE_UP_SECONDS if self._net.sent else 0.0
         while self._gate and proof.reason.startswith("gateway_not_heard") and time.monotonic() < end:
             time.sleep(0.1)
             proof = check_route()
@@ -265,9 +272,9 @@ class _Look:
         if not options.dual_targets:
             yield unknown("NET-PERF", "no_dual_targets")
             return
-        self._sites = look_path.dual(self._names, _parse_urls(options.dual_targets)[:MAX_SITES])
+        self._sites = path.dual(self._names, _parse_urls(options.dual_targets)[:MAX_SITES])
         seen = {
-            site.url.host: look_path.handshakes(self._net, site, options.tries, options.timeout, self._deadline)
+            site.url.host: path.handshakes(self._net, site, options.tries, options.timeout, self._deadline)
             for site in self._sites
         }
         bounds = judge.PerfBounds(
@@ -282,16 +289,16 @@ class _Look:
             return
         wish = Wish(options.timeout, options.large, ca_file=options.ca_file)
         pages = [
-            look_path.large_page(self._net, url, address, wish, options.mss)
-            for url in _parse_urls(options.large_targets)[: look_path.MAX_TARGETS]
+            path.large_page(self._net, url, address, wish, options.mss)
+            for url in _parse_urls(options.large_targets)[: path.MAX_TARGETS]
             for address in self._names.usable(url.host)[:1]
         ]
         yield judge.path_mtu(pages, options.large)
 
     def _errors(self) -> Iterator[Check]:
         seen = [
-            look_path.come_back(self._net, endpoint, min(1.0, self._options.timeout))
-            for endpoint in self._endpoints[: look_path.MAX_TARGETS]
+            path.come_back(self._net, endpoint, min(1.0, self._options.timeout))
+            for endpoint in self._endpoints[: path.MAX_TARGETS]
         ]
         yield judge.errors(seen)
 
@@ -302,9 +309,7 @@ class _Look:
         others = parse_addresses(options.independent_resolvers)
         compared: tuple[judge.Compared, ...] = ()
         if others and names and self._servers:
-            compared = look_names.compare(
-                self._net, names, self._servers, others, timeout=options.timeout, port=DNS_PORT
-            )
+            compared = resolver.compare(Asker(self._net, options.timeout), names, self._servers, others)
         yield judge.resolver(_from_proof(proof), compared, independent=bool(others))
         yield from proof.skipped
 
@@ -315,9 +320,7 @@ class _Look:
             yield unknown("NET-EDNS", "no_resolver")
             return
         yield judge.large_answers(
-            look_names.large_answer(
-                self._net, servers[0], options.edns_name, options.edns_type, timeout=options.timeout, port=DNS_PORT
-            )
+            resolver.large_answer(Asker(self._net, options.timeout), servers[0], options.edns_name, options.edns_type)
         )
 
     def _nat64(self) -> Iterator[Check]:
@@ -325,7 +328,7 @@ class _Look:
         heard: list[IPv6Network] = []
         if self._heard is not None:
             for raw in self._heard.heard(self._options.ra_seconds):
-                heard.extend(look_names.announced(raw))
+                heard.extend(resolver.announced(raw))
         yield judge.nat64(prefixes, tuple(dict.fromkeys(heard)), translates=self._translates(prefixes))
 
     def _translates(self, prefixes: Sequence[IPv6Network]) -> bool | None:
@@ -336,7 +339,7 @@ class _Look:
         if not isinstance(site.four, IPv4Address):
             return None
         try:
-            attempt = self._net.connect(look_names.embed(prefixes[0], site.four), site.url.port, self._options.timeout)
+            attempt = self._net.connect(resolver.embed(prefixes[0], site.four), site.url.port, self._options.timeout)
         except Refused:
             return None
         if attempt.connection is not None:
@@ -350,7 +353,7 @@ class _Look:
             yield unknown("NET-HE", "no_dual_targets")
             return
         races = [
-            look_path.run_race(self._net, self._names, site.url, options.ahead, options.timeout) for site in self._sites
+            path.run_race(self._net, self._names, site.url, options.ahead, options.timeout) for site in self._sites
         ]
         yield judge.race(races, options.ahead)
 

@@ -7,23 +7,25 @@ from ipaddress import IPv6Address
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import Refused
-from probes.kit.ipv6 import judge_zone
-from probes.kit.ipv6.chain import ROOTS
-from probes.kit.ipv6.crew import work
+from probes.kit.exchange.dns import DNS_PORT
+from probes.kit.exchange.web import urls_of
 from probes.kit.ipv6.model import OUTCOMES, Check, unknown
 from probes.kit.ipv6.names import Names, find_dns64
-from probes.kit.ipv6.zone import ZoneLook
-from probes.kit.neighbours import resolvers
-from probes.kit.net import Net
+from probes.kit.ipv6.options import proof_option, sites_option
+from probes.kit.ipv6.vantage.gate import check_self, parse_endpoints, told
+from probes.kit.ipv6.zone.ask import Asker
+from probes.kit.ipv6.zone.chain import ROOTS
+from probes.kit.ipv6.zone.judge import ZONE_CHECKS
+from probes.kit.ipv6.zone.look import ZoneLook
+from probes.kit.machine.neighbours import resolvers
 from probes.kit.options import option
 from probes.kit.reasons import because
-from probes.kit.resolve import DNS_PORT
-from probes.kit.scope import Address
-from probes.kit.shared_options import parse_addresses, patience_option, proof_option, resolvers_option, sites_option
-from probes.kit.vantage import check_self, parse_endpoints
-from probes.kit.web import urls_of
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.crew import work
+from probes.kit.sending.net import Net
+from probes.kit.shared_options import parse_addresses, patience_option, resolvers_option
 from wire.text import Text
-from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind, Value
+from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind
 
 NAME = "zone_ipv6"
 MAX_TARGETS = 2000
@@ -52,11 +54,9 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     servers = parse_addresses(options.resolvers) or resolvers()
     targets = tuple(dict.fromkeys((*options.targets, *context.policy.targets)))[:MAX_TARGETS]
     gate = check_self(context.net, parse_endpoints(options.self_targets), timeout=options.timeout)
-    told: dict[str, Value] = {**gate.values, **({"reason": gate.reason} if gate.reason else {})}
-    yield Observation(NAME, gate.id, Target(TargetKind.AGENT, "self"), gate.outcome, time.time(), told, gate.duration)
-    yield from gate.skipped
+    yield from told(NAME, gate)
     if gate.outcome is not Outcome.PASS:
-        blind = tuple(unknown(name, "no_ipv6", gate.reason) for name in judge_zone.ZONE_CHECKS)
+        blind = tuple(unknown(name, "no_ipv6", gate.reason) for name in ZONE_CHECKS)
         for target in targets:
             yield from _say(target, "", blind)
         return
@@ -73,7 +73,7 @@ _Result = tuple[str, str, tuple[Check, ...] | Skipped]
 def _looker(net: Net, servers: Sequence[Address], options: Options, deadline: float) -> Callable[[str], _Result]:
     names = Names(net, servers, timeout=options.timeout, port=DNS_PORT)
     names.synthesised = find_dns64(names)
-    zones = ZoneLook(net, names, servers, _parse_roots(options.root_hints), timeout=options.timeout, port=DNS_PORT)
+    zones = ZoneLook(Asker(net, options.timeout), names, servers, _parse_roots(options.root_hints))
 
     def look(target: str) -> _Result:
         if time.monotonic() + 4 * options.timeout > deadline:

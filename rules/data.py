@@ -174,10 +174,13 @@ def _read_target(entry: dict[str, Any], here: Place) -> Target:
     item = reading.choice(entry, "item", policies(), here)
     audience = reading.words(entry, "for", AUDIENCES, here)
     if not audience:
-        here.at("for").fault(f"name the units it is for: {', '.join(AUDIENCES)}")
+        listed = ", ".join(AUDIENCES)
+        here.at("for").fault(f"请写明适用的单位：{listed}", f"name the units it is for: {listed}")
     province = reading.text(entry, "province", here, 2)
     if province and not (len(province) == 2 and province.isascii() and province.isdigit()):
-        here.at("province").fault('must be the first two digits of its division codes, such as "64"')
+        here.at("province").fault(
+            '须为行政区划代码的前两位，如 "64"', 'must be the first two digits of its division codes, such as "64"'
+        )
     return Target(
         province=province,
         audience=audience,

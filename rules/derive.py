@@ -1,10 +1,18 @@
 """Facts that follow from other facts, so that whoever builds a subject need not know the tables of the rules."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from rules.data import high_risk
 from rules.facts import FactValue, Subject, SubjectKind
+
+# RFC 1918, RFC 6598, RFC 4193: such an address is another machine elsewhere.
+_PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")))
+
+
+def is_private(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address means another machine elsewhere: what is seen there is not seen from the internet."""
+    return address.is_loopback or address.is_link_local or any(address in network for network in _PRIVATE)
 
 
 def complete(subject: Subject) -> Mapping[str, FactValue]:

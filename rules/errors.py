@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wire.errors import EdusecError
+from wire.text import Text, lines_of, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +17,21 @@ class RuleFault:
 
     file: str
     key: str
-    what: str
+    what: Text
 
     def __str__(self) -> str:
-        """Write it as `file: key: what`."""
-        return ": ".join(part for part in (self.file, self.key, self.what) if part)
+        """Write it in English."""
+        return self.text.en
+
+    @property
+    def text(self) -> Text:
+        """Say it as `file: key: what`."""
+        return within(": ".join(part for part in (self.file, self.key) if part), self.what)
 
 
 class RulesError(EdusecError):
     """Rules cannot be loaded; `faults` has all that is wrong, one a line in its text."""
 
     def __init__(self, faults: Sequence[RuleFault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
+        super().__init__(lines_of(fault.text for fault in faults))
         self.faults = tuple(faults)

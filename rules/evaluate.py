@@ -98,7 +98,7 @@ def _judge(
         verdict=verdict,
         colour=colour_of(rule, facts) if verdict is Verdict.MATCH else Colour.NONE,
         citation=rule.basis.cite(*place),
-        evidence={name: facts.get(name) for name in dict.fromkeys((*rule.reads, *rule.shows))},
+        evidence={name: facts.get(name) for name in rule.tells},
     )
 
 

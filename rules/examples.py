@@ -6,6 +6,7 @@ from rules.derive import complete
 from rules.evaluate import colour_of, verdict_of
 from rules.facts import Subject
 from rules.model import Colour, Example, Rule, Verdict
+from wire.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class ExampleResult:
     example: Example
     verdict: Verdict
     colour: Colour | None
-    fault: str
+    fault: Text | None
 
     @property
     def passed(self) -> bool:
@@ -34,10 +35,12 @@ def _run(rule: Rule, number: int, example: Example) -> ExampleResult:
     facts = complete(Subject(rule.select, "example", "", "example", example.facts))
     verdict = verdict_of(rule, facts)
     colour = colour_of(rule, facts) if verdict is Verdict.MATCH else None
-    fault = ""
+    fault = None
     if verdict is not example.verdict:
         shown = ", ".join(f"{name} = {facts.get(name, 'unknown')}" for name in rule.reads)
-        fault = f"gives {verdict}, not {example.verdict} ({shown})"
+        fault = Text(
+            f"得到 {verdict}，不是 {example.verdict}（{shown}）", f"gives {verdict}, not {example.verdict} ({shown})"
+        )
     elif example.colour not in (None, colour):
-        fault = f"gives the colour {colour}, not {example.colour}"
+        fault = Text(f"得到颜色 {colour}，不是 {example.colour}", f"gives the colour {colour}, not {example.colour}")
     return ExampleResult(rule, number, example, verdict, colour, fault)

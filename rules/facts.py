@@ -54,6 +54,14 @@ STANDINGS = ("listed", "expired", "unlisted", "no_list")
 PORT_RISKS = ("none", "medium", "high", "critical")
 CONFIDENCES = ("verified", "common")
 EXPOSURES = ("isolated_or_source_limited", "campus_lan", "edu_private_net", "internet")
+VANTAGES = EXPOSURES[1:]
+"""Where an agent, or a person who scans, may stand: what is open from there is exposed at least so far."""
+INTERNET = "internet"
+NOT_INTERNET = "not_internet"
+"""What a fact `exposure` may be beside EXPOSURES: not the internet, and it is open how far else it reaches."""
+ONVIF_ANSWERS = ("open", "password", "fault")
+TLS_VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+RDP_SECURITY = ("standard", "tls", "credssp")
 
 CHECK_VERDICTS = ("pass", "warn", "fail", "info", "unknown")
 AGENT_CHECKS: Mapping[str, Text] = {
@@ -93,7 +101,7 @@ def _check_facts() -> dict[str, "Fact"]:
 # Facts that every subject may carry; they decide the colour of an alert, and rules may use them too.
 COMMON: Mapping[str, Fact] = {
     "unit_kind": Fact(str, Text("单位类别", "kind of unit"), ("province", "city", "county", "school", "university")),
-    "mlps_level": Fact(int, Text("所属系统的等保级别(1-5)", "protection level of its system, 1-5")),
+    "mlps_level": Fact(int, Text("所属系统的等保级别（1-5）", "protection level of its system, 1-5")),
     "exposure": Fact(str, Text("暴露面", "where it can be reached from"), EXPOSURES),
     "baseline": Fact(bool, Text("首次扫描即存在", "was there at the unit's first covering scan")),
     "children_data": Fact(bool, Text("涉及未成年人个人信息", "personal data of children is involved")),
@@ -104,7 +112,7 @@ COMMON: Mapping[str, Fact] = {
 }
 
 _LEVEL_FACTS: Mapping[str, Fact] = {
-    "ipv6_level": Fact(int, Text("IPv6 等级(0-4,已确定)", "IPv6 level, 0-4, where it is certain")),
+    "ipv6_level": Fact(int, Text("IPv6 等级（0-4，已确定）", "IPv6 level, 0-4, where it is certain")),
     "ipv6_level_gap": Fact(
         int,
         Text(
@@ -116,10 +124,41 @@ _LEVEL_FACTS: Mapping[str, Fact] = {
     ),
 }
 
+# What a service said of itself when it was identified; `rules.heard` reads it. What it did not say is not known.
+_HEARD_FACTS: Mapping[str, Fact] = {
+    "service": Fact(str, Text("应用协议（IANA 名称）", "the protocol that it speaks, by its IANA name")),
+    "system": Fact(str, Text("识别出的操作系统", "identified operating system")),
+    "device": Fact(str, Text("识别出的设备", "identified kind of device")),
+    "confidence": Fact(float, Text("识别的把握（0-1）", "how sure the identification is, 0-1")),
+    "login": Fact(str, Text("是否要求登录", "whether one has to log in"), ("none", "required")),
+    "clear_text_login": Fact(bool, Text("在此登录，口令明文传输", "a login here travels in clear text")),
+    "onvif": Fact(str, Text("摄像头对匿名 ONVIF 询问的回答", "answer to an anonymous ONVIF question"), ONVIF_ANSWERS),
+    "tls_version": Fact(str, Text("协商出的最高 TLS 版本", "best version of TLS that it agreed to"), TLS_VERSIONS),
+    "cert_days_left": Fact(
+        int, Text("证书剩余天数，已过期为负", "days until its certificate expires, negative once it has")
+    ),
+    "cert_lifetime_days": Fact(int, Text("证书的有效期天数", "days for which its certificate was made")),
+    "baseline_expired": Fact(
+        bool, Text("首次扫描时证书已过期", "its certificate had expired at the unit's first covering scan")
+    ),
+    "cert_self_signed": Fact(bool, Text("证书为自签名", "its certificate is signed by itself")),
+    "cert_signature": Fact(str, Text("证书签名的摘要算法", "hash that its certificate is signed with")),
+    "cert_key": Fact(str, Text("证书密钥类型（RSA、EC 等）", "type of the certificate's key: RSA, EC and so on")),
+    "cert_key_bits": Fact(int, Text("证书密钥位数", "bits of the certificate's key")),
+    "cert_subject": Fact(str, Text("证书主体", "subject of its certificate")),
+    "smb_signing": Fact(str, Text("SMB 签名", "signing of SMB messages"), ("required", "optional")),
+    "rdp_security": Fact(
+        str, Text("远程桌面协商出的最高安全方式", "best security that a remote desktop agreed to"), RDP_SECURITY
+    ),
+    "ssh_protocol": Fact(str, Text("SSH 协议版本（1.99 表示兼容 1）", "version of SSH; 1.99 is 2 that speaks 1 too")),
+    "dns_recursion": Fact(bool, Text("提供递归解析", "resolves names for whoever asks")),
+    "http_title": Fact(str, Text("网页标题", "title of its page")),
+}
+
 VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
     SubjectKind.SERVICE: {
         "address": Fact(str, Text("地址", "address")),
-        "family": Fact(int, Text("地址族(4 或 6)", "address family, 4 or 6")),
+        "family": Fact(int, Text("地址族（4 或 6）", "address family, 4 or 6")),
         "transport": Fact(str, Text("传输协议", "transport protocol"), ("tcp", "udp")),
         "port": Fact(int, Text("端口", "port")),
         "state": Fact(str, Text("端口状态", "state of the port"), PORT_STATES),
@@ -132,7 +171,9 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
             str, Text("同一设备同端口的 IPv6 状态", "state of the same port on the asset's IPv6"), PORT_STATES
         ),
         "product": Fact(str, Text("识别出的产品", "identified product")),
-        "port_risk": Fact(str, Text("端口风险(由端口表得出)", "risk of the port, from the port table"), PORT_RISKS),
+        "exposure_by": Fact(str, Text("暴露面由哪个代理看到", "agent that saw where it can be reached from")),
+        **_HEARD_FACTS,
+        "port_risk": Fact(str, Text("端口风险（由端口表得出）", "risk of the port, from the port table"), PORT_RISKS),
         "port_confidence": Fact(str, Text("端口风险的依据", "what that risk rests on"), CONFIDENCES),
         "port_clear_text": Fact(bool, Text("登录信息明文传输的端口", "a port whose login travels in clear text")),
         "port_never_internet": Fact(bool, Text("不得对互联网开放的端口", "a port never to be open to the internet")),
@@ -143,7 +184,7 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "missed_scans": Fact(int, Text("连续未见的覆盖扫描次数", "covering scans in a row that did not see it")),
         "addresses": Fact(tuple, Text("地址", "addresses")),
         "has_ipv6": Fact(bool, Text("有全球 IPv6 地址", "has a global IPv6 address")),
-        "local_mac": Fact(bool, Text("本地管理(随机)MAC", "its MAC is locally administered")),
+        "local_mac": Fact(bool, Text("本地管理（随机）MAC", "its MAC is locally administered")),
     },
     SubjectKind.SITE: {
         "name": Fact(str, Text("域名或网址", "domain or URL")),
@@ -161,12 +202,12 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
     },
     SubjectKind.MEASUREMENT: {
         "probe": Fact(str, Text("探测项", "probe")),
-        "download_bps": Fact(float, Text("下载速率(bit/s)", "download rate in bit/s")),
-        "upload_bps": Fact(float, Text("上传速率(bit/s)", "upload rate in bit/s")),
-        "target_bps": Fact(float, Text("政策目标(bit/s)", "policy target in bit/s")),
+        "download_bps": Fact(float, Text("下载速率（bit/s）", "download rate in bit/s")),
+        "upload_bps": Fact(float, Text("上传速率（bit/s）", "upload rate in bit/s")),
+        "target_bps": Fact(float, Text("政策目标（bit/s）", "policy target in bit/s")),
         "target_ratio": Fact(float, Text("较低方向速率与政策目标之比", "slower direction over the policy target")),
-        "v6_share": Fact(float, Text("出口流量中 IPv6 占比(0-1)", "share of IPv6 in the uplink's traffic, 0-1")),
-        "v6_share_target": Fact(float, Text("占比目标(0-1)", "share to be reached, 0-1")),
+        "v6_share": Fact(float, Text("出口流量中 IPv6 占比（0-1）", "share of IPv6 in the uplink's traffic, 0-1")),
+        "v6_share_target": Fact(float, Text("占比目标（0-1）", "share to be reached, 0-1")),
         "v6_share_ratio": Fact(float, Text("占比与目标之比", "that share over its target")),
         "v6_confidence": Fact(
             str, Text("计数的可信度", "how far the counters can be trusted"), ("high", "medium", "low")
@@ -177,7 +218,7 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "agents": Fact(int, Text("已注册代理数", "enrolled agents")),
         "assets_unlisted": Fact(int, Text("白名单外设备数", "assets outside the whitelist")),
         "ipv6_target_ratio": Fact(
-            float, Text("已生效的 IPv6 支持比例目标(0-1)", "IPv6 ratio that the policy in force asks for, 0-1")
+            float, Text("已生效的 IPv6 支持比例目标（0-1）", "IPv6 ratio that the policy in force asks for, 0-1")
         ),
         "ipv6_target_source": Fact(str, Text("该目标的出处", "what sets that target")),
         "ipv6_networks": Fact(str, Text("支持 IPv6 的网络", "networks with IPv6, of those registered")),
@@ -189,9 +230,9 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
             float, Text("信息系统比例至少差多少", "by how much systems certainly miss that ratio")
         ),
         "v6_traffic_share": Fact(
-            float, Text("昨日出口流量中 IPv6 占比(0-1)", "share of IPv6 in the unit's own traffic yesterday, 0-1")
+            float, Text("昨日出口流量中 IPv6 占比（0-1）", "share of IPv6 in the unit's own traffic yesterday, 0-1")
         ),
-        "v6_traffic_share_before": Fact(float, Text("一周前同日的占比(0-1)", "that share a week before, 0-1")),
+        "v6_traffic_share_before": Fact(float, Text("一周前同日的占比（0-1）", "that share a week before, 0-1")),
         "v6_traffic_dropped": Fact(
             bool, Text("占比较上周同日骤降", "it fell by more than is allowed against the same weekday")
         ),
@@ -201,15 +242,22 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
     },
     SubjectKind.AGENT: {
         "silent_seconds": Fact(float, Text("距上次报告的秒数", "seconds since the last report")),
-        "report_interval": Fact(float, Text("约定报告间隔(秒)", "agreed seconds between reports")),
+        "report_interval": Fact(float, Text("约定报告间隔（秒）", "agreed seconds between reports")),
         "silent_intervals": Fact(float, Text("错过的报告间隔数", "report intervals since the last report")),
-        "clock_skew_seconds": Fact(float, Text("时钟偏差(秒,绝对值)", "absolute clock difference in seconds")),
+        "clock_skew_seconds": Fact(float, Text("时钟偏差（秒，绝对值）", "absolute clock difference in seconds")),
+        "held_ratio": Fact(
+            float,
+            Text(
+                "已存主机、服务和网站占上限的比例（1：超出的被拒收）",
+                "part of what the collector keeps for it at most; from 1 on more is refused",
+            ),
+        ),
         "dropped": Fact(int, Text("缓存满而丢弃的观测数", "observations that a full spool had to drop")),
         "ipv6": Fact(str, Text("网关自身的 IPv6", "IPv6 of the gateway itself"), ("pass", "fail", "unknown")),
         "ipv6_reason": Fact(str, Text("IPv6 判定依据", "why")),
-        "cpu_ratio": Fact(float, Text("CPU 占用(0-1)", "CPU in use, 0-1")),
-        "memory_ratio": Fact(float, Text("内存占用(0-1)", "memory in use, 0-1")),
-        "disk_ratio": Fact(float, Text("磁盘占用(0-1)", "disk in use, 0-1")),
+        "cpu_ratio": Fact(float, Text("CPU 占用（0-1）", "CPU in use, 0-1")),
+        "memory_ratio": Fact(float, Text("内存占用（0-1）", "memory in use, 0-1")),
+        "disk_ratio": Fact(float, Text("磁盘占用（0-1）", "disk in use, 0-1")),
         **_check_facts(),
     },
 }

@@ -52,6 +52,15 @@ class Condition:
     value: FactValue | tuple[FactValue, ...] = None
     parts: tuple["Condition", ...] = ()
 
+    def bounds(self, fact: str) -> tuple[float, ...]:
+        """List the numbers that a fact is compared with."""
+        own = self.value if isinstance(self.value, tuple) else (self.value,)
+        numbers = own if self.fact == fact else ()
+        return (
+            *(number for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)),
+            *(number for part in self.parts for number in part.bounds(fact)),
+        )
+
     def reads(self) -> tuple[str, ...]:
         """List the facts that it reads, in the order in which it is written."""
         own = (self.fact,) if self.fact else ()
@@ -139,8 +148,8 @@ class Rule:
 
     `given` is what must hold for the rule to say anything: where it does not, the verdict is UNKNOWN. `hold` is for how
     many seconds it must match before an alert fires. `drift` rules may match many subjects on the first day: those that
-    were there at the unit's first scan (the fact `baseline`) are told together, not one by one. `shows` names facts
-    that are told as evidence without being a condition.
+    were so at the unit's first scan are told together, not one by one; it is the fact that says so, mostly `baseline`,
+    "" for other rules. `shows` names facts that are told as evidence without being a condition.
     """
 
     id: str
@@ -154,18 +163,21 @@ class Rule:
     hold: float = 0.0
     minimum: tuple[Minimum, ...] = ()
     maximum: Colour = Colour.RED
-    drift: bool = False
+    drift: str = ""
     shows: tuple[str, ...] = ()
     confidence: Confidence = Confidence.VERIFIED
     examples: tuple[Example, ...] = ()
     file: str = ""
     reads: tuple[str, ...] = field(init=False)
     """The facts that it reads, each once."""
+    tells: tuple[str, ...] = field(init=False)
+    """The facts that are the evidence of its judgements: what it reads and what it shows."""
 
     def __post_init__(self) -> None:
-        """Note the facts once: they are the evidence of every judgement."""
+        """Note the facts once: every judgement needs them."""
         conditions = (self.given, self.when) if self.given else (self.when,)
         object.__setattr__(self, "reads", tuple(dict.fromkeys(name for part in conditions for name in part.reads())))
+        object.__setattr__(self, "tells", tuple(dict.fromkeys((*self.reads, *self.shows))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,32 @@ The operators are a closed set; nothing in a rule is ever evaluated as code.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from rules.facts import UNKNOWN, FactValue
+from rules.facts import EXPOSURES, INTERNET, NOT_INTERNET, UNKNOWN, FactValue
 from rules.model import Condition
 
 Three = bool | None
 
-# A scan that got no answer over UDP cannot tell these two apart: a test that differs between them is unknown.
-_EITHER: Mapping[str, tuple[str, ...]] = {"open_filtered": ("open", "filtered")}
+# What stands for one of several words, and it is open for which: a test that differs between them is unknown.
+_EITHER: Mapping[str, tuple[str, ...]] = {
+    "open_filtered": ("open", "filtered"),  # no answer over UDP
+    NOT_INTERNET: tuple(word for word in EXPOSURES if word != INTERNET),
+}
 
 
 def holds(condition: Condition, facts: Mapping[str, FactValue]) -> Three:
     """Tell whether a condition holds; None if that depends on a fact that is not known. It never raises."""
-    if condition.op in _COMBINATIONS:
-        return _COMBINATIONS[condition.op](holds(part, facts) for part in condition.parts)
+    if condition.parts:
+        # A loop, since every subject meets every rule here. `all` ends at what is false, `any` at what is true.
+        end = condition.op == "any"
+        result: Three = not end
+        for part in condition.parts:
+            found = holds(part, facts)
+            if found is end:
+                result = end
+                break
+            if found is None:
+                result = None
+        return opposite(result) if condition.op == "not" else result
     value = facts.get(condition.fact)
     if condition.op == "known":
         return _known(value) == condition.value
@@ -84,11 +97,6 @@ def _same_type(fact: FactValue, wanted: object) -> bool:
     return type(fact) is type(wanted) or (_is_number(fact) and _is_number(wanted))
 
 
-_COMBINATIONS: Mapping[str, Callable[[Iterable[Three]], Three]] = {
-    "all": all_of,
-    "any": any_of,
-    "not": lambda parts: opposite(all_of(parts)),
-}
 _TESTS: Mapping[str, Callable[[FactValue, object], Three]] = {
     "eq": _equal,
     "ne": lambda fact, wanted: opposite(_equal(fact, wanted)),
@@ -101,5 +109,5 @@ _TESTS: Mapping[str, Callable[[FactValue, object], Three]] = {
     "contains": _contains,
 }
 
-COMBINATIONS = tuple(_COMBINATIONS)
+COMBINATIONS = ("all", "any", "not")
 TESTS = (*_TESTS, "known")

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from rules.errors import RuleFault
+from wire.faults import not_toml, too_large
 from wire.text import Text
 
 MAX_FILE_BYTES = 64 << 10
@@ -30,27 +31,20 @@ class Place:
         step = step if step.isprintable() and len(step) <= 64 else ascii(step[:64])
         return Place(self.file, self.faults, f"{self.key}.{step}" if self.key else step)
 
-    def fault(self, what: str) -> None:
+    def fault(self, zh: str, en: str) -> None:
         """Note a fault."""
-        self.faults.append(RuleFault(self.file, self.key, what))
+        self.faults.append(RuleFault(self.file, self.key, Text(zh, en)))
 
 
 def parse(raw: bytes, place: Place, limit: int = MAX_FILE_BYTES) -> dict[str, Any] | None:
     """Read a TOML file of at most `limit` bytes; None after a fault."""
     if len(raw) > limit:
-        place.fault(f"larger than {limit} bytes")
+        place.fault(*too_large(limit))
         return None
     try:
         return tomllib.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        place.fault(f"line {line} is not UTF-8; save the file as UTF-8")
-    except tomllib.TOMLDecodeError as error:
-        place.fault(f"not TOML: {error}")
-    except RecursionError:
-        place.fault("nested too deeply")
-    except ValueError as error:  # tomllib lets through what int() and date() refuse
-        place.fault(f"not TOML: {error}")
+    except (ValueError, RecursionError) as error:  # also what is no UTF-8, or a number that cannot be held
+        place.fault(*not_toml(error))
     return None
 
 
@@ -58,13 +52,14 @@ def refuse_unknown(table: dict[str, Any], allowed: Collection[str], place: Place
     """Note every key that means nothing here."""
     for key in table:
         if key not in allowed:
-            place.at(key).fault(f"unknown key{suggest(key, allowed)}; allowed: {', '.join(allowed)}")
+            near, listed = suggest(key, allowed), ", ".join(allowed)
+            place.at(key).fault(f"没有这个键{near.zh}；可用：{listed}", f"unknown key{near.en}; allowed: {listed}")
 
 
-def suggest(word: str, allowed: Iterable[str]) -> str:
-    """Give `, did you mean 'x'?`-like help for a mistyped word, or nothing."""
+def suggest(word: str, allowed: Iterable[str]) -> Text:
+    """Give `(did you mean 'x'?)`-like help for a mistyped word, or nothing."""
     close = get_close_matches(word[:64], list(allowed), 1, 0.7)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return Text(f"（是否指 {close[0]!r}？）", f" (did you mean {close[0]!r}?)") if close else Text("", "")
 
 
 def text(table: dict[str, Any], key: str, place: Place, limit: int, default: str | None = None) -> str:
@@ -72,18 +67,18 @@ def text(table: dict[str, Any], key: str, place: Place, limit: int, default: str
     here = place.at(key)
     if key not in table:
         if default is None:
-            here.fault("is missing")
+            here.fault("缺少", "is missing")
         return default or ""
     value = table[key]
     if not isinstance(value, str):
-        here.fault(f"must be a text in quotes, not {kind(value)}")
+        here.fault(f"须为带引号的文本，不是{kind(value).zh}", f"must be a text in quotes, not {kind(value).en}")
         return ""
     if not value.strip():
-        here.fault("is empty")
+        here.fault("为空", "is empty")
     elif len(value) > limit:
-        here.fault(f"{len(value)} characters, at most {limit} are allowed")
+        here.fault(f"有 {len(value)} 个字符，最多 {limit} 个", f"{len(value)} characters, at most {limit} are allowed")
     elif not value.replace("\n", " ").isprintable():
-        here.fault("has a control character")
+        here.fault("含有控制字符", "has a control character")
     return value.strip()
 
 
@@ -92,7 +87,10 @@ def both(table: dict[str, Any], key: str, place: Place, limit: int) -> Text:
     here = place.at(key)
     pair = table.get(key, {})
     if not isinstance(pair, dict):
-        here.fault(f'must be given in both languages: {key}.zh = "..." and {key}.en = "..."')
+        form = f'{key}.zh = "..."', f'{key}.en = "..."'
+        here.fault(
+            f"须用两种语言给出：{form[0]} 和 {form[1]}", f"must be given in both languages: {form[0]} and {form[1]}"
+        )
         return Text("", "")
     refuse_unknown(pair, ("zh", "en"), here)
     return Text(text(pair, "zh", here, limit), text(pair, "en", here, limit))
@@ -109,8 +107,8 @@ def word(value: Any, allowed: Collection[str], place: Place) -> str:
     """Check that a value is one of some words; "" after a fault."""
     if isinstance(value, str) and value in allowed:
         return value
-    shown = ascii(value)[:66] if isinstance(value, str) else kind(value)
-    place.fault(f"{shown} is not one of {', '.join(allowed)}")
+    found, listed = shown(value), ", ".join(allowed)
+    place.fault(f"{found.zh}不是 {listed} 之一", f"{found.en} is not one of {listed}")
     return ""
 
 
@@ -118,7 +116,10 @@ def words(table: dict[str, Any], key: str, allowed: Collection[str], place: Plac
     """Read a list of some words; empty if the key is missing."""
     here, value = place.at(key), table.get(key, [])
     if not isinstance(value, list):
-        here.fault(f"must be a list such as [{', '.join(map(repr, list(allowed)[:2]))}], not {kind(value)}")
+        form = f"[{', '.join(map(repr, list(allowed)[:2]))}]"
+        here.fault(
+            f"须为 {form} 这样的列表，不是{kind(value).zh}", f"must be a list such as {form}, not {kind(value).en}"
+        )
         return ()
     return tuple(word(item, allowed, here.at(index)) for index, item in enumerate(value, 1))
 
@@ -127,7 +128,7 @@ def flag(table: dict[str, Any], key: str, place: Place) -> bool:
     """Read true or false; false if the key is missing."""
     value = table.get(key, False)
     if not isinstance(value, bool):
-        place.at(key).fault(f"must be true or false, not {kind(value)}")
+        place.at(key).fault(f"须为 true 或 false，不是{kind(value).zh}", f"must be true or false, not {kind(value).en}")
         return False
     return value
 
@@ -136,10 +137,13 @@ def tables(table: dict[str, Any], key: str, place: Place, limit: int) -> list[tu
     """Read the tables written `[[key]]`, each with its place; empty if there are none."""
     here, value = place.at(key), table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        here.fault(f"must be written as [[{key}]] tables, not as {kind(value)}")
+        here.fault(
+            f"须写成 [[{key}]] 表，不是{kind(value).zh}",
+            f"must be written as [[{key}]] tables, not as {kind(value).en}",
+        )
         return []
     if len(value) > limit:
-        here.fault(f"{len(value)} tables, at most {limit} are allowed")
+        here.fault(f"有 {len(value)} 个表，最多 {limit} 个", f"{len(value)} tables, at most {limit} are allowed")
         return []
     return [(here.at(index), item) for index, item in enumerate(value, 1)]
 
@@ -149,7 +153,10 @@ def day(table: dict[str, Any], key: str, place: Place) -> date:
     value = table.get(key)
     if type(value) is date:
         return value
-    place.at(key).fault(f"must be a date such as 2025-12-31 without quotes, not {kind(value)}")
+    place.at(key).fault(
+        f"须为不带引号的日期，如 2025-12-31，不是{kind(value).zh}",
+        f"must be a date such as 2025-12-31 without quotes, not {kind(value).en}",
+    )
     return date.min
 
 
@@ -157,21 +164,33 @@ def number(value: Any, place: Place) -> float:
     """Check that a value is a finite number."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return value
-    place.fault(f"must be a number, not {kind(value)}")
+    place.fault(f"须为数值，不是{kind(value).zh}", f"must be a number, not {kind(value).en}")
     return 0.0
 
 
-def kind(value: Any) -> str:
+_KINDS = {
+    str: Text("文本", "a text"),
+    bool: Text(" true 或 false", "true or false"),
+    int: Text("整数", "a whole number"),
+    float: Text("小数", "a number with a point"),
+    list: Text("列表", "a list"),
+    dict: Text("表", "a table"),
+    date: Text("日期", "a date"),
+    datetime: Text("日期时间", "a date and time"),
+    type(None): Text("空", "nothing"),
+}
+
+
+def kind(value: Any) -> Text:
     """Say in plain words what a TOML value is."""
-    names = {
-        str: "a text",
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number with a point" if not isinstance(value, float) or math.isfinite(value) else "nan or inf",
-        list: "a list",
-        dict: "a table",
-        date: "a date",
-        datetime: "a date and time",
-        type(None): "nothing",
-    }
-    return names.get(type(value), "a time")
+    if isinstance(value, float) and not math.isfinite(value):
+        return Text(" nan 或 inf", "nan or inf")
+    return _KINDS.get(type(value), Text("时间", "a time"))
+
+
+def shown(value: Any) -> Text:
+    """Give a wrong value as it can be shown: a text escaped and cut, of anything else what it is."""
+    if isinstance(value, str):
+        cut = ascii(value)[:66]
+        return Text(f"{cut} ", cut)
+    return kind(value)

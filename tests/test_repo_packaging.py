@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.repository import ROOMS, ROOT, modules, pins, pyproject
+from tests.support.servers.lab import KNOWN
 
 
 def _requirements(lines: list[str]) -> list[Requirement]:
@@ -23,7 +24,7 @@ def test_no_other_distribution_brings_a_package_of_our_name() -> None:
 
 def test_the_wheel_holds_every_room() -> None:
     assert tuple(pyproject()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == ROOMS
-    assert tuple(pyproject()["tool"]["mypy"]["packages"]) == ROOMS
+    assert tuple(pyproject()["tool"]["mypy"]["files"]) == (*ROOMS, "tests", "bench")
     assert tuple(pyproject()["tool"]["importlinter"]["root_packages"]) == ROOMS
 
 
@@ -78,8 +79,20 @@ def test_every_distribution_we_run_has_its_licence_noted() -> None:
     assert noted - set(pins("run")) - {"distribution"} == set()
 
 
+def debian_packages(name: str) -> set[str]:
+    """Packages that a list under requirements/ names."""
+    return set((ROOT / "requirements" / name).read_text(encoding="utf-8").split("\n"))
+
+
+def test_debian_packages_of_the_servers_that_tests_run_are_listed_once() -> None:
+    installed, unpacked = debian_packages("debian.txt"), debian_packages("debian-unpacked.txt")
+    asked = {server.package for server in KNOWN.values()}
+    assert asked - installed - unpacked == set()
+    assert {package for package in installed & unpacked if package[:1].isalnum()} == set()
+
+
 def test_debian_packages_that_tests_ask_for_are_listed() -> None:
-    listed = set((ROOT / "requirements" / "debian.txt").read_text(encoding="utf-8").split("\n"))
+    listed = debian_packages("debian.txt")
     asked: dict[str, str] = {}
     for path, tree in modules("tests"):
         for node in ast.walk(tree):

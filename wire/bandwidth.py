@@ -178,7 +178,7 @@ class Wakes:
 def make_ticket(secret: bytes, agent: str, expires: float, max_bytes: int) -> str:
     """Make the ticket of an agent, at most 1,024 characters, valid until `expires` (seconds since 1970 UTC)."""
     claims = urlsafe_b64encode(encode(Claims(agent, expires, max_bytes))).decode().rstrip("=")
-    return f"{_TICKET}.{claims}.{_key(secret, claims)}"
+    return f"{_TICKET}.{claims}.{ticket_key(secret, claims)}"
 
 
 def prove(ticket: str, nonce: str, direction: Direction, wanted: int, seconds: float, skip: float = 0.0) -> Request:
@@ -196,7 +196,7 @@ def check_ticket(secret: bytes, nonce: str, request: Request, now: float) -> Cla
 
     The caller grants at most `Claims.max_bytes`, and keeps its own count of tests at once and of bytes per day.
     """
-    key = _key(secret, request.claims)
+    key = ticket_key(secret, request.claims)
     proof = _proof(key, nonce, request.direction, request.bytes, request.seconds, request.skip)
     # Bytes, because compare_digest refuses text that is not ASCII, which a stranger may send.
     if not hmac.compare_digest(proof.encode(), request.proof.encode()):
@@ -211,7 +211,8 @@ def check_ticket(secret: bytes, nonce: str, request: Request, now: float) -> Cla
     return claims
 
 
-def _key(secret: bytes, claims: str) -> str:
+def ticket_key(secret: bytes, claims: str) -> str:
+    """Give what makes claims a ticket: HMAC-SHA-256 (RFC 2104) under the collector's secret, in hex."""
     return hmac.digest(secret, _TICKET_DOMAIN + claims.encode(), "sha256").hex()
 
 

@@ -13,14 +13,14 @@ _canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_ke
 def section_digest(probe: str, status: RunStatus, reason: str, body: Body) -> str:
     """Give 64 hexadecimal digits of SHA-256 over what was found, without when and how long.
 
-    The order of observations, coverage and skipped parts does not count: two scans in another order are equal.
+    The order of observations, coverage, skipped and silent parts does not count: two scans in another order are equal.
     """
     parts = [
         probe,
         status.value,
         reason,
         sorted(map(_observation, body.observations)),
-        *(sorted(_canonical(to_plain(item)) for item in items) for items in (body.coverage, body.skipped)),
+        *(sorted(_canonical(to_plain(item)) for item in items) for items in (body.coverage, body.skipped, body.silent)),
     ]
     return hashlib.sha256(_canonical(parts).encode()).hexdigest()
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from wire.text import TextError
+
 MAX_PORT = 65535
 MAX_SPEC = 4096
 """Longest accepted text of a port set, in characters."""
@@ -13,25 +15,27 @@ def parse_ports(spec: str) -> tuple[tuple[int, int], ...]:
     Raises ValueError, which names the offending part, for anything but numbers 0-65535 and ranges of them.
     """
     if len(spec) > MAX_SPEC:
-        raise ValueError(f"port set longer than {MAX_SPEC} characters")
+        raise TextError(f"端口集合超过 {MAX_SPEC} 个字符", f"port set longer than {MAX_SPEC} characters")
     ranges: list[tuple[int, int]] = []
     for part in spec.split(","):
         item = part.strip()
         if not item:
             if spec.strip():
-                raise ValueError(f"empty part in port set {spec!r}")
+                raise TextError(f"端口集合 {spec!r} 中有空项", f"empty part in port set {spec!r}")
             continue
         low_text, dash, high_text = item.partition("-")
         low_text, high_text = low_text.strip(), (high_text.strip() if dash else low_text.strip())
         if not (low_text.isascii() and low_text.isdigit() and high_text.isascii() and high_text.isdigit()):
-            raise ValueError(f"{item!r} is not a port or a range of ports such as 8000-8100")
-        if len(low_text) > 5 or len(high_text) > 5:
-            raise ValueError(f"{item!r} is outside 0-{MAX_PORT}")
+            raise TextError(
+                f"{item!r} 不是端口，也不是 8000-8100 这样的端口范围",
+                f"{item!r} is not a port or a range of ports such as 8000-8100",
+            )
+        # The lengths first: Python refuses to read numbers of thousands of digits.
+        if max(len(low_text), len(high_text)) > 5 or max(int(low_text), int(high_text)) > MAX_PORT:
+            raise TextError(f"{item!r} 超出 0-{MAX_PORT}", f"{item!r} is outside 0-{MAX_PORT}")
         low, high = int(low_text), int(high_text)
-        if high > MAX_PORT:
-            raise ValueError(f"{item!r} is outside 0-{MAX_PORT}")
         if low > high:
-            raise ValueError(f"{item!r} runs backwards; write {high}-{low}")
+            raise TextError(f"{item!r} 前后颠倒，应为 {high}-{low}", f"{item!r} runs backwards; write {high}-{low}")
         ranges.append((low, high))
     return merge_ranges(ranges)
 
@@ -78,6 +82,11 @@ def without(ranges: Iterable[tuple[int, int]], ports: Iterable[int]) -> tuple[tu
 def contains(ranges: tuple[tuple[int, int], ...], port: int) -> bool:
     """Tell whether a port lies in parsed ranges."""
     return any(low <= port <= high for low, high in ranges)
+
+
+def count(ranges: Iterable[tuple[int, int]]) -> int:
+    """Count the ports of parsed ranges."""
+    return sum(high - low + 1 for low, high in ranges)
 
 
 def expand(ranges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:

@@ -18,8 +18,6 @@ REPORT_SCHEMA = "edusec.report/1"
 ANSWER_SCHEMA = "edusec.answer/1"
 REFUSAL_SCHEMA = "edusec.refusal/1"
 ENROLMENT_SCHEMA = "edusec.enrolment/1"
-ORDERS_SCHEMA = "edusec.orders/1"
-PROGRESS_SCHEMA = "edusec.progress/1"
 
 MAX_REPORT_BYTES = 1 << 20
 """Largest compressed report that a collector reads."""
@@ -162,11 +160,16 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The contents of one section."""
+    """The contents of one section.
+
+    `silent` is what was asked in full and gave no answer where silence proves nothing: UDP ports, which are then open
+    or filtered, and whole parts of a network of which nothing answered. It is not covered, and need not be asked again.
+    """
 
     observations: Annotated[tuple[Observation, ...], Max(50_000)] = ()
     coverage: Annotated[tuple[Coverage, ...], Max(1_000)] = ()
     skipped: Annotated[tuple[Skipped, ...], Max(1_000)] = ()
+    silent: Annotated[tuple[Coverage, ...], Max(1_000)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,80 +296,12 @@ class Answer:
     schema: Code = ANSWER_SCHEMA
 
 
-class OrderState(StrEnum):
-    """How far an order is; docs/design/005 draws the ways between these. A state from CANCELLED on is final."""
-
-    WAITING = "waiting"
-    TAKEN = "taken"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-    ENDED = "ended"
-    LOST = "lost"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One run of a probe that a person asked for, for one agent; its section comes back with this id.
-
-    It never widens the agent's scope. `time_limit` bounds the run; it must not start after `expires`, which is on the
-    collector's clock.
-    """
-
-    id: Code
-    unit: Code
-    agent: Code
-    probe: Code
-    time_limit: Annotated[float, Range(1, 86_400)]
-    expires: Time
-    asked_by: Name
-    reason: Line = ""
-    options: Annotated[Mapping[str, Value], Max(64)] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What waits for one agent: orders that it has not claimed, and the ids of those that it should end.
-
-    `time` is the collector's clock, against which `expires` is read. `revision` names this answer: who asks with it
-    again is answered when there is another. `again` asks the agent not to come back for so many seconds, when the
-    collector can hold no more connections.
-    """
-
-    time: Time
-    revision: Code = ""
-    orders: Annotated[tuple[Order, ...], Max(16)] = ()
-    cancelled: Annotated[tuple[Code, ...], Max(64)] = ()
-    again: Seconds = 0.0
-    schema: Code = ORDERS_SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class OrderProgress:
-    """What an agent says of an order: TAKEN claims it, RUNNING says how far it is, in items of the probe's choosing."""
-
-    state: OrderState
-    done: Count = 0
-    total: Count = 0
-    note: Line = ""
-    schema: Code = PROGRESS_SCHEMA
-
-
-@dataclass(frozen=True, slots=True)
-class OrderReply:
-    """Whether to go on with an order; False: it was cancelled, has expired, or is known no more."""
-
-    go: bool
-    schema: Code = PROGRESS_SCHEMA
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a request was refused; nothing of it was kept.
 
     Codes: bad_request, unsupported_schema, too_large, unauthorised, forbidden, not_found, conflict, busy, internal,
+    full (the agent or its unit holds all that it may),
     unknown_digest (send the named sections in full), bad_file (`problems` says file:line:field: what).
     """
 

@@ -82,7 +82,7 @@ class Life:
         for judgement in judgements:
             rule, verdict = judgement.rule, judgement.verdict
             current = known.get(rule.id)
-            baseline = rule.drift and subject.facts.get("baseline") is True
+            baseline = bool(rule.drift) and subject.facts.get(rule.drift) is True
             if rule.id in aside and (verdict is Verdict.NO_MATCH or not baseline):
                 self._take_back(county, subject.unit, subject.kind.value, subject.id, rule.id)
             if baseline and verdict is Verdict.MATCH:

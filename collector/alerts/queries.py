@@ -15,6 +15,7 @@ from collector.notes import check_note
 from collector.registry import audit
 from collector.registry.directory import require
 from collector.registry.people import Person, Role
+from collector.said import from_to, one_of, out_of_reach
 from collector.store import tables
 from collector.store.contract import Turn
 from collector.store.tables import alert, unit
@@ -42,9 +43,9 @@ def list_alerts(
     Without a state those that stand (firing or acknowledged); `all` for every one.
     """
     if state not in (None, "", ALL, *STATES):
-        raise BadInput(f"state: must be one of {', '.join((*STATES, ALL))}")
+        raise BadInput(one_of("state", (*STATES, ALL)))
     if not 1 <= limit <= MAX_LIMIT:
-        raise BadInput(f"limit: must be from 1 to {MAX_LIMIT}")
+        raise BadInput(from_to("limit", 1, MAX_LIMIT))
     query = _alerts().where(tables.under(core.directory.reach(person, under)))
     if state != ALL:
         query = query.where(alert.c.state.in_((state,) if state else STANDING))
@@ -66,7 +67,7 @@ def show_alert(core: "Core", person: Person, alert_id: str) -> views.Alert:
     with core.store.reader() as connection:
         rows = connection.execute(query).all()
         if not rows:
-            raise NotFound(f"no alert {alert_id!r} within reach of {person.name}")
+            raise NotFound(out_of_reach(Text("告警", "alert"), alert_id, person.name))
         return _views(core, connection, rows)[0]
 
 
@@ -81,7 +82,7 @@ def resolve(core: "Core", person: Person, alert_id: str, note: str) -> views.Ale
     Raises NotFound, Forbidden, Conflict, and BadInput without a note.
     """
     if not note.strip():
-        raise BadInput("note: must say why the alert is closed")
+        raise BadInput(Text("note：须说明为何办结", "note: must say why the alert is closed"))
     return _handle(core, person, alert_id, note, RESOLVED)
 
 
@@ -103,7 +104,13 @@ def _handle(core: "Core", person: Person, alert_id: str, note: str, state: str) 
             "WHERE county = ? AND id = ? AND state IN ('firing', 'acknowledged')",
             (state, *values, county, alert_id),
         ):
-            raise Conflict(f"alert {alert_id} does not stand (any more); only a standing one can be {state}")
+            done = {ACKNOWLEDGED: "确认"}.get(state, "办结")
+            raise Conflict(
+                Text(
+                    f"告警 {alert_id} 已不在告警中，只有告警中或已确认的告警才能{done}",
+                    f"alert {alert_id} does not stand (any more); only a standing one can be {state}",
+                )
+            )
         audit.record(turn, now, person.name, f"alert.{state}", alert_id, {"rule": shown.rule, "note": note})
 
     core.store.write(work)
@@ -125,7 +132,7 @@ def _view(core: "Core", row: Row[Any], last_seen: float) -> views.Alert:
     rule = core.rules.by_id.get(row.rule)
     title, remedy = (rule.title, rule.remedy) if rule else (Text(row.rule, row.rule), Text("", ""))
     if row.baseline:
-        title = Text(f"{title.zh}({BASELINE_NOTE.zh})", f"{title.en} ({BASELINE_NOTE.en})")
+        title = Text(f"{title.zh}（{BASELINE_NOTE.zh}）", f"{title.en} ({BASELINE_NOTE.en})")
     return views.Alert(
         id=row.id,
         rule=row.rule,

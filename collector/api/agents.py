@@ -11,12 +11,12 @@ from litestar.params import JSONBody, Parameter
 
 from collector import ingest
 from collector.api import answers
-from collector.api.auth import Throttled, agent_only, failed, person
+from collector.api.auth import Throttled, agent_only, failed, peer_of, person
 from collector.api.bodies import json_only, read_message, read_packed_report
 from collector.api.context import RETRY_SECONDS, Context, context_of
-from collector.errors import Busy, Forbidden, Unauthorised
-from collector.registry import agents
-from collector.registry.agents import AgentIdentity
+from collector.errors import UNCOMMITTED, Busy, Forbidden, Unauthorised
+from collector.registry import agents, scrapes
+from collector.registry.directory import AgentIdentity
 from collector.registry.people import Person, Role
 from wire.codec import decode, decompress, encode
 from wire.types import Answer, EnrolmentRequest, Report
@@ -55,13 +55,13 @@ async def report(request: AgentRequest) -> Response[bytes]:
     packed = await read_packed_report(request, context)
     started = time.perf_counter()
     # In a thread whatever its size: little gzip may hold much to read, and collector.api.express takes the small ones.
-    future = await context.agents.run(_submit, context, agent, packed)
+    future = await context.agents.run(_submit, context, agent, packed, peer_of(request))
     try:
         async with asyncio.timeout(context.limits.answer_seconds):
             # Shielded: whoever gives up waiting must not cancel what the writer is about to commit.
             answer = await asyncio.shield(asyncio.wrap_future(future))
     except TimeoutError:
-        raise Busy("the store did not commit in time", RETRY_SECONDS) from None
+        raise Busy(UNCOMMITTED, RETRY_SECONDS) from None
     context.metrics.answered(duplicate=answer.duplicate, seconds=time.perf_counter() - started)
     return _json(await context.agents.run(encode, answer) if _large(answer) else encode(answer))
 
@@ -75,12 +75,15 @@ async def report(request: AgentRequest) -> Response[bytes]:
 async def create_token(request: PersonRequest, data: JSONBody[answers.TokenRequest]) -> answers.EnrolmentToken:
     """Make a one-time enrolment token for a unit."""
     context = context_of(request)
-    made = await context.people.run(agents.create_token, context.core, request.user, data.unit, data.ttl_seconds)
+    made = await context.people.run(
+        agents.create_token, context.core, request.user, data.unit, data.ttl_seconds, data.vantage
+    )
     return answers.EnrolmentToken(
         token=f"{TOKEN_PREFIX}.{made.secret}.{context.ca_digest}",
         unit=made.unit,
         unit_name=made.unit_name,
         expires=made.expires,
+        vantage=made.vantage,
     )
 
 
@@ -104,14 +107,40 @@ async def revoke(request: PersonRequest, agent_id: AgentId) -> None:
     await context.people.run(agents.revoke, context.core, request.user, agent_id)
 
 
-ROUTES = [read_ca, enrol, report, create_token, list_agents, revoke]
+@post(
+    "/api/v1/agents/{agent_id:str}/metrics",
+    status_code=204,
+    guards=[person(Role.OPERATOR), json_only],
+    operation_id="approveMetrics",
+    tags=["agents"],
+)
+async def approve_metrics(request: PersonRequest, agent_id: AgentId, data: JSONBody[answers.MetricsApproval]) -> None:
+    """Let Prometheus scrape an agent at an address that the rule leaves out; an empty one takes that back."""
+    context = context_of(request)
+    await context.people.run(scrapes.approve, context.core, request.user, agent_id, data.url)
 
 
-def _submit(context: Context, agent: AgentIdentity, packed: bytes) -> "Future[Answer]":
+@post(
+    "/api/v1/agents/{agent_id:str}/vantage",
+    status_code=204,
+    guards=[person(Role.OPERATOR), json_only],
+    operation_id="setVantage",
+    tags=["agents"],
+)
+async def set_vantage(request: PersonRequest, agent_id: AgentId, data: JSONBody[answers.VantageRequest]) -> None:
+    """Declare from where an agent looks; what it sees is judged anew."""
+    context = context_of(request)
+    await context.people.run(agents.set_vantage, context.core, request.user, agent_id, data.vantage)
+
+
+ROUTES = [read_ca, enrol, report, create_token, list_agents, revoke, approve_metrics, set_vantage]
+
+
+def _submit(context: Context, agent: AgentIdentity, packed: bytes, source: str) -> "Future[Answer]":
     message = decode(Report, decompress(packed))
     if message.agent != agent.id:
         raise Forbidden("the report names another agent than the credential's")
-    return ingest.submit(context.core, agent, message, context.clock())
+    return ingest.submit(context.core, agent, message, context.clock(), source)
 
 
 def _large(answer: Answer) -> bool:

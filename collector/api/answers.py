@@ -1,11 +1,14 @@
 """The shapes that only the HTTP interface has; all others are collector.views and the wire types."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from collector import views
+
+Vantage = Literal["internet", "edu_private_net", "campus_lan", "unknown"]
+"""Those of rules.facts, as OpenAPI needs them: in words of its own."""
 
 
 class Units(views.View, frozen=True, kw_only=True):
@@ -44,6 +47,12 @@ class Drifts(views.View, frozen=True, kw_only=True):
     items: list[views.Drift]
 
 
+class MetricsApproval(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Prometheus may scrape an agent, such as http://192.0.2.7:9917/metrics; empty: only by the rule."""
+
+    url: Annotated[str, msgspec.Meta(max_length=256)]
+
+
 class Reason(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a person corrects something."""
 
@@ -70,10 +79,17 @@ class Rules(views.View, frozen=True, kw_only=True):
 
 
 class TokenRequest(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """For which unit an enrolment token is wanted, and for how many seconds it holds."""
+    """For which unit an enrolment token is wanted, for how many seconds it holds, and from where its agent looks."""
 
     unit: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     ttl_seconds: Annotated[float, msgspec.Meta(ge=1, le=2_592_000)] = 86_400.0
+    vantage: Vantage = "unknown"
+
+
+class VantageRequest(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From where an agent looks: where its packets come from."""
+
+    vantage: Vantage
 
 
 class EnrolmentToken(views.View, frozen=True, kw_only=True):
@@ -83,6 +99,7 @@ class EnrolmentToken(views.View, frozen=True, kw_only=True):
     unit: str
     unit_name: str
     expires: datetime
+    vantage: str
 
 
 class Note(views.View, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +115,6 @@ class Scans(views.View, frozen=True, kw_only=True):
 
 
 class Health(views.View, frozen=True, kw_only=True):
-    """`ok` once the store takes writes."""
+    """`ok` once the store takes writes; `disk_low` while only people's writes are taken, and reports wait."""
 
-    status: str
+    status: Literal["ok", "disk_low"]

@@ -8,6 +8,7 @@ from collector.api.bodies import MAX_MESSAGE_BYTES
 from collector.api.context import STATE_KEY, Context
 from collector.api.express import Express
 from collector.api.gate import Gate
+from collector.api.parameters import JsonRequest
 
 ROUTES = [
     *agents.ROUTES,
@@ -24,6 +25,7 @@ def make_app(context: Context) -> Gate:
     """Give the ASGI application of a running collector."""
     app = Litestar(
         route_handlers=ROUTES,
+        request_class=JsonRequest,
         state=State({STATE_KEY: context}),
         exception_handlers={Exception: refusals.handle, 500: refusals.handle},
         # The bound of small messages; reports and files are read by collector.api.bodies with bounds of their own.

@@ -13,6 +13,7 @@ from collector.connections import source_of
 from collector.errors import CollectorError, Forbidden, Unauthorised
 from collector.registry import agents, people
 from collector.registry.people import Role
+from wire.text import Text
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
@@ -25,7 +26,9 @@ class Throttled(CollectorError):
     """Too many failures from one source; carries when to try again."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"too many failed attempts; try again in {retry_after} s")
+        super().__init__(
+            Text(f"失败次数过多，请 {retry_after} 秒后再试", f"too many failed attempts; try again in {retry_after} s")
+        )
         self.retry_after = retry_after
 
 
@@ -45,10 +48,15 @@ def person(role: Role) -> Guard:
         context, token = context_of(connection), _token(connection)
         someone = people.authenticate(context.core, token)  # from memory
         if someone is None:
-            raise failed(connection, "the token is unknown or revoked", token)
+            raise failed(connection, Text("令牌无效或已撤销", "the token is unknown or revoked"), token)
         connection.scope["user"] = someone
         if _RANK[someone.role] < _RANK[role]:
-            raise Forbidden(f"this needs the role {role.value}; {someone.name} has {someone.role.value}")
+            raise Forbidden(
+                Text(
+                    f"此操作需要角色 {role.value}，{someone.name} 的角色是 {someone.role.value}",
+                    f"this needs the role {role.value}; {someone.name} has {someone.role.value}",
+                )
+            )
 
     return guard
 
@@ -65,7 +73,12 @@ def address_of(connection: Connection) -> str:
     return source_of(connection.client.host) if connection.client else "unknown"
 
 
-def failed(connection: Connection, why: str, credential: str = "") -> CollectorError:
+def peer_of(connection: Connection) -> str:
+    """Give the address that a request came from, empty where there is none."""
+    return connection.client.host if connection.client else ""
+
+
+def failed(connection: Connection, why: Text | str, credential: str = "") -> CollectorError:
     """Count a failure to identify, and give what to raise: a plain refusal, or one that says to slow down."""
     failures = context_of(connection).failures
     keys = [address_of(connection), *([credential] if credential else [])]

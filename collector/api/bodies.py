@@ -8,9 +8,10 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from collector.api.context import RETRY_SECONDS, Context
-from collector.errors import Busy, CollectorError
+from collector.errors import CLOSING, Busy, CollectorError
 from wire.codec import decode
 from wire.errors import TooLarge
+from wire.text import Text
 from wire.types import MAX_REPORT_BYTES
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ async def read_body(request: Request[Any, Any, Any], context: Context, limit: in
     """Read a body of at most `limit` bytes within `body_seconds`; raises TooLarge, TooSlow, ClientGone or Busy."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced) > limit:
-        raise TooLarge("request body", limit)
+        raise TooLarge(Text("请求体", "request body"), limit)
     pieces, size = [], 0
     try:
         async with asyncio.timeout(context.limits.body_seconds) as timeout:
@@ -49,7 +50,7 @@ async def read_body(request: Request[Any, Any, Any], context: Context, limit: in
                     piece = event["body"]
                     size += len(piece)
                     if size > limit:
-                        raise TooLarge("request body", limit)
+                        raise TooLarge(Text("请求体", "request body"), limit)
                     pieces.append(piece)
                     if not event.get("more_body", False):
                         return b"".join(pieces)
@@ -57,15 +58,22 @@ async def read_body(request: Request[Any, Any, Any], context: Context, limit: in
                 context.drain.leave(timeout)
     except TimeoutError:
         if context.drain.closing:
-            raise Busy("the collector is closing", RETRY_SECONDS) from None
-        raise TooSlow(f"the request did not arrive within {context.limits.body_seconds:.0f} s") from None
+            raise Busy(CLOSING, RETRY_SECONDS) from None
+        most = f"{context.limits.body_seconds:.0f}"
+        raise TooSlow(Text(f"请求未在 {most} 秒内到齐", f"the request did not arrive within {most} s")) from None
 
 
 def require_type(request: Connection, allowed: tuple[str, ...]) -> None:
     """Hold the content type against those allowed, parameters aside; raises WrongType."""
     found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if found not in allowed:
-        raise WrongType(f"content-type {found[:64]!r} is not taken here; send {' or '.join(allowed)}")
+        shown = repr(found[:64])
+        raise WrongType(
+            Text(
+                f"这里不接受 content-type {shown}，请发送 {' 或 '.join(allowed)}",
+                f"content-type {shown} is not taken here; send {' or '.join(allowed)}",
+            )
+        )
 
 
 async def json_only(connection: Connection, _: BaseRouteHandler) -> None:

@@ -1,7 +1,7 @@
 """What every handler of the HTTP interface works with, and the bounds of how much work waits at once."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar, cast
@@ -9,12 +9,14 @@ from typing import Any, ParamSpec, TypeVar, cast
 from litestar.connection import ASGIConnection
 
 from collector.api.failures import Failures
-from collector.config import Endpoint, Limits
+from collector.config import Limits
 from collector.core import Core
 from collector.errors import Busy
 from collector.journal import Once
 from collector.metrics import Metrics
 from collector.scans.board import Board
+from wire.endpoint import Endpoint
+from wire.text import Text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,8 +24,9 @@ Unless = Callable[[], bool]
 
 STATE_KEY = "edusec"
 RETRY_SECONDS = 5.0
+PULSE_SECONDS = 0.25
 DRAIN_SECONDS = 1.0
-"""For how long a request may still arrive once the collector is closing."""
+"""For how long a request may still arrive once the collector is closing; one that is held is answered at once."""
 
 
 class Pool:
@@ -38,7 +41,13 @@ class Pool:
     async def run(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call in a thread; raises Busy at once when too many wait."""
         if self._inside >= self._waiting:
-            raise Busy(f"{self._waiting} requests of {self._name} are waiting already", RETRY_SECONDS)
+            raise Busy(
+                Text(
+                    f"已有 {self._waiting} 个请求（{self._name}）在等待",
+                    f"{self._waiting} requests of {self._name} are waiting already",
+                ),
+                RETRY_SECONDS,
+            )
         self._inside += 1
         future = self._threads.submit(call, *args, **kwargs)
         future.add_done_callback(lambda _: self._out())
@@ -53,28 +62,46 @@ class Pool:
         self._inside -= 1
 
 
+class Pulse:
+    """Whether the store is well: asked once for all who ask at a time, since anybody may ask, without any token."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._asked: asyncio.Task[bool] | None = None
+        self._since = 0.0
+
+    async def well(self, ask: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+        """Give what `ask` says, or what it said a moment ago; raises what it raises."""
+        now = asyncio.get_running_loop().time()
+        if self._asked is None or (self._asked.done() and now - self._since >= PULSE_SECONDS):
+            self._asked, self._since = asyncio.create_task(ask()), now
+        return await asyncio.shield(self._asked)
+
+
 class Drain:
-    """Tells requests that are still arriving that the collector is closing."""
+    """Tells requests that are still arriving, or are held, that the collector is closing."""
 
     def __init__(self) -> None:
         """Start open."""
         self.closing = False
-        self._arriving: set[asyncio.Timeout] = set()
+        self._grace: dict[asyncio.Timeout, float] = {}
 
-    def enter(self, timeout: asyncio.Timeout) -> None:
-        """Note a request that is arriving under a timeout."""
-        self._arriving.add(timeout)
+    def enter(self, timeout: asyncio.Timeout, grace: float = DRAIN_SECONDS) -> None:
+        """Note a request that waits under a timeout, and the seconds that are left to it once all closes."""
+        self._grace[timeout] = grace
 
     def leave(self, timeout: asyncio.Timeout) -> None:
-        """Forget a request that has arrived or was given up."""
-        self._arriving.discard(timeout)
+        """Forget a request that waits no more."""
+        self._grace.pop(timeout, None)
 
     def close(self) -> None:
-        """Shorten the time of all that is arriving."""
+        """Shorten the time of all that wait."""
         self.closing = True
-        soon = asyncio.get_running_loop().time() + DRAIN_SECONDS
-        for timeout in self._arriving:
-            timeout.reschedule(min(timeout.when() or soon, soon))
+        now = asyncio.get_running_loop().time()
+        for timeout, grace in self._grace.items():
+            if not timeout.expired():
+                soon = now + grace
+                timeout.reschedule(min(timeout.when() or soon, soon))
 
 
 class Held:
@@ -105,7 +132,7 @@ class Held:
         try:
             with board.listening(key, ring):
                 async with asyncio.timeout(0 if drain.closing or unless() else seconds) as timeout:
-                    drain.enter(timeout)
+                    drain.enter(timeout, grace=0.0)
                     try:
                         await news.wait()
                     finally:
@@ -131,6 +158,7 @@ class Context:
     own_target: Endpoint
     once: Once = field(default_factory=Once)
     failures: Failures = field(default_factory=Failures)
+    pulse: Pulse = field(default_factory=Pulse)
     drain: Drain = field(default_factory=Drain)
     held_agents: Held = field(init=False)
     held_people: Held = field(default_factory=lambda: Held(32))

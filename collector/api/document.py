@@ -13,17 +13,8 @@ from collector.api.bodies import MAX_IMPORT_BYTES
 from collector.api.wire_schema import REF, components
 from collector.metrics import software_version
 from collector.scans.requests import ScanRequest
-from wire.types import (
-    Answer,
-    Enrolment,
-    EnrolmentRequest,
-    OrderProgress,
-    OrderReply,
-    Orders,
-    Refusal,
-    Report,
-    Section,
-)
+from wire.orders import OrderProgress, OrderReply, Orders
+from wire.types import Answer, Enrolment, EnrolmentRequest, Refusal, Report, Section
 
 _PEOPLE, _AGENT, _SCRAPER = "person", "agent", "scraper"
 _SCHEMES = {
@@ -40,7 +31,8 @@ _REASONS = {
     "409": "Contradicts what is stored (`conflict`), or names digests that are not held (`unknown_digest`).",
     "413": "Larger than its bound; nothing was changed.",
     "415": "Not a type that is taken here; nothing was changed.",
-    "422": "The file has faults, all of them in `problems` as file:line:field: what; nothing was changed.",
+    "422": "The file has faults, all of them in `problems` as file:line:field: what (`bad_file`), or the agent or its "
+    "unit holds all that it may (`full`); nothing was changed.",
     "429": "Too many failed attempts; Retry-After says when to try again.",
     "500": "A fault of the collector; its log says more.",
     "503": "Cannot take more work now; Retry-After says when to try again. Nothing was changed.",
@@ -155,7 +147,7 @@ def _describe(path: str, operation: dict[str, Any], name: str, scheme: str) -> N
         statuses.add("408")
     if "requestBody" in operation:
         statuses |= {"400", "413", "415"}
-    if name in _FILES:
+    if name in _FILES or name == "report":
         statuses.add("422")
     operation["summary"] = operation.pop("description")
     answers = {status: answer for status, answer in operation["responses"].items() if status < "400"}

@@ -6,6 +6,7 @@ from typing import Any
 
 from collector.api.context import RETRY_SECONDS, Context
 from wire.codec import encode
+from wire.text import Lang, Text, of_request
 from wire.types import Refusal
 
 # What ASGI passes around, in the widest form that both uvicorn and Litestar take.
@@ -16,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 PIECE_BYTES = 64 << 10
+_TOO_LONG = Text("请求用时过长，请稍后再试", "the request took too long; try again later")
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -72,11 +74,11 @@ class Gate:
         except TimeoutError:
             self._context.once.warning("request_timed_out", "server", path=scope["path"])
             if not started:
-                await _refuse(send)
+                await _refuse(send, of_request(dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")))
 
 
-async def _refuse(send: Send) -> None:
-    body = encode(Refusal("busy", "the request took too long; try again later"))
+async def _refuse(send: Send, lang: Lang) -> None:
+    body = encode(Refusal("busy", _TOO_LONG(lang)))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

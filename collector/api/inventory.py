@@ -11,13 +11,14 @@ from collector.api import answers
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
+from collector.api.parameters import TIME
 from collector.api.registry import Filename, UnitCode, read_file
 from collector.errors import BadInput
 from collector.inventory import assets, corrections, drift, imports, sites
 from collector.registry.people import Person, Role
+from wire.text import Text
 
 PersonRequest = Request[Person, Any, Any]
-TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
 AssetId = Annotated[str, Parameter(max_length=64, description="Id of an asset.")]
 Since = Annotated[str | None, Parameter(pattern=TIME, max_length=40, description="From then on (ISO 8601 with Z).")]
 
@@ -53,11 +54,12 @@ async def import_scan(
     request: PersonRequest,
     filename: Filename,
     unit: Annotated[str, Parameter(min_length=1, max_length=64, description="Code of the unit that was scanned.")],
+    vantage: Annotated[answers.Vantage, Parameter(description="From where it was scanned.")] = "unknown",
 ) -> views.ImportResult:
     """Import a scan that nmap wrote as XML (-oX) into the inventory: all of the file or, with one fault, nothing."""
     context = context_of(request)
     content = await read_file(request)
-    return await context.people.run(imports.import_scan, context.core, request.user, content, filename, unit)
+    return await context.people.run(imports.import_scan, context.core, request.user, content, filename, unit, vantage)
 
 
 @post(
@@ -135,7 +137,12 @@ def _start(since: str | None) -> float:
     try:
         return 0.0 if since is None else datetime.fromisoformat(since).timestamp()
     except (ValueError, OverflowError):
-        raise BadInput(f"since: {since} is not a time such as 2026-01-31T08:00:00Z") from None
+        raise BadInput(
+            Text(
+                f"since：{since} 不是 2026-01-31T08:00:00Z 这样的时间",
+                f"since: {since} is not a time such as 2026-01-31T08:00:00Z",
+            )
+        ) from None
 
 
 ROUTES = [list_assets, show_asset, import_scan, merge_asset, split_asset, list_drift, list_sites, list_measurements]

@@ -9,11 +9,13 @@ from litestar.exceptions import HTTPException
 
 from collector import errors, journal
 from collector.api.auth import Throttled, address_of
-from collector.api.bodies import ClientGone, TooSlow, WrongType
+from collector.api.bodies import MAX_MESSAGE_BYTES, ClientGone, TooSlow, WrongType
 from collector.api.context import RETRY_SECONDS, context_of
-from collector.registry.agents import AgentIdentity
+from collector.api.parameters import faults_of
+from collector.registry.directory import AgentIdentity
 from wire.codec import encode
 from wire.errors import EdusecError, TooLarge, UnsupportedSchema, WireError
+from wire.text import Lang, Text, as_text, of_request, text_of
 from wire.types import Refusal
 
 _BY_TYPE: tuple[tuple[type[EdusecError], int, str], ...] = (
@@ -28,6 +30,7 @@ _BY_TYPE: tuple[tuple[type[EdusecError], int, str], ...] = (
     (errors.UnknownDigest, 409, "unknown_digest"),
     (errors.BadInput, 400, "bad_request"),
     (errors.BadFile, 422, "bad_file"),
+    (errors.Full, 422, "full"),
     (errors.Busy, 503, "busy"),
     (errors.StoreError, 503, "busy"),
     (TooLarge, 413, "too_large"),
@@ -35,8 +38,10 @@ _BY_TYPE: tuple[tuple[type[EdusecError], int, str], ...] = (
     (WireError, 400, "bad_request"),
 )
 _HTTP_CODES = {401: "unauthorised", 403: "forbidden", 404: "not_found", 413: "too_large", 429: "busy", 503: "busy"}
-# Parameters whose names mean something else in Python or in Litestar.
-_PARAMETERS = {"wanted": "state", "form": "format"}
+_FAULT = Text("采集中心内部出错，详见其日志", "the collector has a fault; its log says more")
+_NOTHING = Text(
+    "这里什么也没有，接口清单见 /schema/openapi.json", "nothing is here; /schema/openapi.json lists what there is"
+)
 
 # A person's own slips are shown to the person; these concern whoever runs the collector.
 _ALWAYS_LOGGED = {401, 403, 408, 429, 503}
@@ -48,11 +53,11 @@ def handle(request: Request[Any, Any, Any], problem: Exception) -> Response[byte
         return _http(request, problem)
     for kind, status, code in _BY_TYPE:
         if isinstance(problem, kind):
-            return _refuse(request, status, _refusal(code, problem), _headers(problem))
+            return _refuse(request, status, _refusal(code, problem, _lang(request)), _headers(problem))
     source = address_of(request)
     if context_of(request).once.admit(f"crash {type(problem).__name__}", source) is not None:
         journal.crash("internal_error", problem, source=source, method=request.method, path=request.scope["path"])
-    return refusal_response(500, Refusal("internal", "the collector has a fault; its log says more"))
+    return refusal_response(500, Refusal("internal", _FAULT(_lang(request))))
 
 
 def refusal_response(status: int, refusal: Refusal, headers: Mapping[str, str] | None = None) -> Response[bytes]:
@@ -63,25 +68,18 @@ def refusal_response(status: int, refusal: Refusal, headers: Mapping[str, str] |
 def _http(request: Request[Any, Any, Any], problem: HTTPException) -> Response[bytes]:
     status = problem.status_code
     if status >= 500:
-        message = "the collector has a fault; its log says more"
         journal.crash("internal_error", problem, path=request.scope["path"])
-        return refusal_response(status, Refusal("internal", message))
-    message = problem.detail
-    extra = getattr(problem, "extra", None)
-    if isinstance(extra, list) and extra:
-        # Litestar names each parameter that it could not read.
-        faults = [
-            f"{_PARAMETERS.get(item.get('key', ''), item.get('key', 'body'))}: {item.get('message', '')}"
-            for item in extra
-            if isinstance(item, dict)
-        ]
-        message = "; ".join(faults) or message
-    elif status == 404:
-        message = "nothing is here; /schema/openapi.json lists what there is"
+        return refusal_response(status, Refusal("internal", _FAULT(_lang(request))))
+    said = faults_of(problem) or as_text(problem.detail)
+    if status == 404:
+        said = _NOTHING
     elif status == 405:
-        message = f"{request.method} is not possible here"
+        said = Text(f"这里不能用 {request.method}", f"{request.method} is not possible here")
+    elif status == 413:
+        said = text_of(TooLarge(Text("请求体", "request body"), MAX_MESSAGE_BYTES))
     allow = {key: value for key, value in (problem.headers or {}).items() if key.lower() == "allow"}
-    return _refuse(request, status, Refusal(_HTTP_CODES.get(status, "bad_request"), _line(message)), allow)
+    code = _HTTP_CODES.get(status, "bad_request")
+    return _refuse(request, status, Refusal(code, _line(said(_lang(request)))), allow)
 
 
 def _refuse(
@@ -106,12 +104,16 @@ def _refuse(
     return refusal_response(status, refusal, headers)
 
 
-def _refusal(code: str, problem: EdusecError) -> Refusal:
-    message = _line(str(problem))
+def _lang(request: Request[Any, Any, Any]) -> Lang:
+    return of_request(request.headers.get("accept-language", ""))
+
+
+def _refusal(code: str, problem: EdusecError, lang: Lang) -> Refusal:
+    message = _line(text_of(problem)(lang))
     if isinstance(problem, errors.UnknownDigest):
         return Refusal(code, message, sections=problem.sections[:256])
     if isinstance(problem, errors.BadFile):
-        return Refusal(code, message, problems=tuple(map(_line, problem.problems[:1000])))
+        return Refusal(code, message, problems=tuple(_line(text(lang)) for text in problem.problems[:1000]))
     return Refusal(code, message)
 
 

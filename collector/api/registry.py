@@ -12,6 +12,7 @@ from collector.api.bodies import MAX_IMPORT_BYTES, WrongType, read_body
 from collector.api.context import context_of
 from collector.registry import register, units, whitelist
 from collector.registry.people import Person, Role
+from wire.text import Text
 
 PersonRequest = Request[Person, Any, Any]
 
@@ -75,6 +76,15 @@ async def list_whitelist(request: PersonRequest, unit: UnitCode = None) -> answe
     """List whitelist entries."""
     context = context_of(request)
     return answers.Whitelist(items=await context.people.run(whitelist.list_entries, context.core, request.user, unit))
+
+
+@get("/api/v1/whitelist/holding", guards=[person(Role.VIEWER)], operation_id="holdingWhitelist", tags=["whitelist"])
+async def holding_whitelist(
+    request: PersonRequest, unit: Annotated[str, Parameter(max_length=64, description="The unit's code.")]
+) -> answers.Whitelist:
+    """List what holds for a unit: its own entries and those of all above it, as its agents get them."""
+    context = context_of(request)
+    return answers.Whitelist(items=await context.people.run(whitelist.holding, context.core, request.user, unit))
 
 
 @get("/api/v1/whitelist/export", guards=[person(Role.VIEWER)], operation_id="exportWhitelist", tags=["whitelist"])
@@ -161,6 +171,7 @@ ROUTES = [
     list_units,
     import_whitelist,
     list_whitelist,
+    holding_whitelist,
     export_whitelist,
     review_whitelist,
     import_register,
@@ -174,5 +185,10 @@ async def read_file(request: PersonRequest) -> bytes:
     """Read the bytes of a file; raises WrongType for what a form or a JSON client sends, TooLarge, TooSlow."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in _NOT_FILES:
-        raise WrongType(f"content-type {kind} is not taken here; send the bytes of the file itself")
+        raise WrongType(
+            Text(
+                f"这里不接受 content-type {kind}，请直接发送文件内容",
+                f"content-type {kind} is not taken here; send the bytes of the file itself",
+            )
+        )
     return await read_body(request, context_of(request), MAX_IMPORT_BYTES)

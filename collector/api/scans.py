@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post, route
@@ -16,12 +17,13 @@ from collector.api.auth import agent_only, person
 from collector.api.bodies import read_message
 from collector.api.context import RETRY_SECONDS, Context, context_of
 from collector.api.registry import UnitCode
-from collector.errors import Busy
+from collector.errors import UNCOMMITTED, Busy
 from collector.registry.people import Person, Role
 from collector.scans import orders, requests
 from collector.scans.requests import ScanRequest
 from wire.codec import encode
-from wire.types import OrderProgress, OrderReply, Orders
+from wire.orders import OrderProgress, OrderReply
+from wire.text import Text
 
 PersonRequest = Request[Person, Any, Any]
 
@@ -78,7 +80,7 @@ async def follow_scan(
         if found.revision != since or left <= 0 or context.drain.closing:
             return found
         if context.held_people.full():
-            raise Busy("too many people wait for news", RETRY_SECONDS)
+            raise Busy(Text("等待消息的人过多", "too many people wait for news"), RETRY_SECONDS)
         await context.held_people.wait(
             object(), context.core.scans, scan_id, context.drain, min(left, 5.0), unless=lambda: False
         )
@@ -122,9 +124,10 @@ async def wait_for_orders(
     found = context.core.scans.offer(agent, context.clock())
     if wait <= 0 or found.revision != since:
         return _json(encode(found))
-    if context.held_agents.full() or context.drain.closing:
-        again = CLOSING_SECONDS if context.drain.closing else FULL_SECONDS
-        return _json(encode(Orders(found.time, found.revision, found.orders, found.cancelled, again)))
+    if context.drain.closing:
+        return _json(encode(replace(found, again=CLOSING_SECONDS)))
+    if context.held_agents.full():
+        return _json(encode(replace(found, again=FULL_SECONDS)))
     return Stream(_held(context, agent, since, wait), media_type=MediaType.JSON)
 
 
@@ -145,7 +148,7 @@ async def report_progress(request: AgentRequest, order_id: OrderId) -> Response[
             reply: OrderReply = await asyncio.shield(asyncio.wrap_future(future))
             return _json(encode(reply))
     except TimeoutError:
-        raise Busy("the store did not commit in time", RETRY_SECONDS) from None
+        raise Busy(UNCOMMITTED, RETRY_SECONDS) from None
 
 
 @route("/api/v1/scans", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False, sync_to_thread=False)
@@ -174,7 +177,8 @@ async def _held(context: Context, agent: str, since: str, seconds: float) -> Asy
         return scans.offer(agent, context.clock()).revision != since
 
     await context.held_agents.wait(agent, scans, agent, context.drain, seconds, unless=moved)
-    yield encode(scans.offer(agent, context.clock()))
+    found = scans.offer(agent, context.clock())
+    yield encode(replace(found, again=CLOSING_SECONDS) if context.drain.closing else found)
 
 
 def _json(content: bytes) -> Response[bytes]:

@@ -8,7 +8,8 @@ from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from wire.codec import DEFAULT_MAX, MAX_LIST_ITEMS, to_plain
+from wire.codec import to_plain
+from wire.decoders import DEFAULT_MAX, MAX_LIST_ITEMS
 from wire.types import Max, Range, Value
 
 Schema = dict[str, Any]

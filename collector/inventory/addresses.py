@@ -22,6 +22,23 @@ def address(text: str) -> Address | None:
 
 
 @lru_cache(maxsize=8_192)
+def zone(text: str) -> str:
+    """Give the interface that a link-local address (RFC 4007) or prefix names, in its agent's words; else ""."""
+    place, _, name = text.partition("/")[0].partition("%")
+    found = address(place) if name else None
+    return name if found is not None and found.version == 6 and found.is_link_local else ""
+
+
+def plain(name: str) -> str:
+    """Write an address in one spelling, a link-local one with its interface; a name that is none stays as it is."""
+    found = address(name)
+    if found is None:
+        return name
+    link = zone(name)
+    return f"{found}%{link}" if link else str(found)
+
+
+@lru_cache(maxsize=8_192)
 def network(text: str) -> Network | None:
     """Read a prefix, or a single address as a prefix of one; None for anything else."""
     try:
@@ -36,14 +53,14 @@ def network(text: str) -> Network | None:
 def current_addresses(hosts: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
     """Choose from (name, state, missed from) of sightings the addresses that hold now, or else those that held last.
 
-    IPv4 first, in the order of numbers; names that are no address, and "any address", are left out.
+    IPv4 first, in the order of numbers, link-local ones with their interface; names that are no address, and "any
+    address", are left out.
     """
     known = list(hosts)
     seen = [name for name, state, missed in known if state == "present" and not missed]
     latest = seen or [name for name, state, _ in known if state == "present"] or [name for name, _, _ in known]
-    found = {place for name in latest if (place := address(name)) is not None}
-    found = {place for place in found if not place.is_unspecified}
-    return tuple(str(place) for place in sorted(found, key=lambda place: (place.version, int(place))))
+    found = {plain(name): place for name in latest if (place := address(name)) is not None and not place.is_unspecified}
+    return tuple(sorted(found, key=lambda text: (found[text].version, int(found[text]), text)))
 
 
 def is_local_mac(mac: str) -> bool:

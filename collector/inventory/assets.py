@@ -1,6 +1,6 @@
 """Assets as people see them: pages of a subtree, and one with its history."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, Select, case, select, tuple_
@@ -9,15 +9,21 @@ from collector import views
 from collector.clock import moment
 from collector.errors import BadInput, NotFound
 from collector.inventory.addresses import current_addresses
+from collector.inventory.devices import FORMER_MAC
+from collector.inventory.exposed import told_exposure, vouching_sections
 from collector.inventory.picture import HOST, place
-from collector.inventory.proof import ENOUGH, WEIGHTS
 from collector.inventory.search import conditions
+from collector.inventory.sections import SectionState
 from collector.inventory.stock import told, vouching
 from collector.inventory.subjects import SEEN
+from collector.inventory.weights import ENOUGH, WEIGHTS
 from collector.registry.cursors import read_cursor, write_cursor
 from collector.registry.people import Person
+from collector.said import from_to, out_of_reach
 from collector.store import tables
 from collector.store.tables import asset, change, evidence, section, service, sighting, unit
+from rules.facts import UNKNOWN
+from wire.text import Text
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -34,17 +40,19 @@ def list_assets(
     """Give a page of assets that match a search, with their services; raises NotFound, BadInput."""
     most = core.settings.page_limit
     if not 1 <= limit <= most:
-        raise BadInput(f"limit: must be from 1 to {most}")
+        raise BadInput(from_to("limit", 1, most))
     now = core.clock()
     query = _assets(now).where(
-        tables.under(core.directory.reach(person, under)), asset.c.merged_into.is_(None), *conditions(q, now)
+        tables.under(core.directory.reach(person, under)),
+        asset.c.merged_into.is_(None),
+        *conditions(q, now, told_exposure(vouching_sections(core, now))),
     )
     if cursor:
         query = query.where(tuple_(*KEY) > tuple_(*read_cursor(cursor, 3)))
     with core.store.reader() as connection:
         rows = connection.execute(query.order_by(*KEY).limit(limit + 1)).all()
         page = rows[:limit]
-        items = tuple(views.Asset(**fields) for fields in _filled(connection, page, now))
+        items = tuple(views.Asset(**fields) for fields in _filled(core, connection, page, now))
     last = page[-1] if len(rows) > limit else None
     return views.AssetPage(items=items, cursor=write_cursor(last.county, last.unit, last.id) if last else None)
 
@@ -57,51 +65,47 @@ def show_asset(core: "Core", person: Person, asset_id: str) -> views.AssetDetail
         while row is not None and row.merged_into is not None:
             row = _one(connection, person, counties, row.merged_into, now)
         if row is None:
-            raise NotFound(f"no asset {asset_id!r} within reach of {person.name}")
-        (fields,) = _filled(connection, [row], now)
-        services = {
-            ident: f"{where} {transport}/{port}"
-            for ident, where, transport, port in connection.execute(
-                select(service.c.id, service.c.address, service.c.transport, service.c.port).where(
-                    service.c.county == row.county, service.c.asset == row.id
-                )
+            raise NotFound(out_of_reach(Text("资产", "asset"), asset_id, person.name))
+        (fields,) = _filled(core, connection, [row], now)
+        return views.AssetDetail(
+            **fields, changes=tuple(_changes(connection, row)), evidence=tuple(_evidence(connection, row))
+        )
+
+
+def _changes(connection: Connection, row: Row[Any]) -> Iterator[views.Change]:
+    services = {
+        ident: f"{where} {transport}/{port}"
+        for ident, where, transport, port in connection.execute(
+            select(service.c.id, service.c.address, service.c.transport, service.c.port).where(
+                service.c.county == row.county, service.c.asset == row.id
             )
-        }
-        changes = connection.execute(
-            select(change)
-            .where(change.c.county == row.county, change.c.subject.in_([row.id, *services]))
-            .order_by(change.c.time.desc(), change.c.id.desc())
-            .limit(MAX_CHANGES)
-        ).all()
-        proofs = connection.execute(
-            select(evidence, section.c.name, section.c.agent, section.c.confirmed)
-            .outerjoin(section, (section.c.county == evidence.c.county) & (section.c.id == evidence.c.section))
-            .where(evidence.c.county == row.county, evidence.c.asset == row.id)
-            .order_by(evidence.c.kind, evidence.c.value)
-        ).all()
-    return views.AssetDetail(
-        **fields,
-        changes=tuple(
-            views.Change(
-                time=moment(found.time),
-                what=f"{services[found.subject]} {found.what}" if found.subject in services else found.what,
-                before=found.before,
-                after=found.after,
-            )
-            for found in changes
-        ),
-        evidence=tuple(
-            views.Evidence(
-                kind=found.kind,
-                value=found.value,
-                weight=WEIGHTS.get(found.kind, ENOUGH),
-                first_seen=moment(found.first_seen),
-                last_confirmed=moment(found.confirmed),
-                source=f"{found.agent}:{found.name}",
-            )
-            for found in proofs
-        ),
-    )
+        )
+    }
+    for found in connection.execute(
+        select(change)
+        .where(change.c.county == row.county, change.c.subject.in_([row.id, *services]))
+        .order_by(change.c.time.desc(), change.c.id.desc())
+        .limit(MAX_CHANGES)
+    ):
+        what = f"{services[found.subject]} {found.what}" if found.subject in services else found.what
+        yield views.Change(time=moment(found.time), what=what, before=found.before, after=found.after)
+
+
+def _evidence(connection: Connection, row: Row[Any]) -> Iterator[views.Evidence]:
+    for found in connection.execute(
+        select(evidence, section.c.name, section.c.agent, section.c.confirmed)
+        .outerjoin(section, (section.c.county == evidence.c.county) & (section.c.id == evidence.c.section))
+        .where(evidence.c.county == row.county, evidence.c.asset == row.id)
+        .order_by(evidence.c.kind, evidence.c.value)
+    ):
+        yield views.Evidence(
+            kind=found.kind,
+            value=found.value,
+            weight=0.0 if found.kind == FORMER_MAC else WEIGHTS.get(found.kind, ENOUGH),
+            first_seen=moment(found.first_seen),
+            last_confirmed=moment(found.confirmed),
+            source=f"{found.agent}:{found.name}",
+        )
 
 
 def last_confirmed(connection: Connection, subjects: Iterable[str], counties: Iterable[str]) -> dict[str, float]:
@@ -146,7 +150,7 @@ def _one(connection: Connection, person: Person, counties: tuple[str, ...], iden
     return connection.execute(query).one_or_none()
 
 
-def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> list[dict[str, Any]]:
+def _filled(core: "Core", connection: Connection, rows: Iterable[Row[Any]], now: float) -> list[dict[str, Any]]:
     """Give the fields of each asset, with services, addresses and MACs."""
     known = {row.id: row for row in rows}
     counties = {row.county for row in known.values()}
@@ -173,6 +177,7 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
     addresses = addresses_of(connection, known, counties)
     subjects = [*known, *(found.id for services in of_asset.values() for found in services)]
     confirmed = last_confirmed(connection, subjects, counties)
+    looked = vouching_sections(core, now)
     return [
         {
             "id": ident,
@@ -185,13 +190,16 @@ def _filled(connection: Connection, rows: Iterable[Row[Any]], now: float) -> lis
             "standing": row.standing,
             "first_seen": moment(row.first_seen),
             "last_confirmed": moment(confirmed.get(ident, row.confirmed)),
-            "services": tuple(_service(found, confirmed) for found in of_asset.get(ident, ())),
+            "services": tuple(_service(core, found, confirmed, looked) for found in of_asset.get(ident, ())),
         }
         for ident, row in known.items()
     ]
 
 
-def _service(found: Row[Any], confirmed: dict[str, float]) -> views.Service:
+def _service(
+    core: "Core", found: Row[Any], confirmed: Mapping[str, float], looked: Mapping[int, SectionState]
+) -> views.Service:
+    by = looked.get(found.exposed_by) if found.exposure != UNKNOWN else None
     return views.Service(
         address=found.address,
         transport=found.transport,
@@ -200,6 +208,9 @@ def _service(found: Row[Any], confirmed: dict[str, float]) -> views.Service:
         state=found.told,
         standing=found.standing,
         product=found.product,
+        exposure=found.exposure if by else UNKNOWN,
+        exposure_by=core.directory.agents[by.agent].identity.name if by else "",
+        exposure_confirmed=moment(by.confirmed if by else None),
         first_seen=moment(found.first_seen),
         last_confirmed=moment(confirmed.get(found.id, found.confirmed)),
         changed=moment(found.changed),

@@ -3,34 +3,40 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
-from collector.inventory.addresses import Address, Network, address, network
+from collector.inventory.addresses import Address, Network, address, network, zone
 from wire.ports import parse_ports
 from wire.types import Coverage, Skipped, Transport
 
 MAX_REMEMBERED = 512
 """Entries of former coverage kept for a section; past it, whatever is found counts as covered before."""
 
+MAX_PREFIXES = 1 << 16
+"""Prefixes of all these entries together: they are read and written again with each run that covers anything else."""
+
 Ranges = tuple[tuple[int, int], ...]
+Covered = tuple[Network, str]
+"""A prefix, and the interface that it is on where it is link-local: what is on another one was not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Coverage that can be asked: each part is networks, ports and transport (None where ports do not apply)."""
+    """Coverage that can be asked: each part is prefixes, ports and transport (None where ports do not apply)."""
 
-    parts: tuple[tuple[tuple[Network, ...], Ranges, Transport | None], ...] = ()
+    parts: tuple[tuple[tuple[Covered, ...], Ranges, Transport | None], ...] = ()
 
     def host(self, text: str) -> bool:
         """Tell whether an address was looked at, on any port or without ports."""
         place = address(text)
-        return place is not None and any(_within(networks, place) for networks, _, _ in self.parts)
+        return place is not None and any(_within(held, place, zone(text)) for held, _, _ in self.parts)
 
     def service(self, text: str, transport: Transport, port: int) -> bool:
         """Tell whether a port of an address was looked at."""
         place = address(text)
         return place is not None and any(
-            of is transport and any(low <= port <= high for low, high in ranges) and _within(networks, place)
-            for networks, ranges, of in self.parts
+            of is transport and any(low <= port <= high for low, high in ranges) and _within(held, place, zone(text))
+            for held, ranges, of in self.parts
         )
 
     def all_ports(self, text: str, transport: Transport, ranges: Ranges) -> bool:
@@ -55,7 +61,7 @@ def area(entries: tuple[Coverage, ...]) -> Area:
     return Area(
         tuple(
             (
-                tuple(found for prefix in entry.prefixes if (found := network(prefix)) is not None),
+                tuple((found, zone(prefix)) for prefix in entry.prefixes if (found := network(prefix)) is not None),
                 _ports(entry.ports),
                 entry.transport,
             )
@@ -90,17 +96,20 @@ def skipped_text(skipped: tuple[Skipped, ...]) -> str:
 def remember(former: tuple[Coverage, ...], latest: tuple[Coverage, ...]) -> tuple[Coverage, ...]:
     """Add to what was ever covered; entries that are held already are left out."""
     held = set(former)
-    return (*former, *(entry for entry in dict.fromkeys(latest) if entry not in held))[:MAX_REMEMBERED]
+    every = (*former, *(entry for entry in dict.fromkeys(latest) if entry not in held))[:MAX_REMEMBERED]
+    sizes = accumulate(len(entry.prefixes) for entry in every)
+    return tuple(entry for entry, size in zip(every, sizes, strict=True) if size <= MAX_PREFIXES)
 
 
-def _within(networks: tuple[Network, ...], place: Address) -> bool:
-    return any(place in held for held in networks)
+def _within(networks: tuple[Covered, ...], place: Address, link: str) -> bool:
+    return any(place in held and link == on for held, on in networks)
 
 
-def _contains(networks: tuple[Network, ...], wanted: Network) -> bool:
+def _contains(networks: tuple[Covered, ...], wanted: Network) -> bool:
     return any(
         held.version == wanted.version and held.prefixlen <= wanted.prefixlen and wanted.network_address in held
-        for held in networks
+        for held, on in networks
+        if not on
     )
 
 

@@ -5,24 +5,32 @@ joined again by itself.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from collector.clock import new_id
-from collector.inventory.addresses import address
+from collector.inventory.addresses import plain
 from collector.inventory.history import Change, note
 from collector.inventory.picture import HOST, place
-from collector.inventory.proof import Proof, kind_of_place
+from collector.inventory.weights import LINK_LOCAL, Proof, kind_of_place
 from collector.store.contract import Turn
 
 MAC, LOCAL_MAC, ADDRESS, AGENT = "mac", "local_mac", "address", "agent"
+SERVICE = "service"
+"""Not evidence, but among what a merge moved."""
+FORMER_MAC = "former_mac"
+"""An invented MAC that was seen elsewhere since: the asset was never just an address."""
+CARDS = frozenset({MAC, LOCAL_MAC, FORMER_MAC})
+NOBODY = ""
+"""Stands for the asset of what several devices showed at once, which is a proof of none."""
 
 
 @dataclass(slots=True)
 class Devices:
     """The assets of one unit inside one transaction; `moved` and `services` are subjects to look at again.
 
-    `section` is what new rows are first vouched for by; `baseline` tells of an address whether it is no news.
+    `section` is what new rows are first vouched for by; `baseline` tells of an address whether it is no news, `agent`
+    which agent a section is of.
     """
 
     turn: Turn
@@ -32,6 +40,7 @@ class Devices:
     now: float
     seen_at: float
     baseline: Callable[[str], bool]
+    agent: Callable[[int], str]
     moved: set[str] = field(default_factory=set)
     services: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
@@ -71,9 +80,8 @@ class Devices:
         self.made.add(ident)
         return ident
 
-    def hold(self, name: str, asset: str) -> str:
-        """Let an address belong to an asset; whoever held it before loses it, with what answers there."""
-        where = plain(name)
+    def hold(self, where: str, asset: str) -> str:
+        """Let an address (see `spot`) belong to an asset; whoever held it before loses it, with what answers there."""
         before = self.find(ADDRESS, where)
         if before == asset:
             return asset
@@ -81,42 +89,61 @@ class Devices:
             self.hand_over(where, before, asset)
         self.point(ADDRESS, where, asset)
         if asset not in self.made:
-            self.note(asset, "address", "", where)
+            self.note(asset, "address", "", written(where))
         return asset
 
     def hand_over(self, where: str, old: str, new: str) -> None:
         """Re-link what was seen at an address: it is the new holder's now, whichever section saw it."""
-        self.note(old, "address", where, "")
-        for section, key in self.turn.rows(
-            "SELECT section, key FROM sighting WHERE county = ? AND subject = ?", (self.county, old)
-        ):
-            what = place(key)
-            if what.kind == HOST and plain(what.name) == where:
-                self.turn.run(
-                    "UPDATE sighting SET subject = ? WHERE county = ? AND section = ? AND key = ?",
-                    (new, self.county, section, key),
-                )
+        self.note(old, "address", written(where), "")
+        self._move(self.sightings_at(old, where), new)
         for ident, transport, port, family in self.turn.rows(
             "SELECT id, transport, port, family FROM service WHERE county = ? AND asset = ? AND address = ?",
-            (self.county, old, where),
+            (self.county, old, written(where)),
         ):
-            if self.turn.rows("SELECT 1 FROM sighting WHERE county = ? AND subject = ?", (self.county, ident)):
-                heir = self.service(new, where, family, transport, port, baseline=False)
-                self.turn.run(
-                    "UPDATE sighting SET subject = ? WHERE county = ? AND subject = ?", (heir, self.county, ident)
-                )
+            if moving := self.sightings_at(ident, where):
+                heir = self.service(new, written(where), family, transport, port, baseline=False)
+                self._move(moving, heir)
                 self.services |= {ident, heir}
         self.moved |= {old, new}
 
-    def seen_at_kinds(self, asset: str) -> set[str]:
-        """Give the kinds of addresses (proof.kind_of_place) at which an asset is seen just now."""
-        return {
-            kind_of_place(place(key).name)
-            for (key,) in self.turn.rows(
-                "SELECT key FROM sighting WHERE county = ? AND subject = ? AND state = 'present' AND missed_from = 0",
+    def sightings_at(self, subject: str, where: str) -> list[tuple[int, str, str, int]]:
+        """Give the sightings of a subject at an address (see `spot`): section, key, state, the run that missed it."""
+        return [
+            row
+            for row in self.turn.rows(
+                "SELECT section, key, state, missed_from FROM sighting WHERE county = ? AND subject = ?",
+                (self.county, subject),
+            )
+            if spot(place(row[1]).name, self.agent(row[0])) == where
+        ]
+
+    def _move(self, sightings: Iterable[tuple[int, str, str, int]], subject: str) -> None:
+        for section, key, _, _ in sightings:
+            self.turn.run(
+                "UPDATE sighting SET subject = ? WHERE county = ? AND section = ? AND key = ?",
+                (subject, self.county, section, key),
+            )
+
+    def seen_now(self, asset: str) -> list[tuple[str, str]]:
+        """Give the names under which an asset is seen by the last word of any section, each with that one's agent."""
+        return [
+            (place(key).name, self.agent(section))
+            for section, key in self.turn.rows(
+                "SELECT section, key FROM sighting "
+                "WHERE county = ? AND subject = ? AND state = 'present' AND missed_from = 0",
                 (self.county, asset),
             )
             if key[0] == HOST
+        ]
+
+    def macs(self, asset: str) -> set[str]:
+        """Give the MACs that point to an asset."""
+        return {
+            row[0]
+            for row in self.turn.rows(
+                "SELECT value FROM evidence WHERE county = ? AND asset = ? AND kind IN (?, ?)",
+                (self.county, asset, MAC, LOCAL_MAC),
+            )
         }
 
     def apart(self, one: str, other: str) -> bool:
@@ -136,9 +163,14 @@ class Devices:
             return False
         ((first_seen, baseline),) = self._since(old)
         ((new_first, new_baseline),) = self._since(new)
-        proofs = self.turn.rows(
-            "SELECT kind, value FROM evidence WHERE county = ? AND asset = ? ORDER BY kind, value", (self.county, old)
-        )
+        proofs = [
+            (row[0], row[1])
+            for row in self.turn.rows(
+                "SELECT kind, value FROM evidence WHERE county = ? AND asset = ? ORDER BY kind, value",
+                (self.county, old),
+            )
+        ]
+        proofs += [(SERVICE, ident) for ident in self._move_services(old, new)]
         self.turn.run(
             "INSERT INTO joined (county, id, unit, old, new, time, person, score, why, evidence, first_seen, baseline, "
             "undone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
@@ -149,7 +181,6 @@ class Devices:
                 new_first, bool(new_baseline),
             ),
         )  # fmt: skip
-        self._move_services(old, new)
         self.turn.run("UPDATE sighting SET subject = ? WHERE county = ? AND subject = ?", (new, self.county, old))
         self.turn.run("UPDATE evidence SET asset = ? WHERE county = ? AND asset = ?", (new, self.county, old))
         self.turn.run("UPDATE asset SET merged_into = ? WHERE county = ? AND id = ?", (new, self.county, old))
@@ -171,19 +202,23 @@ class Devices:
             )
         ]
 
-    def _move_services(self, old: str, new: str) -> None:
+    def _move_services(self, old: str, new: str) -> list[str]:
+        """Let the services of an asset be another one's; gives those that came over as they are."""
+        moved = []
         for ident, where, transport, port in self.turn.rows(
             "SELECT id, address, transport, port FROM service WHERE county = ? AND asset = ?", (self.county, old)
         ):
             heir = self._service(new, where, transport, port)
             if heir is None:
                 self.turn.run("UPDATE service SET asset = ? WHERE county = ? AND id = ?", (new, self.county, ident))
+                moved.append(ident)
             else:
                 self.turn.run(
                     "UPDATE sighting SET subject = ? WHERE county = ? AND subject = ?", (heir, self.county, ident)
                 )
                 self.services |= {heir}
             self.services |= {ident}
+        return moved
 
     def _keep_apart(self, old: str, new: str) -> None:
         """What was not the old asset is not the one that took it over either."""
@@ -233,7 +268,12 @@ class Devices:
             note(self.turn, Change(self.county, self.unit, subject, what, before, after, self.section), self.now)
 
 
-def plain(name: str) -> str:
-    """Write an address in one spelling, without its zone; a name that is none stays as it is."""
-    found = address(name)
-    return name if found is None else str(found)
+def spot(name: str, agent: str) -> str:
+    """Give what an address is known by within a unit; a link-local one counts only on the link of whoever saw it."""
+    return f"{plain(name)}@{agent}" if kind_of_place(name) == LINK_LOCAL else plain(name)
+
+
+def written(where: str) -> str:
+    """Give the address of a spot as it was written."""
+    name, _, _ = where.rpartition("@")
+    return name if kind_of_place(name) == LINK_LOCAL else where

@@ -13,6 +13,7 @@ from collector import views
 from collector.clock import moment
 from collector.errors import BadInput
 from collector.registry.people import Person
+from collector.said import from_to, one_of
 from collector.store import tables
 from collector.store.tables import asset, change, service, unit
 
@@ -37,9 +38,9 @@ def list_drift(
     At most `limit` items; a longer list is cut at its oldest end.
     """
     if kind and kind not in KINDS:
-        raise BadInput(f"kind: must be one of {', '.join(KINDS)}")
+        raise BadInput(one_of("kind", KINDS))
     if not 1 <= limit <= MAX_LIMIT:
-        raise BadInput(f"limit: must be from 1 to {MAX_LIMIT}")
+        raise BadInput(from_to("limit", 1, MAX_LIMIT))
     reach = tables.under(core.directory.reach(person, under))
     found: list[views.Drift] = []
     with core.store.reader() as connection:

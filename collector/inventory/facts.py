@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 from collector.clock import day
 from collector.inventory.addresses import address, current_addresses, network
 from collector.inventory.checks import Said, check_of, of_checks
+from collector.inventory.exposure import NOBODY_LOOKED, Exposures, Port
+from collector.inventory.identified import expired_then, identified, note_certificate
 from collector.inventory.picture import HOST, holds, place, values_of
+from collector.inventory.room import fullness
 from collector.inventory.samples import read_samples
 from collector.inventory.sections import Sections
 from collector.inventory.subjects import PORT_STATES
@@ -26,6 +29,7 @@ from collector.settings import Settings
 from collector.store.contract import Statements
 from rules.data import profile_for
 from rules.facts import FactValue, Subject, SubjectKind
+from rules.heard import heard
 from wire.types import Transport, Value
 from wire.whitelist import Match, Standing
 
@@ -49,21 +53,38 @@ class Facts:
     register: Register
     now: float
 
+    @property
+    def exposures(self) -> Exposures:
+        """Give from where services can be reached."""
+        return Exposures(self.statements, self.sections, self.directory, self._heard, self.now)
+
     def service(self, county: str, ident: str) -> Subject | None:
         """Give a service with what the same port of the same asset does on the other address family."""
         found = self.statements.rows(
-            "SELECT unit, asset, address, family, transport, port, state, standing, product, baseline, section "
-            "FROM service WHERE county = ? AND id = ?",
+            "SELECT unit, asset, address, family, transport, port, state, standing, product, baseline, section, "
+            "first_seen, cert_until, exposure, exposed_by FROM service WHERE county = ? AND id = ?",
             (county, ident),
         )
         if not found:
             return None
-        ((unit, asset, where, family, transport, port, state, standing, product, baseline, section),) = found
+        ((unit, asset, where, family, transport, port, state, standing, product, baseline, section, *rest),) = found
+        first, until, *known = rest
         today = day(self.now)
         match = self.whitelists.service(self.directory.chain(unit), where, Transport(transport), port, today)
         if match.standing != standing:
             self._stand("service", county, ident, match)
         states = self._families(county, asset, transport, port)
+        # What was ever understood of it has left a product, or at least the name of its protocol.
+        said = identified(self.statements, self.sections, self._heard, county, ident) if product else {}
+        note_certificate(self.statements, county, ident, said, until)
+        # Most collectors have nobody outside: this runs for every service of every report that changed anything.
+        exposures = self.exposures if self.directory.vantages else None
+        exposure = exposures.of(Port(unit, where, transport, port)) if exposures else NOBODY_LOOKED
+        if [*exposure[:2]] != known:
+            self.statements.run(
+                "UPDATE service SET exposure = ?, exposed_by = ? WHERE county = ? AND id = ?",
+                (*exposure[:2], county, ident),
+            )
         facts: dict[str, FactValue] = {
             "address": where,
             "family": family,
@@ -74,6 +95,9 @@ class Facts:
             "state_v6": states.get(6),
             "product": product or None,
             "baseline": bool(baseline),
+            **heard(said, today),
+            **(exposures.facts(exposure, today) if exposures else {}),
+            "baseline_expired": expired_then(said, day(first)) if baseline else False,
             **_standing(match, today, expired_days=True),
             **self._common(unit),
         }
@@ -166,6 +190,7 @@ class Facts:
                 "silent_intervals": silent / self.settings.report_interval,
                 "clock_skew_seconds": abs(state.skew),
                 "dropped": state.dropped,
+                "held_ratio": fullness(self.sections, self.settings, ident, self.now),
                 **self._said(record.identity.county, unit, ident),
             }
         return Subject(SubjectKind.AGENT, ident, unit, record.identity.name, facts)
@@ -316,13 +341,13 @@ class Facts:
         return next((word for word in ("fail", "pass", "unknown") if word in found), None)
 
     def _heard(self, section: int) -> bool:
-        """Tell whether a section's word counts: it is fresh, and its agent is not silent."""
+        """Tell whether a section's word counts: it is fresh, and its agent, where one sent it, is not silent."""
         known = self.sections.by_id(section)
         if known is None or not known.fresh(self.now):
             return False
         state = self.sections.agent(known.agent)
         limit = self.settings.silent_after * self.settings.report_interval
-        return state is not None and self.now - state.received <= limit
+        return state is None or self.now - state.received <= limit
 
     def _common(self, unit: str) -> dict[str, FactValue]:
         return {"unit_kind": self.directory.units[unit].kind}

@@ -4,19 +4,23 @@ A section's sightings are its own; an asset, service or site is what all section
 changed is not written at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from collector.clock import new_id
 from collector.inventory import subjects
-from collector.inventory.addresses import address
+from collector.inventory.addresses import address, plain
+from collector.inventory.allowance import size_of
 from collector.inventory.compare import Difference, KnownRow, Lost, compare, settle
 from collector.inventory.coverage import Area, area, from_text, remember, skipped_text, to_text
 from collector.inventory.devices import Devices
+from collector.inventory.identified import gave_up_login
 from collector.inventory.identity import Identities, companions
+from collector.inventory.look import Look
 from collector.inventory.picture import HOST, SERVICE, SITE, Picture, draw, place, values_of
-from collector.inventory.proof import gather
+from collector.inventory.proof import displaced, gather
 from collector.inventory.sections import Sections, SectionState
 from collector.registry.directory import AgentIdentity
 from collector.store.contract import Turn
@@ -52,7 +56,10 @@ class Touched:
 
 @dataclass(slots=True)
 class Keeper:
-    """The inventory as one report changes it; `now` is the collector's own time."""
+    """The inventory as one report changes it; `now` is the collector's own time.
+
+    `admit` is told what a section changes, and by how much more it then holds, and raises Busy or Full against it.
+    """
 
     turn: Turn
     sections: Sections
@@ -60,6 +67,7 @@ class Keeper:
     absent_after: int
     mac_addresses: int
     now: float
+    admit: Callable[[Difference, int], None] = lambda _found, _more: None
     touched: Touched = field(default_factory=Touched)
     _section: Touched = field(default_factory=Touched)
 
@@ -71,9 +79,12 @@ class Keeper:
         picture, covered = draw(body.observations), area(body.coverage)
         known = self._known(state)
         found = compare(known, picture, covered, state.runs, self.absent_after)
-        former = self._remember(state, body)
+        after, (former, details) = found.after(known), self._remember(state, body)
+        held = size_of(after, details)
+        self.admit(found, held - state.held)
+        state.held = held
         self._apply(state, before, picture, found, _Baseline(covered, former))
-        self.sections.keep_picture(state.id, found.after(known))
+        self.sections.keep_picture(state.id, after)
         return found.due
 
     def pass_on(self, state: SectionState) -> int | None:
@@ -96,14 +107,17 @@ class Keeper:
             )
         )
 
-    def _remember(self, state: SectionState, body: Body) -> str | None:
-        """Store the coverage; gives what was ever covered before this run as text, None at the first one."""
+    def _remember(self, state: SectionState, body: Body) -> tuple[str | None, int]:
+        """Store the coverage; gives what was ever covered before this run as text, None at the first one.
+
+        And the number of characters that are stored now.
+        """
         latest, skipped = to_text(body.coverage), skipped_text(body.skipped)
         rows = self.turn.rows(
             "SELECT coverage, covered, skipped FROM section_detail WHERE county = ? AND section = ?",
             (state.county, state.id),
         )
-        former = rows[0][1] if rows else None
+        former = ever = rows[0][1] if rows else None
         if not rows or (rows[0][0], rows[0][2]) != (latest, skipped):
             ever = to_text(remember(from_text(former or "[]"), body.coverage))
             self.turn.run(
@@ -112,7 +126,7 @@ class Keeper:
                 "covered = excluded.covered, skipped = excluded.skipped",
                 (state.county, state.id, latest, ever, skipped),
             )
-        return former
+        return former, len(latest) + len(ever or "") + len(skipped)
 
     def _apply(
         self,
@@ -124,10 +138,16 @@ class Keeper:
     ) -> None:
         if not (found.fresh or found.altered or found.lost):
             return
-        devices = Devices(self.turn, state.county, self.agent.unit, state.id, self.now, state.finished, baseline.host)
-        identities = Identities(devices, self.agent.id)
+        devices = Devices(
+            self.turn, state.county, self.agent.unit, state.id, self.now, state.finished, baseline.host,
+            self.sections.agent_of,
+        )  # fmt: skip
+        macs = _macs(picture) if found.fresh or found.altered else {}
+        known = companions({name: mac for name, mac in macs.items() if mac}, self.mac_addresses)
+        look = Look(macs.keys(), {name: mac for name, mac in macs.items() if mac in known}, baseline.covered)
+        identities = Identities(devices, self.agent.id, look)
         self._lose(state, found.lost, (before and before.confirmed) or self.now)
-        owners = self._identify(identities, picture, [*found.fresh, *(old.key for old, _ in found.altered)])
+        owners = self._identify(identities, picture, found, known)
         subject = _Subjects(self, identities, owners, baseline)
         # Hosts first: a service belongs to whoever holds its address by now.
         for key, seen in sorted(found.fresh.items(), key=lambda item: item[0][0] != HOST):
@@ -143,6 +163,10 @@ class Keeper:
             self.turn.run(_UPDATE_SIGHTING, (ident, *seen, state.finished, state.county, state.id, old.key))
             self.touch(old.key, ident)
             self.touch(old.key, before_now)
+            if old.key[0] == SERVICE and gave_up_login(old.detail, seen[1]):
+                self.turn.run(
+                    "UPDATE service SET baseline = ? WHERE county = ? AND id = ?", (False, state.county, ident)
+                )
             if old.key[0] == HOST and seen[1] != old.detail:
                 self._section.answers.add(ident)
         self._section.assets |= devices.moved
@@ -155,9 +179,12 @@ class Keeper:
         )
         return str(subject)
 
-    def _identify(self, identities: Identities, picture: Picture, changed: Iterable[str]) -> dict[str, str]:
+    def _identify(
+        self, identities: Identities, picture: Picture, changes: Difference, grouped: Mapping[str, list[str]]
+    ) -> dict[str, str]:
         """Find the device behind every host that is new or altered, and weigh what changed services say of theirs."""
         hosts, named = [], dict[str, None]()
+        changed = dict.fromkeys((*changes.fresh, *(old.key for old, _ in changes.altered)))
         for key in changed:
             if key[0] in (HOST, SERVICE):
                 named[place(key).name] = None
@@ -165,15 +192,19 @@ class Keeper:
                     hosts.append(key)
         if not named:
             return {}
-        proofs, macs, found = gather(picture), _macs(picture) if hosts else {}, {}
-        grouped = companions({name: mac for name, mac in macs.items() if mac}, self.mac_addresses)
+        macs, found = identities.look.macs, {}
+        proofs = gather(picture, macs)
+        identities.share(proofs)
         for key in hosts:
             name = place(key).name
-            mac = macs[name] if macs[name] in grouped else ""
-            own = name in picture.own
+            mac, own = macs.get(name, ""), name in picture.own
             found[key] = identities.resolve(name, mac, grouped.get(mac, ()), proofs.of.get(name, ()), own=own)
+        altered = ((old.key, old.detail, new[1], not old.missed_from) for old, new in changes.altered)
+        others = displaced(altered, changed, picture)
+        unclear = {name for name in sorted(others - macs.keys()) if identities.give_way(name, proofs)}
         for name in named:
-            identities.prove(name, proofs)
+            if name not in unclear:
+                identities.prove(name, proofs)
         # An earlier one of them may have been merged into a later one.
         return {key: identities.of_address(place(key).name) or ident for key, ident in found.items()}
 
@@ -211,8 +242,13 @@ class Keeper:
 
 
 def _macs(picture: Picture) -> dict[str, str]:
-    details = {key: values_of(detail) for key, (_, detail) in picture.seen.items() if key.startswith(HOST)}
-    return {place(key).name: normal_mac(str(values.get("mac") or "")) for key, values in details.items()}
+    return {place(key).name: _mac(detail) for key, (_, detail) in picture.seen.items() if key[0] == HOST}
+
+
+@lru_cache(maxsize=16_384)
+def _mac(detail: str) -> str:
+    """Read the MAC of a host's detail; most come again run after run."""
+    return normal_mac(str(values_of(detail).get("mac") or "")) if '"mac"' in detail else ""
 
 
 @dataclass(slots=True)
@@ -264,7 +300,7 @@ class _Subjects:
             found = address(what.name)
             ident = self.identities.devices.service(
                 owner,
-                what.name if found is None else str(found),
+                plain(what.name),
                 6 if found is not None and found.version == 6 else 4,
                 what.transport,
                 what.port,

@@ -4,6 +4,7 @@ This is what lets an unchanged section cost one row. It follows the store's tran
 layer on top, which is written just before the commit and adopted after it, or dropped with what was rolled back.
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -14,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Select, TableClause, select
 
 from collector.inventory.compare import KnownRow
+from collector.inventory.coverage import Area, area, from_text
 from collector.settings import Settings
 from collector.store import tables
 from collector.store.contract import Statements, Turn
@@ -32,7 +34,8 @@ class SectionState:
     """The last word of one task of one agent; never changed in place, since readers hold it.
 
     `runs` counts the runs that had coverage; `due` is the run at which the next absence is to be declared;
-    `confirmed` is when the picture last held, and after `stale_at` it vouches for nothing.
+    `confirmed` is when the picture last held, and after `stale_at` it vouches for nothing. `held` is the size of
+    what is stored (`collector.inventory.allowance.size_of`).
     """
 
     county: str
@@ -50,6 +53,7 @@ class SectionState:
     stale_at: float | None
     runs: int
     due: int | None
+    held: int
 
     def fresh(self, now: float) -> bool:
         """Tell whether what this section said still counts."""
@@ -60,6 +64,7 @@ class SectionState:
 class AgentState:
     """What the last report said of its agent; `received` is the collector's own time, the rest is the agent's word.
 
+    `source` is the address that it came from, as the collector saw it.
     `skew` is by how much the agent's clock is taken to be ahead, in seconds.
     """
 
@@ -73,6 +78,7 @@ class AgentState:
     skew: float
     metrics_url: str
     scope: str
+    source: str
 
 
 @dataclass(slots=True)
@@ -116,6 +122,10 @@ class Layered(Generic[K, V]):
         """The work at hand failed."""
         self._work.clear()
 
+    def coming(self) -> set[K]:
+        """Give the keys of both layers of changes."""
+        return {*self.group, *self._work}
+
     def adopt(self) -> None:
         """The group is durable."""
         self.base.update(self.group)
@@ -137,6 +147,12 @@ class Sections:
         self._agents: Layered[str, AgentState] = Layered()
         self._spools: Layered[tuple[str, str], SpoolState] = Layered()
         self._keys: dict[int, tuple[str, str]] = {}
+        self._of_agent: dict[str, tuple[int, ...]] = {}
+        self._counts: Counter[str] = Counter()
+        self._areas: dict[int, tuple[str, Area]] = {}
+        self._held: Counter[str] = Counter()
+        self.refused: dict[str, float] = {}
+        """When an agent was last refused more than it may hold."""
         self._pictures: dict[int, list[KnownRow]] = {}
         self._room = settings.sightings_in_memory
         self._next_id = 1
@@ -146,7 +162,9 @@ class Sections:
         for section in connection.execute(_all(tables.section, _SECTION)):
             state = SectionState(*section)
             self._states.base[state.agent, state.name] = state
-            self._keys[state.id] = (state.agent, state.name)
+            self._name(state.id, state.agent, state.name)
+            self._counts[state.agent] += 1
+            self._held[state.agent] += state.held
             self._next_id = max(self._next_id, state.id + 1)
         for agent in connection.execute(_all(tables.agent_state, _AGENT)):
             self._agents.base[agent.agent] = AgentState(*agent)
@@ -174,6 +192,10 @@ class Sections:
 
     def committed(self) -> None:
         """Adopt what was written."""
+        self._counts.update(agent for agent, name in self._states.group if (agent, name) not in self._states.base)
+        for key, state in self._states.group.items():
+            before = self._states.base.get(key)
+            self._held[state.agent] += state.held - (before.held if before else 0)
         for layered in (self._states, self._agents, self._spools):
             layered.adopt()
 
@@ -187,10 +209,38 @@ class Sections:
         """Give the last word of a task, as the work at hand sees it."""
         return self._states.get((agent, name))
 
+    def count(self, agent: str) -> int:
+        """Count the tasks of an agent, as the work at hand sees them."""
+        coming = sum(key[0] == agent and key not in self._states.base for key in self._states.coming())
+        return self._counts[agent] + coming
+
+    def stored(self, agent: str) -> int:
+        """Give the size of what is stored of an agent, as of the last commit; for the threads that read."""
+        return self._held[agent]
+
+    def held(self, agent: str) -> int:
+        """Give the same, as the work at hand sees it."""
+        more = 0
+        for key in self._states.coming():
+            if key[0] == agent and (state := self._states.get(key)) is not None:
+                before = self._states.base.get(key)
+                more += state.held - (before.held if before else 0)
+        return self._held[agent] + more
+
     def by_id(self, ident: int) -> SectionState | None:
         """Give the last word of a task by its number, as the work at hand sees it."""
         key = self._keys.get(ident)
         return None if key is None else self._states.get(key)
+
+    def of_agent(self, agent: str) -> list[SectionState]:
+        """Give the last word of every task of an agent, as the work at hand sees it."""
+        found = (self.by_id(ident) for ident in self._of_agent.get(agent, ()))
+        return [state for state in found if state is not None]
+
+    def agent_of(self, ident: int) -> str:
+        """Give the agent whose task it is, "" for a number that is none."""
+        state = self.by_id(ident)
+        return "" if state is None else state.agent
 
     def put(self, state: SectionState) -> None:
         """Change the last word of a task."""
@@ -199,8 +249,12 @@ class Sections:
     def number(self, agent: str, name: str) -> int:
         """Give a number for a new section; one that is rolled back stays unused."""
         ident, self._next_id = self._next_id, self._next_id + 1
-        self._keys[ident] = (agent, name)
+        self._name(ident, agent, name)
         return ident
+
+    def _name(self, ident: int, agent: str, name: str) -> None:
+        self._keys[ident] = (agent, name)
+        self._of_agent[agent] = (*self._of_agent.get(agent, ()), ident)
 
     def picture(self, section: int) -> list[KnownRow] | None:
         """Give the sightings of a section where they are at hand; else they are in the store."""
@@ -212,6 +266,17 @@ class Sections:
         self._pictures[section] = known
         while self._room < 0:
             self._room += len(self._pictures.pop(next(iter(self._pictures))))
+
+    def covered(self, statements: Statements, state: SectionState) -> Area:
+        """Give what a section's last covering run covered, read anew when it says something else."""
+        digest, found = self._areas.get(state.id, ("", None))
+        if found is None or digest != state.digest:
+            rows = statements.rows(
+                "SELECT coverage FROM section_detail WHERE county = ? AND section = ?", (state.county, state.id)
+            )
+            found = area(from_text(rows[0][0])) if rows else Area()
+            self._areas[state.id] = state.digest, found
+        return found
 
     def _forget_pictures(self) -> None:
         self._pictures.clear()

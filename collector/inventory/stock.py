@@ -9,8 +9,11 @@ from sqlalchemy import ColumnElement, TableClause, case, func, select
 
 from collector import views
 from collector.alerts.life import STATES
+from collector.inventory.exposed import by_unit
+from collector.inventory.room import fullness
 from collector.inventory.subjects import PORT_STATES, PRESENCE
 from collector.ipv6 import gauges
+from collector.registry import scrapes
 from collector.registry.agents import AGENT_STATES, state_of
 from collector.store import tables
 from rules.model import Colour
@@ -78,6 +81,7 @@ def _count(core: "Core", ipv6: dict[tuple[str, str], int]) -> views.Counts:
             .join_from(tables.service, tables.section, vouching(tables.service))
             .group_by(service)
         ).all()
+        exposed = by_unit(core, connection, now)
         alerts = connection.execute(
             select(tables.alert.c.state, tables.alert.c.colour, func.count()).group_by(
                 tables.alert.c.state, tables.alert.c.colour
@@ -87,9 +91,19 @@ def _count(core: "Core", ipv6: dict[tuple[str, str], int]) -> views.Counts:
         agents={state: states.count(state) for state in AGENT_STATES},
         assets=_filled(PRESENCE, dict(assets)),
         services=_filled(PORT_STATES, dict(services)),
+        exposed=exposed,
         alerts={(state, colour.value): 0 for state in STATES for colour in Colour}
         | {(state, colour): number for state, colour, number in alerts},
         ipv6=ipv6,
+        scraped={
+            state: sum(scrapes.verdict(core, record).state == state for record in records if record.revoked is None)
+            for state in scrapes.STATES
+        },
+        fullest=max(
+            (fullness(core.sections, core.settings, record.identity.id, now) for record in records), default=0.0
+        ),
+        free_bytes=core.store.free(),
+        reserve_bytes=core.settings.room.free_bytes,
         store_bytes=core.store.size(),
         rules=len(core.rules.all),
         oldest_report=min(

@@ -16,7 +16,7 @@ from collector.inventory.samples import read_samples
 from collector.registry.directory import Node
 from collector.store.contract import Statements, Turn
 from collector.store.tables import ipv6_day, measurement
-from probes.kit.ipv6.traffic import WEEK, growth, share
+from probes.kit.ipv6.traffic.counted import WEEK, growth, share
 from rules.facts import FactValue
 
 if TYPE_CHECKING:

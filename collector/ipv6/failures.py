@@ -1,30 +1,29 @@
 """The failures behind the levels, one line each, shaped like the second- and third-level link lists of the national
-platform: source page, link, level, result, evidence, mend. As items, CSV or XLSX.
+platform: source page, link, level, result, evidence, mend.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Row, Select, select, tuple_
 
 from collector.clock import moment
 from collector.errors import BadInput
 from collector.inventory.picture import FACT, place, values_of
 from collector.ipv6 import views
+from collector.ipv6.failure_files import rows_of
 from collector.ipv6.results import CHECKS, SITE
 from collector.ipv6.survey import read_verdicts
 from collector.registry.cursors import read_cursor, write_cursor
 from collector.registry.people import Person
 from collector.registry.register_files import spelling
-from collector.registry.whitelist_files import FORMULA
+from collector.registry.sheets_out import Form, write_sheet
 from collector.store import tables
 from collector.store.tables import agent, ipv6_level, section, sighting, unit
 from collector.views import Words
-from probes.kit.ipv6.catalogue import why
+from probes.kit.ipv6.catalogue.checks import why
 from probes.kit.ipv6.model import Verdict
 from wire.text import Text
 from wire.types import TargetKind
@@ -34,32 +33,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 200_000
 """Most lines of one file."""
-MAX_CELL = 32_000
-"""Excel takes 32,767 characters in a cell."""
 LINKS = {"WEB-L2": 2, "WEB-L3": 3}
-COLUMNS: tuple[tuple[str, Text], ...] = (
-    ("unit", Text("单位编码", "unit")),
-    ("unit_name", Text("单位名称", "unit name")),
-    ("page", Text("来源页面", "source page")),
-    ("url", Text("链接地址", "link URL")),
-    ("level", Text("链接级别", "link level")),
-    ("check", Text("检查项", "check")),
-    ("aaaa", Text("AAAA 记录", "AAAA record")),
-    ("ipv6", Text("IPv6 结果", "IPv6 result")),
-    ("evidence", Text("证据", "evidence")),
-    ("mend", Text("处理办法", "how to mend it")),
-    ("registered", Text("已登记", "registered")),
-    ("last_confirmed", Text("最近确认时间(UTC)", "last confirmed (UTC)")),
-)
-WORDS = {
-    "yes": Text("有", "yes"),
-    "no": Text("无", "no"),
-    "pass": Text("通过", "pass"),
-    "fail": Text("未通过", "fail"),
-    "unknown": Text("未知", "unknown"),
-    "true": Text("是", "yes"),
-    "false": Text("否", "no"),
-}
 _FACT_OF_SITE = f"{FACT}|{TargetKind.SITE.value}|"
 
 
@@ -91,33 +65,58 @@ def export(
     core: "Core",
     person: Person,
     under: str | None,
-    form: Literal["csv", "xlsx"],
+    form: Form,
     lang: Literal["zh", "en"] = "zh",
     *,
     registered: bool = False,
 ) -> bytes:
     """Give the failures of a subtree as a file for people; raises NotFound, BadInput."""
-    if form not in ("csv", "xlsx"):
-        raise BadInput("format: must be csv or xlsx")
     found = (item for _, items in _failures(core, person, under, None, registered=registered) for item in items)
     items = list(islice(found, MAX_ROWS + 1))
     if len(items) > MAX_ROWS:
-        raise BadInput(f"under: more than {MAX_ROWS} failures are too many for one file; name a smaller unit")
-    rows = _rows(items, lang)
-    return _csv(rows) if form == "csv" else _xlsx(rows)
+        raise BadInput(
+            Text(
+                f"under：超过 {MAX_ROWS} 项，一个文件放不下；请指定更小的单位",
+                f"under: more than {MAX_ROWS} failures are too many for one file; name a smaller unit",
+            )
+        )
+    return write_sheet(rows_of(items, lang), form, "IPv6")
 
 
 def _failures(
     core: "Core", person: Person, under: str | None, cursor: str | None, *, registered: bool
 ) -> Iterator[tuple[tuple[str, str], list[views.Ipv6Failure]]]:
-    """Go through the sightings of failed checks, unit by unit; only what stands as failed counts.
+    """Go through the failed checks, unit by unit, each with its lines; several agents may see one, it is told once."""
+    reach = core.directory.reach(person, under)
+    query, standing = _sightings(core, reach), _Standing(core)
+    position = tuple_(unit.c.path, sighting.c.key)
+    after = tuple_(*read_cursor(cursor, 2)) if cursor else None
+    rest = query if after is None else query.where(position > after)
+    told: set[tuple[str, str]] = set()
+    with core.store.reader() as connection:
 
-    Dead links are told as well where there are too few of them to fail the check.
-    """
-    reach, now = core.directory.reach(person, under), core.clock()
-    order = (unit.c.path, sighting.c.key, section.c.agent)
-    query = (
-        select(*order, sighting.c.state, sighting.c.detail, section.c.confirmed, unit.c.code)
+        def on_an_earlier_page(failed: _Failed) -> bool:
+            """Tell whether a unit before the cursor sees the same; only of what is registered above can that be."""
+            if after is None or failed.owner == failed.row.code:
+                return False
+            above = tables.under(core.directory.units[failed.owner].path)
+            same = query.where(above, sighting.c.key == failed.row.key, position <= after)
+            seen = (standing.of(connection, row) for row in connection.execute(same))
+            return any(other is not None and other.owner == failed.owner for other in seen)
+
+        for row in connection.execute(rest.order_by(unit.c.path, sighting.c.key, section.c.agent)):
+            failed = standing.of(connection, row)
+            if failed is None or (registered and not failed.registered) or (failed.owner, row.key) in told:
+                continue
+            told.add((failed.owner, row.key))
+            if not on_an_earlier_page(failed):
+                yield (row.path, row.key), list(_lines(failed, core.directory.units[failed.owner].name))
+
+
+def _sightings(core: "Core", reach: str) -> Select[Any]:
+    """Select what agents of a subtree see now of checks that are not passed."""
+    return (
+        select(unit.c.path, unit.c.code, sighting.c.key, sighting.c.state, sighting.c.detail, section.c.confirmed)
         .select_from(sighting)
         .join(section, (section.c.county == sighting.c.county) & (section.c.id == sighting.c.section))
         .join(agent, agent.c.id == section.c.agent)
@@ -129,133 +128,86 @@ def _failures(
             sighting.c.key < f"{_FACT_OF_SITE[:-1]}}}",
             sighting.c.state.in_(("fail", "warn")),
             sighting.c.missed_from == 0,
-            section.c.stale_at >= now,
+            section.c.stale_at >= core.clock(),
         )
-        .order_by(*order)
     )
-    if cursor:
-        # Past all agents that saw the last one: it is one failure, and was told.
-        query = query.where(tuple_(*order[:2]) > tuple_(*read_cursor(cursor, 2)))
-    known = _Known(core)
-    told: set[tuple[str, str]] = set()
-    with core.store.reader() as connection:
-        for row in connection.execute(query):
-            name, method = place(row.key).name.partition("|")[2].rsplit("|", 1)
-            if method not in CHECKS or (row.state == "warn" and method not in LINKS):
-                continue
-            key = spelling(name)
-            owner, verdicts = known.of(connection, row.code, key)
-            stands = row.state == "warn" or verdicts.get(method) is Verdict.FAIL
-            # Several agents may have seen the same; it is one failure.
-            if not stands or (registered and not owner) or (owner or row.code, row.key) in told:
-                continue
-            told.add((owner or row.code, row.key))
-            node = core.directory.units[owner or row.code]
-            yield (
-                (row.path, row.key),
-                [
-                    views.Ipv6Failure(
-                        unit=node.code,
-                        unit_name=node.name,
-                        page=name,
-                        url=url,
-                        level=level,
-                        check=method,
-                        aaaa=_aaaa(method, verdicts),
-                        ipv6="fail",
-                        evidence=evidence,
-                        mend=mend,
-                        registered=bool(owner),
-                        last_confirmed=moment(row.confirmed),
-                    )
-                    for url, level, evidence, mend in _lines(name, method, row.detail)
-                ],
-            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A check that fails, as one agent sees it; `owner` is the unit it counts for, `verdicts` all that stands there."""
+
+    row: Row[Any]
+    page: str
+    check: str
+    owner: str
+    registered: bool
+    verdicts: Mapping[str, Verdict]
 
 
 @dataclass(slots=True)
-class _Known:
+class _Standing:
     """What stands of websites, read once for each unit that has them."""
 
     core: "Core"
     _levels: dict[str, dict[str, dict[str, Verdict]]] = field(default_factory=dict)
 
-    def of(self, connection: Connection, unit: str, key: str) -> tuple[str, dict[str, Verdict]]:
-        """Give the unit that registered a website, if one did (the nearest one up), and what stands of it."""
-        chain = reversed(self.core.directory.chain(unit))
-        owner = next((code for code in chain if self.core.register.holds_site(code, key)), "")
-        code = owner or unit
+    def of(self, connection: Connection, row: Row[Any]) -> _Failed | None:
+        """Give the failure behind a sighting; None unless it stands as failed where the website counts.
+
+        Dead links are told as well where there are too few of them to fail the check.
+        """
+        page, check = place(row.key).name.partition("|")[2].rsplit("|", 1)
+        if check not in CHECKS or (row.state == "warn" and check not in LINKS):
+            return None
+        key = spelling(page)
+        chain = reversed(self.core.directory.chain(row.code))
+        owner = next((code for code in chain if self.core.register.holds_site(code, key)), None)
+        verdicts = self._verdicts(connection, owner or row.code).get(key, {})
+        if row.state != "warn" and verdicts.get(check) is not Verdict.FAIL:
+            return None
+        return _Failed(row, page, check, owner or row.code, owner is not None, verdicts)
+
+    def _verdicts(self, connection: Connection, code: str) -> dict[str, dict[str, Verdict]]:
         if code not in self._levels:
             column = ipv6_level.c
             query = select(column.key, column.verdicts).where(
                 column.county == self.core.directory.units[code].county, column.unit == code, column.kind == SITE
             )
             self._levels[code] = {found.key: read_verdicts(found.verdicts) for found in connection.execute(query)}
-        return owner, self._levels[code].get(key, {})
+        return self._levels[code]
 
 
-def _lines(name: str, method: str, detail: str) -> Iterator[tuple[str, int, str, Words]]:
-    """Give (what failed, its level, evidence, mend): each dead link, or the page itself."""
-    values = values_of(detail)
-    text = why(str(values.get("code") or ""))
-    mend = Words(zh=text.zh, en=text.en)
+def _lines(failed: _Failed, owner_name: str) -> Iterator[views.Ipv6Failure]:
+    """Give a line for each dead link, or one for the page itself."""
+    values = values_of(failed.row.detail)
+    mend = why(str(values.get("code") or ""))
     found = values.get("evidence")
-    lines = [str(line) for line in found] if isinstance(found, list | tuple) else []
-    if method in LINKS:
-        links = [line.partition(": ") for line in lines[1:]]
-        if links:
-            for url, _, told in links:
-                yield url, LINKS[method], told, mend
-            return
-    yield name, 0 if method.startswith("DNS-") else 1, "; ".join(lines), mend
+    evidence = [str(line) for line in found] if isinstance(found, list | tuple) else []
+    links = [line.partition(": ") for line in evidence[1:]] if failed.check in LINKS else []
+    if links:
+        lines = [(url, LINKS[failed.check], said) for url, _, said in links]
+    else:
+        lines = [(failed.page, 0 if failed.check.startswith("DNS-") else 1, "; ".join(evidence))]
+    for url, level, said in lines:
+        yield views.Ipv6Failure(
+            unit=failed.owner,
+            unit_name=owner_name,
+            page=failed.page,
+            url=url,
+            level=level,
+            check=failed.check,
+            aaaa=_aaaa(failed.check, failed.verdicts),
+            ipv6="fail",
+            evidence=said,
+            mend=Words(zh=mend.zh, en=mend.en),
+            registered=failed.registered,
+            last_confirmed=moment(failed.row.confirmed),
+        )
 
 
-def _aaaa(method: str, verdicts: dict[str, Verdict]) -> str:
+def _aaaa(method: str, verdicts: Mapping[str, Verdict]) -> str:
     """Say whether the page has an AAAA record; of the host behind a link only its own evidence tells."""
     if method in LINKS:
         return "unknown"
     return {Verdict.PASS: "yes", Verdict.FAIL: "no"}.get(verdicts.get("WEB-AAAA", Verdict.UNKNOWN), "unknown")
-
-
-def _rows(items: Iterable[views.Ipv6Failure], lang: str) -> Iterator[list[str]]:
-    def say(text: Text) -> str:
-        return text.zh if lang == "zh" else text.en
-
-    yield [say(head) for _, head in COLUMNS]
-    for item in items:
-        cells = {
-            **{name: str(getattr(item, name)) for name, _ in COLUMNS},
-            "aaaa": say(WORDS[item.aaaa]),
-            "ipv6": say(WORDS[item.ipv6]),
-            "mend": say(Text(item.mend.zh, item.mend.en)),
-            "registered": say(WORDS[str(item.registered).lower()]),
-            "last_confirmed": item.last_confirmed.strftime("%Y-%m-%d %H:%M") if item.last_confirmed else "",
-        }
-        yield [_cell(cells[name]) for name, _ in COLUMNS]
-
-
-def _cell(text: str) -> str:
-    """Make a cell of text from the network safe: no control characters, nothing that a spreadsheet would run."""
-    plain = "".join(char if char.isprintable() else "?" for char in text[:MAX_CELL])
-    return f"'{plain}" if plain.lstrip().startswith(FORMULA) else plain
-
-
-def _csv(rows: Iterable[list[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode("utf-8-sig", "replace")
-
-
-def _xlsx(rows: Iterable[list[str]]) -> bytes:
-    from xlsxwriter import Workbook  # type: ignore[import-untyped]
-
-    packed = io.BytesIO()
-    book = Workbook(packed, {"in_memory": True})
-    sheet, as_text = book.add_worksheet("IPv6"), book.add_format({"num_format": "@"})
-    for line, cells in enumerate(rows):
-        for number, cell in enumerate(cells):
-            sheet.write_string(line, number, cell, as_text)
-    sheet.set_column(0, len(COLUMNS) - 1, 24)
-    sheet.freeze_panes(1, 0)
-    book.close()
-    return packed.getvalue()

@@ -17,7 +17,7 @@ from collector.registry.people import Person
 from collector.store import tables
 from collector.store.tables import ipv6_week
 from collector.views import Words
-from probes.kit.ipv6.catalogue import CATALOGUE
+from probes.kit.ipv6.catalogue.checks import CATALOGUE
 from probes.kit.ipv6.ladder import FORECAST, Ratio
 from rules.data import Target
 

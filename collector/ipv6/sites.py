@@ -17,13 +17,14 @@ from collector.ipv6.results import NETWORK_PART, SITE
 from collector.ipv6.survey import UNKNOWN_LIGHT, read_verdicts, worst_colour
 from collector.registry.cursors import read_cursor, write_cursor
 from collector.registry.people import Person
-from collector.registry.register import codes_under
 from collector.registry.register_files import Entry, Kind, spelling
+from collector.said import one_of
 from collector.store import tables
 from collector.store.tables import alert, ipv6_history, ipv6_level, site
 from probes.kit.ipv6.ladder import NETWORK, REQUIRED, UNCLEAR
 from probes.kit.ipv6.model import Verdict
 from rules.facts import SubjectKind
+from wire.text import Text
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -53,12 +54,12 @@ def list_sites(
     Raises NotFound, BadInput.
     """
     if kind and kind not in set(Kind):
-        raise BadInput(f"kind: must be one of {', '.join(Kind)}")
+        raise BadInput(one_of("kind", Kind))
     reach = core.directory.reach(person, under)
     after = read_cursor(cursor, 3) if cursor else ("", "", "")
     found: list[tuple[tuple[str, str, str], views.Ipv6Site]] = []
     with core.store.reader() as connection:
-        for code in codes_under(core, reach):
+        for code in core.directory.within(core.register.units(), reach):
             path = core.directory.units[code].path
             if path < after[0]:
                 continue
@@ -113,7 +114,7 @@ def history(core: "Core", person: Person, unit: str, kind: str, address: str = "
     """Give the steps of a website, system (by name), network or unit, the newest first; raises NotFound, BadInput."""
     kinds = {"website": SITE, "system": SYSTEM, "network": NETWORK_PART, "unit": UNIT}
     if kind not in kinds:
-        raise BadInput(f"kind: must be one of {', '.join(kinds)}")
+        raise BadInput(one_of("kind", kinds))
     node = core.directory.node(person, unit)
     key = spelling(address) if kind == "website" else address
     column = ipv6_history.c
@@ -126,7 +127,7 @@ def history(core: "Core", person: Person, unit: str, kind: str, address: str = "
     with core.store.reader() as connection:
         rows = connection.execute(query).all()
     if not rows and kind == "website" and not core.register.holds_site(unit, key):
-        raise NotFound(f"no website {address!r} of unit {unit}")
+        raise NotFound(Text(f"单位 {unit} 没有网站 {address!r}", f"no website {address!r} of unit {unit}"))
     return views.Ipv6History(
         items=tuple(views.Ipv6Step(time=moment(time), confirmed=low, possible=high) for time, low, high in rows)
     )

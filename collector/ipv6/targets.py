@@ -48,7 +48,7 @@ def _depth(item: LocalTarget, node: Node) -> int:
 
 
 def _as_target(item: LocalTarget, node: Node) -> Target:
-    meaning = Text("本地目标(省级方案未规定)", "local target (the province's plan sets none)")
+    meaning = Text("本地目标（省级方案未规定）", "local target (the province's plan sets none)")
     province = node.division_code[:2]
     source = PolicyItem(LOCAL, province, item.source, "", METRIC, meaning, Confidence.COMMON, value=None)
     return Target(province, (), METRIC, item.value, item.due, source)

@@ -11,7 +11,7 @@ from collector.ipv6.days import DAYS, PROBE, Counted, fall, is_reading, worst
 from collector.registry.directory import Node
 from collector.store import tables
 from collector.store.tables import ipv6_day, measurement
-from probes.kit.ipv6.traffic import WEEK, judge_trend, share
+from probes.kit.ipv6.traffic.counted import WEEK, judge_trend, share
 
 
 def traffic(connection: Connection, node: Node, now: float, limit: float) -> views.Ipv6Traffic | None:

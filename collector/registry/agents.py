@@ -2,85 +2,122 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, Row, select
 
 from collector import views
 from collector.clock import moment, new_id
-from collector.errors import BadInput, NotFound, Unauthorised
+from collector.errors import BadInput, Unauthorised
 from collector.inventory.picture import values_of
+from collector.inventory.room import room_of
 from collector.judge import mark_dirty
-from collector.registry import audit
+from collector.registry import audit, scrapes
 from collector.registry.directory import AgentIdentity, AgentRecord, require, secret_hash
 from collector.registry.people import Person, Role
+from collector.said import from_to, one_of
 from collector.store import tables
+from rules.facts import UNKNOWN, VANTAGES
+from wire.text import Text
 from wire.types import Enrolment, EnrolmentRequest, Value
 
 if TYPE_CHECKING:
     from collector.core import Core
     from collector.store.contract import Turn
 
-__all__ = [
-    "AGENT_STATES",
-    "AgentIdentity",
-    "authenticate",
-    "create_token",
-    "enrol",
-    "list_agents",
-    "revoke",
-    "scrape_targets",
-    "state_of",
-]
-
 MAX_TTL = 30 * 86_400.0
+_NO_TOKEN = Text(
+    "注册令牌无效、已使用或已过期，请索取新令牌",
+    "the enrolment token is unknown, spent or expired; ask for a new one",
+)
 AGENT_STATES = ("new", "active", "silent", "revoked")
 
 
-def create_token(core: "Core", person: Person, unit: str, ttl_seconds: float) -> views.TokenSecret:
-    """Make a one-time token for enrolling an agent in a unit; raises NotFound, Forbidden, BadInput."""
+def create_token(
+    core: "Core", person: Person, unit: str, ttl_seconds: float, vantage: str = UNKNOWN
+) -> views.TokenSecret:
+    """Make a one-time token for enrolling an agent in a unit; raises NotFound, Forbidden, BadInput.
+
+    `vantage` is from where that agent will look.
+    """
     require(person, Role.OPERATOR)
     node = core.directory.node(person, unit)
     if not 1 <= ttl_seconds <= MAX_TTL:
-        raise BadInput(f"ttl_seconds: must be from 1 to {MAX_TTL:.0f}")
+        raise BadInput(from_to("ttl_seconds", 1, int(MAX_TTL)))
+    known_vantage(vantage)
     now, secret = core.clock(), secrets.token_urlsafe(32)
     expires = now + ttl_seconds
 
     def work(turn: "Turn") -> None:
         turn.run(
-            "INSERT INTO enrolment_token (hash, unit, made_by, made, expires) VALUES (?, ?, ?, ?, ?)",
-            (secret_hash(secret), unit, person.id, now, expires),
+            "INSERT INTO enrolment_token (hash, unit, made_by, made, expires, vantage) VALUES (?, ?, ?, ?, ?, ?)",
+            (secret_hash(secret), unit, person.id, now, expires, vantage),
         )
-        audit.record(turn, now, person.name, "token.create", unit, {"expires": expires})
+        audit.record(turn, now, person.name, "token.create", unit, {"expires": expires, "vantage": vantage})
 
     core.store.write(work)
-    return views.TokenSecret(secret=secret, unit=unit, unit_name=node.name, expires=moment(expires))
+    return views.TokenSecret(secret=secret, unit=unit, unit_name=node.name, expires=moment(expires), vantage=vantage)
+
+
+def known_vantage(vantage: str) -> None:
+    """Raise BadInput for a word that is no vantage."""
+    if vantage not in (*VANTAGES, UNKNOWN):
+        raise BadInput(one_of("vantage", (*VANTAGES, UNKNOWN)))
+
+
+def set_vantage(core: "Core", person: Person, agent_id: str, vantage: str) -> None:
+    """Declare from where an agent looks; raises NotFound, Forbidden, BadInput."""
+    require(person, Role.OPERATOR)
+    known_vantage(vantage)
+    record = core.directory.held(person, agent_id)
+    now = core.clock()
+
+    def work(turn: "Turn") -> None:
+        turn.run("UPDATE agent SET vantage = ? WHERE id = ?", (vantage, agent_id))
+        detail = {"unit": record.identity.unit, "from": record.vantage, "to": vantage}
+        audit.record(turn, now, person.name, "agent.vantage", agent_id, detail)
+        mark_dirty(core, turn, (record.identity.unit,), now)
+        turn.after_commit(lambda: core.directory.put_agent(replace(record, vantage=vantage)))
+
+    if vantage != record.vantage:
+        core.store.write(work)
+        core.schedule.wake()
 
 
 def enrol(core: "Core", request: EnrolmentRequest, now: float) -> Enrolment:
     """Spend a token (its secret part) for a credential, both in one transaction; raises Unauthorised, BadInput."""
     if not request.name.strip() or not request.name.isprintable():
-        raise BadInput("name: must be printable and not empty")
+        raise BadInput(Text("name：须为非空的可打印字符", "name: must be printable and not empty"))
     credential, ident, token = secrets.token_urlsafe(32), new_id(now), secret_hash(request.token)
+    with core.store.reader() as connection:
+        # Before the writer is asked: whoever invents tokens must not keep it from its work.
+        if (
+            connection.execute(
+                select(tables.enrolment_token.c.hash).where(tables.enrolment_token.c.hash == token)
+            ).first()
+            is None
+        ):
+            raise Unauthorised(_NO_TOKEN)
 
     def work(turn: "Turn") -> AgentIdentity:
         found = turn.rows(
-            "SELECT unit, made_by FROM enrolment_token WHERE hash = ? AND spent IS NULL AND expires > ?", (token, now)
+            "SELECT unit, made_by, vantage FROM enrolment_token WHERE hash = ? AND spent IS NULL AND expires > ?",
+            (token, now),
         )
         if not found:
-            raise Unauthorised("the enrolment token is unknown, spent or expired; ask for a new one")
-        ((unit, made_by),) = found
+            raise Unauthorised(_NO_TOKEN)
+        ((unit, made_by, vantage),) = found
         identity = AgentIdentity(ident, request.name, unit, core.directory.units[unit].county)
         turn.run("UPDATE enrolment_token SET spent = ?, agent = ? WHERE hash = ?", (now, ident, token))
         turn.run(
-            "INSERT INTO agent (id, county, unit, name, credential_hash, enrolled) VALUES (?, ?, ?, ?, ?, ?)",
-            (ident, identity.county, unit, request.name, secret_hash(credential), now),
+            "INSERT INTO agent (id, county, unit, name, credential_hash, enrolled, vantage) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (ident, identity.county, unit, request.name, secret_hash(credential), now, vantage),
         )
         audit.record(turn, now, f"token of {made_by}", "agent.enrol", ident, {"unit": unit, "name": request.name})
-        record = AgentRecord(identity, secret_hash(credential), now)
+        record = AgentRecord(identity, secret_hash(credential), now, vantage=vantage)
         turn.after_commit(lambda: core.directory.put_agent(record))
         return identity
 
@@ -96,7 +133,7 @@ def authenticate(core: "Core", credential: str) -> AgentIdentity | None:
 def revoke(core: "Core", person: Person, agent_id: str) -> None:
     """End an agent's credential; what it vouched for is unknown from now on. Raises NotFound, Forbidden."""
     require(person, Role.ADMIN)
-    record = _within(core, person, agent_id)
+    record = core.directory.held(person, agent_id)
     now = core.clock()
 
     def work(turn: "Turn") -> None:
@@ -147,17 +184,6 @@ def list_agents(core: "Core", person: Person) -> list[views.Agent]:
     ]
 
 
-def scrape_targets(core: "Core") -> list[views.ScrapeTarget]:
-    """Give the agents whose own metrics can be scraped, with the labels that only the collector knows."""
-    with core.store.reader() as connection:
-        urls = connection.execute(
-            select(tables.agent_state.c.agent, tables.agent_state.c.metrics_url)
-            .where(tables.agent_state.c.metrics_url != "")
-            .order_by(tables.agent_state.c.agent)
-        )
-        return list(_targets(core, urls))
-
-
 def state_of(core: "Core", record: AgentRecord, received: float | None, now: float) -> str:
     """Tell whether an agent is new, active, silent or revoked."""
     if record.revoked is not None:
@@ -165,38 +191,6 @@ def state_of(core: "Core", record: AgentRecord, received: float | None, now: flo
     if received is None:
         return "new"
     return "silent" if now - received > core.settings.silent_after * core.settings.report_interval else "active"
-
-
-def _targets(core: "Core", urls: Iterable[tuple[str, str]]) -> Iterator[views.ScrapeTarget]:
-    for agent, url in urls:
-        record = core.directory.agents.get(agent)
-        if record is None or record.revoked is not None or not _scrapable(url):
-            continue
-        node = core.directory.units[record.identity.unit]
-        county = core.directory.units[node.county]
-        yield views.ScrapeTarget(
-            metrics_url=url,
-            agent=agent,
-            unit=node.code,
-            unit_name=node.name,
-            county=county.code,
-            county_name=county.name,
-        )
-
-
-def _scrapable(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
-    except ValueError:
-        return False
-
-
-def _within(core: "Core", person: Person, agent_id: str) -> AgentRecord:
-    record = core.directory.agents.get(agent_id)
-    if record is None or not core.directory.units[record.identity.unit].path.startswith(person.path):
-        raise NotFound(f"no agent {agent_id!r} within reach of {person.name}")
-    return record
 
 
 def _ipv6(connection: Connection, person: Person, now: float) -> Iterator[tuple[str, Mapping[str, Value]]]:
@@ -227,6 +221,7 @@ def _agent(
 ) -> views.Agent:
     record = core.directory.agents[row.id]
     state = state_of(core, record, row.received, core.clock())
+    scraped = scrapes.verdict(core, record)
     # A gateway that says nothing any more vouches for nothing.
     heard = ipv6 if state == "active" else {}
     return views.Agent(
@@ -237,11 +232,17 @@ def _agent(
         software=row.software or "",
         enrolled=moment(record.enrolled),
         last_report=moment(row.received),
+        next_report=None if row.received is None else moment(row.received + core.settings.report_interval),
         state=state,
         sequence=row.sequence or 0,
         dropped=row.dropped or 0,
         clock_skew_seconds=row.skew,
         metrics_url=row.metrics_url or "",
+        scrape=scraped.state,
+        scrape_reason=None if scraped.reason is None else views.words_of((scraped.reason,))[0],
+        vantage=record.vantage,
+        held=core.sections.stored(row.id),
+        room=room_of(core.settings, core.sections.agents().get(row.id)),
         ipv6=str(heard.get("ipv6") or "unknown"),
         ipv6_reason=str(heard.get("reason") or ""),
         sections=sections,

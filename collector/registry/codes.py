@@ -68,7 +68,7 @@ def faults_of_code(code: str) -> list[Text]:
     if not (code.isascii() and code.isdigit()) or len(code) not in (DIVISION, SCHOOL):
         return [
             Text(
-                f"{code!r} 既不是 6 位行政区划代码,也不是 10 位学校标识码",
+                f"{code!r} 既不是 6 位行政区划代码，也不是 10 位学校标识码",
                 f"{code!r} is neither a division code of 6 digits nor a school code of 10",
             )
         ]
@@ -82,7 +82,7 @@ def faults_of_code(code: str) -> list[Text]:
     if code[2:4] not in PROVINCES:
         faults.append(Text(f"第 3-4 位 {code[2:4]} 不是省级代码", f"{code[2:4]} is no province (digits 3-4)"))
     if code[:2] in UNIVERSITY_CATEGORIES and code[4] != "0":
-        faults.append(Text("高校标识码第 5 位应为 0", "digit 5 of a university's code must be 0"))
+        faults.append(Text("高校标识码第 5 位须为 0", "digit 5 of a university's code must be 0"))
     return faults
 
 
@@ -117,7 +117,7 @@ def fault_of_parent(kind: Kind, code: str, parent_kind: Kind, parent: str) -> Te
     if parent_kind not in allowed:
         names = ", ".join(allowed) or "-"
         return Text(
-            f"{kind} 不能挂在 {parent_kind}({parent})之下,只能是:{names}",
+            f"{kind} 不能挂在 {parent_kind}（{parent}）之下，只能是：{names}",
             f"a {kind} cannot hang on the {parent_kind} {parent}; allowed: {names}",
         )
     wanted = {Kind.CITY: 2, Kind.COUNTY: 4 if parent_kind is Kind.CITY else 2}.get(kind, 0)
@@ -129,7 +129,7 @@ def fault_of_parent(kind: Kind, code: str, parent_kind: Kind, parent: str) -> Te
     own = code[2:4] if len(code) == SCHOOL else code[:2]
     if parent[:2] != own:
         return Text(
-            f"{code} 的省级代码是 {own},与上级 {parent} 不符",
+            f"{code} 的省级代码是 {own}，与上级 {parent} 不符",
             f"{code} lies in province {own}, its parent {parent} does not",
         )
     return None

@@ -5,8 +5,10 @@ import binascii
 import json
 
 from collector.errors import BadInput
+from wire.text import Text
 
 MAX_CURSOR = 2048
+_NOT_OURS = Text("cursor：须为上一页给出的值", "cursor: must be one that a page gave")
 
 
 def write_cursor(*parts: str) -> str:
@@ -21,9 +23,9 @@ def read_cursor(text: str, length: int) -> tuple[str, ...]:
             raise ValueError
         parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, TypeError, RecursionError, binascii.Error):
-        raise BadInput("cursor: must be one that a page gave") from None
+        raise BadInput(_NOT_OURS) from None
     if not isinstance(parts, list) or len(parts) != length or not all(map(_is_text, parts)):
-        raise BadInput("cursor: must be one that a page gave")
+        raise BadInput(_NOT_OURS)
     return tuple(parts)
 
 

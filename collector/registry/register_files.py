@@ -8,9 +8,9 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from collector.registry.sheets import Column, Problems, Record
-from collector.registry.whitelist_files import FORMULA
-from probes.kit.web import urls_of
-from wire.text import Text
+from collector.registry.sheets_out import unmarked
+from probes.kit.exchange.web import urls_of
+from wire.text import Text, TextError, text_of
 
 COLUMNS = (
     Column("unit", ("单位", "单位编码", "单位代码", "编码", "unit code", "code")),
@@ -99,7 +99,7 @@ def spelling(address: str) -> str:
 
 def read_entry(record: Record, unit: str | None, problems: Problems) -> Entry | None:
     """Read one row; adds its faults to the problems and gives None when there are any."""
-    values = {field: _unmarked(cell) for field, cell in record.values.items()}
+    values = {field: unmarked(cell) for field, cell in record.values.items()}
     faults: list[tuple[str, Text]] = []
     word = values.get("kind", "")
     kind = KIND_WORDS.get(word.lower())
@@ -135,14 +135,20 @@ def _address(kind: Kind, text: str, faults: list[tuple[str, Text]]) -> tuple[str
         return _READERS[kind](text)
     except ValueError as error:
         wanted = (
-            Text("网段,如 10.1.0.0/16", "a prefix such as 10.1.0.0/16")
+            Text("网段，如 10.1.0.0/16", "a prefix such as 10.1.0.0/16")
             if kind is Kind.NETWORK
             else Text(
-                "域名或网址,如 www.example.edu.cn 或 https://www.example.edu.cn/oa",
+                "域名或网址，如 www.example.edu.cn 或 https://www.example.edu.cn/oa",
                 "a domain or URL such as www.example.edu.cn or https://www.example.edu.cn/oa",
             )
         )
-        faults.append(("address", Text(f"{text!r} 不是{wanted.zh}", f"{text!r} is not {wanted.en}: {error}")))
+        why = text_of(error)
+        faults.append(
+            (
+                "address",
+                Text(f"{text!r} 不是{wanted.zh}（{why.zh}）", f"{text!r} is not {wanted.en}: {why.en}"),
+            )
+        )
         return "", ""
 
 
@@ -150,13 +156,13 @@ def _site(text: str) -> tuple[str, str]:
     if "://" not in text and "/" in text:
         text = f"https://{text}"
     if urlsplit(text).fragment:
-        raise ValueError("a fragment (#) never reaches a server")
+        raise TextError("片段（#）不会发给服务器", "a fragment (#) never reaches a server")
     return text.rstrip("."), key_of(text)
 
 
 def _network(text: str) -> tuple[str, str]:
     if "/" not in text:
-        raise ValueError("it has no length")
+        raise TextError("没有前缀长度", "it has no length")
     found = str(ip_network(text))
     return found, found
 
@@ -166,7 +172,3 @@ _READERS: dict[Kind, Callable[[str], tuple[str, str]]] = {
     Kind.SYSTEM: _site,
     Kind.NETWORK: _network,
 }
-
-
-def _unmarked(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell

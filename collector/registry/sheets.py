@@ -1,6 +1,6 @@
 """Tables that people hand in: CSV, TSV or XLSX, with Chinese or English headers, read within bounds.
 
-Everything becomes text, as a person sees it in the cell. Faults are lines of `file:line:field: what`, in both
+Everything becomes text, as a person sees it in the cell. Faults are lines of `file:line:field: what`, each in both
 languages; a table with faults gives nothing but them.
 """
 
@@ -68,8 +68,8 @@ class Problems:
     def __init__(self, filename: str) -> None:
         """Start without faults; the name is shown without control characters."""
         self._name = "".join(char for char in filename if char.isprintable())[:100] or "file"
-        self.warnings: list[str] = []
-        self._found: list[str] = []
+        self.warnings: list[Text] = []
+        self._found: list[Text] = []
         self._more = 0
 
     def add(self, line: int, field: str, text: Text) -> None:
@@ -87,11 +87,12 @@ class Problems:
     def check(self) -> None:
         """Raise BadFile when there were faults."""
         if self._found:
-            rest = (f"... 另有 {self._more} 处 / and {self._more} more",) if self._more else ()
+            rest = (Text(f"……另有 {self._more} 处", f"... and {self._more} more"),) if self._more else ()
             raise BadFile((*self._found, *rest))
 
-    def _line(self, line: int, field: str, text: Text) -> str:
-        return _printable(f"{self._name}:{line}:{field}: {text.zh} / {text.en}")[:MAX_CELL]
+    def _line(self, line: int, field: str, text: Text) -> Text:
+        zh, en = (_printable(f"{self._name}:{line}:{field}: {said}")[:MAX_CELL] for said in text)
+        return Text(zh, en)
 
 
 def read_sheet(
@@ -131,7 +132,9 @@ def _header(cells: list[str], columns: Sequence[Column], problems: Problems, lin
             problems.add(line, column.field, Text("列重复", "the column is there twice"))
         if column.required and column.field not in header:
             wanted = ", ".join((column.field, *column.headers))
-            problems.add(line, column.field, Text(f"缺少此列,可写作:{wanted}", f"is missing; may be headed: {wanted}"))
+            problems.add(
+                line, column.field, Text(f"缺少此列，可写作：{wanted}", f"is missing; may be headed: {wanted}")
+            )
     problems.check()
     for cell, field in zip(cells, header, strict=True):
         if cell and not field:
@@ -168,7 +171,7 @@ def _csv(data: bytes, filename: str, problems: Problems) -> Iterator[tuple[int, 
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            problems.add(line, "row", Text(f"CSV 格式错误:{error}", f"not well-formed CSV: {error}"))
+            problems.add(line, "row", Text(f"CSV 格式错误：{error}", f"not well-formed CSV: {error}"))
             problems.check()
         if cells is None:
             return
@@ -216,7 +219,7 @@ def _xlsx(data: bytes, problems: Problems) -> Iterator[tuple[int, list[str]]]:
                 book.close()
     except (*BROKEN, InvalidFileException) as error:
         what = str(error)[:200] or type(error).__name__
-        problems.add(0, "file", Text(f"无法读取该 XLSX 文件:{what}", f"cannot be read as XLSX: {what}"))
+        problems.add(0, "file", Text(f"无法读取该 XLSX 文件：{what}", f"cannot be read as XLSX: {what}"))
         problems.check()
 
 

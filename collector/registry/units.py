@@ -90,7 +90,7 @@ def import_units(core: "Core", person: Person, data: bytes, filename: str) -> vi
             added=len(added),
             changed=sum(code in named for code in changed) - len(added),
             unchanged=len(named - set(changed)),
-            warnings=tuple(problems.warnings),
+            warnings=views.words_of(problems.warnings),
         )
 
     problems.check()
@@ -131,14 +131,14 @@ def _read(record: Record, problems: Problems) -> _Wanted | None:
     code, name = values.get("code", ""), values.get("name", "")
     faults = [("code", text) for text in faults_of_code(code)]
     if not 0 < len(name) <= MAX_NAME:
-        faults.append(("name", Text(f"名称应为 1-{MAX_NAME} 个字符", f"must have 1-{MAX_NAME} characters")))
+        faults.append(("name", Text(f"名称须为 1-{MAX_NAME} 个字符", f"must have 1-{MAX_NAME} characters")))
     word = values.get("kind", "")
     implied, kind = kind_of(code), read_kind(word) if word else kind_of(code)
     if word and kind is None:
         allowed = ", ".join(Kind)
-        faults.append(("kind", Text(f"未知类别 {word!r},可用:{allowed}", f"unknown kind {word!r}; one of {allowed}")))
+        faults.append(("kind", Text(f"未知类别 {word!r}，可用：{allowed}", f"unknown kind {word!r}; one of {allowed}")))
     elif kind is not implied and implied is not None:
-        faults.append(("kind", Text(f"编码表示 {implied},不是 {kind}", f"the code says {implied}, not {kind}")))
+        faults.append(("kind", Text(f"编码表示 {implied}，不是 {kind}", f"the code says {implied}, not {kind}")))
     division = values.get("division_code", "") or (code if len(code) != SCHOOL else "")
     parent = values.get("parent", "")
     if values.get("division_code"):
@@ -210,7 +210,7 @@ def _fault_of_place(unit: _Wanted, kinds: dict[str, Kind]) -> Text | None:
         return Text("省级单位没有上级", "a province has no parent")
     if unit.parent not in kinds:
         return Text(
-            f"上级 {unit.parent} 既不在文件中,也未登记", f"parent {unit.parent} is neither in the file nor registered"
+            f"上级 {unit.parent} 既不在文件中，也未登记", f"parent {unit.parent} is neither in the file nor registered"
         )
     return fault_of_parent(unit.kind, unit.code, kinds[unit.parent], unit.parent)
 
@@ -245,7 +245,7 @@ def _check_moves(
                 line,
                 "parent",
                 Text(
-                    f"{code} 已有代理或资产,不能从 {before.county} 移到 {node.county}",
+                    f"{code} 已有代理或资产，不能从 {before.county} 移到 {node.county}",
                     f"{code} has agents or assets and cannot move from county {before.county} to {node.county}",
                 ),
             )

@@ -1,17 +1,16 @@
-"""Whitelists as files: CSV, TSV or XLSX in; CSV or XLSX out, such that what goes out comes in the same."""
+"""Whitelists as tables: the rows that are read and written, such that what goes out comes in the same."""
 
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
 from collector.inventory.addresses import address, network
 from collector.registry.sheets import Column, Problems, Record
+from collector.registry.sheets_out import unmarked
 from wire.ports import parse_ports
-from wire.text import Text
+from wire.text import Text, text_of
 from wire.types import EntryKind, Transport, WhitelistEntry
 from wire.whitelist import normal_mac
 
@@ -40,8 +39,6 @@ FOREVER = {"", "长期", "永久", "never", "-"}
 WIDEST = {4: 8, 6: 16}
 MAX_NAME = 256
 MAX_DOMAIN = 253
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "'")
-"""Spreadsheets run a cell that starts with one of these as a formula; the last one is the mark that keeps them off."""
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _DATE = re.compile("([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?|([0-9]{4})([0-9]{2})([0-9]{2})")
@@ -49,7 +46,7 @@ _DATE = re.compile("([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?|([0-9
 
 def read_entry(record: Record, problems: Problems) -> WhitelistEntry | None:
     """Read one row; adds its faults to the problems and gives None when there are any."""
-    values = {field: _unmarked(cell) for field, cell in record.values.items()}
+    values = {field: unmarked(cell) for field, cell in record.values.items()}
     faults: list[tuple[str, Text]] = []
     word = values.get("kind", "").lower()
     kind = KIND_WORDS.get(word)
@@ -76,34 +73,11 @@ def identify(unit: str, entry: WhitelistEntry) -> WhitelistEntry:
     return replace(entry, id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24])
 
 
-def to_csv(entries: Iterable[tuple[str, WhitelistEntry]]) -> bytes:
-    """Write (unit, entry) pairs as CSV that Excel reads as UTF-8."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerows(_rows(entries))
-    return text.getvalue().encode("utf-8-sig")
-
-
-def to_xlsx(entries: Iterable[tuple[str, WhitelistEntry]]) -> bytes:
-    """Write (unit, entry) pairs as a workbook whose cells are all text."""
-    from xlsxwriter import Workbook  # type: ignore[import-untyped]
-
-    packed = io.BytesIO()
-    book = Workbook(packed, {"in_memory": True})
-    sheet, as_text = book.add_worksheet("whitelist"), book.add_format({"num_format": "@"})
-    for line, cells in enumerate(_rows(entries)):
-        for place, cell in enumerate(cells):
-            sheet.write_string(line, place, cell, as_text)
-    sheet.set_column(0, len(COLUMNS) - 1, 20)
-    sheet.freeze_panes(1, 0)
-    book.close()
-    return packed.getvalue()
-
-
-def _rows(entries: Iterable[tuple[str, WhitelistEntry]]) -> Iterable[list[str]]:
-    yield [column.headers[0] for column in COLUMNS]
+def rows_of(entries: Iterable[tuple[str, WhitelistEntry]]) -> Iterator[tuple[str, ...]]:
+    """Give the rows of a file that imports to these (unit, entry) pairs, the header first."""
+    yield tuple(column.headers[0] for column in COLUMNS)
     for unit, entry in entries:
-        cells = (
+        yield (
             unit,
             entry.kind.value,
             entry.value,
@@ -114,11 +88,6 @@ def _rows(entries: Iterable[tuple[str, WhitelistEntry]]) -> Iterable[list[str]]:
             entry.approver,
             entry.expires.isoformat() if entry.expires else "",
         )
-        yield [f"'{cell}" if cell.startswith(FORMULA) else cell for cell in cells]
-
-
-def _unmarked(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell
 
 
 def _domain(text: str, faults: list[tuple[str, Text]]) -> str:
@@ -135,7 +104,7 @@ def _domain(text: str, faults: list[tuple[str, Text]]) -> str:
             (
                 "value",
                 Text(
-                    f"{text!r} 不是域名(不含 http:// 和路径),如 www.example.edu.cn 或 *.example.edu.cn",
+                    f"{text!r} 不是域名（不含 http:// 和路径），如 www.example.edu.cn 或 *.example.edu.cn",
                     f"{text!r} is no domain (without http:// and path) such as www.example.edu.cn or *.example.edu.cn",
                 ),
             )
@@ -173,7 +142,7 @@ def _prefix(text: str, faults: list[tuple[str, Text]]) -> str:
         return ""
     if found.prefixlen < WIDEST[found.version]:
         widest = WIDEST[found.version]
-        faults.append(("value", Text(f"网段过大,至少 /{widest}", f"too wide; at least /{widest}")))
+        faults.append(("value", Text(f"网段过大，至少 /{widest}", f"too wide; at least /{widest}")))
     return str(found)
 
 
@@ -189,10 +158,10 @@ def _ports(kind: EntryKind | None, values: dict[str, str], faults: list[tuple[st
     try:
         ranges = parse_ports(ports)
     except ValueError as error:
-        faults.append(("ports", Text(f"端口格式错误:{error}", str(error))))
+        faults.append(("ports", text_of(error)))
         ranges = ((0, 0),)
     if not ranges:
-        faults.append(("ports", Text("必须填写端口,如 80,443,8000-8100", "must name ports such as 80,443,8000-8100")))
+        faults.append(("ports", Text("必须填写端口，如 80,443,8000-8100", "must name ports such as 80,443,8000-8100")))
     plain = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
     return plain, Transport(word or "tcp")
 
@@ -207,5 +176,5 @@ def _date(text: str, faults: list[tuple[str, Text]]) -> date | None:
             return date(int(year), int(month), int(day))
     except ValueError:
         pass
-    faults.append(("expires", Text(f"{text!r} 不是日期,如 2026-12-31", f"{text!r} is no date such as 2026-12-31")))
+    faults.append(("expires", Text(f"{text!r} 不是日期，如 2026-12-31", f"{text!r} is no date such as 2026-12-31")))
     return None

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from collector.scans.life import FINAL
 from collector.store import tables
 from wire.codec import decode
-from wire.types import Order, OrderProgress, Orders, OrderState
+from wire.orders import Order, OrderProgress, Orders, OrderState
 
 MAX_OFFERED = 8
 """Orders that may wait for one agent, or run there, at a time."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from wire.types import OrderState
+from wire.orders import OrderState
 
 
 class Event(StrEnum):
@@ -17,17 +17,19 @@ class Event(StrEnum):
     LOSE = "lose"
 
 
+# Who claims once more what it has claimed has not begun: the reply was lost, and no section will come. So what was
+# cancelled meanwhile is over, and so is what has expired.
 _WAYS: Mapping[tuple[OrderState, Event], OrderState] = {
     (OrderState.WAITING, Event.CLAIM): OrderState.TAKEN,
     (OrderState.WAITING, Event.CANCEL): OrderState.CANCELLED,
     (OrderState.WAITING, Event.EXPIRE): OrderState.EXPIRED,
     (OrderState.TAKEN, Event.CLAIM): OrderState.TAKEN,
+    (OrderState.TAKEN, Event.EXPIRE): OrderState.EXPIRED,
     (OrderState.TAKEN, Event.PROGRESS): OrderState.RUNNING,
     (OrderState.TAKEN, Event.CANCEL): OrderState.CANCELLING,
     (OrderState.RUNNING, Event.PROGRESS): OrderState.RUNNING,
     (OrderState.RUNNING, Event.CANCEL): OrderState.CANCELLING,
     (OrderState.CANCELLING, Event.CANCEL): OrderState.CANCELLING,
-    # Who claims has not begun: the reply to an earlier claim was lost, and no section will come.
     (OrderState.CANCELLING, Event.CLAIM): OrderState.CANCELLED,
     **{(state, Event.LOSE): OrderState.LOST for state in (OrderState.TAKEN, OrderState.RUNNING, OrderState.CANCELLING)},
     # A section says what happened, whatever was thought before.

@@ -15,7 +15,8 @@ from collector.scans.life import CLAIMED, Event, after
 from collector.store.contract import Turn
 from collector.store.tables import scan_order
 from wire.codec import decode, encode
-from wire.types import OrderProgress, OrderReply, OrderState, Section
+from wire.orders import OrderProgress, OrderReply, OrderState
+from wire.types import Section
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -116,8 +117,10 @@ def unpack_section(text: str) -> Section:
 
 def _step(core: "Core", turn: Turn, ident: str, event: Event, said: OrderProgress, now: float) -> OrderReply:
     entry = core.scans.get(ident)
-    if entry is None or (event is Event.CLAIM and entry.state is OrderState.WAITING and entry.order.expires <= now):
+    if entry is None:
         return OrderReply(go=False)
+    if event is Event.CLAIM and entry.state is not OrderState.CANCELLING and entry.order.expires <= now:
+        event = Event.EXPIRE
     state = move(core, turn, entry, event, now)
     # Who claims what runs already is another machine with the same identity: one of them is enough.
     go = state is OrderState.TAKEN or (state is OrderState.RUNNING and event is Event.PROGRESS)

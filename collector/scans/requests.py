@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from collector.registry import audit
 from collector.registry.agents import state_of
 from collector.registry.directory import AgentRecord, Node, require
 from collector.registry.people import Person, Role
+from collector.said import out_of_reach
 from collector.scans.board import MAX_OFFERED, Open
 from collector.scans.life import CLAIMED, Event
 from collector.scans.orders import move, unpack_section
@@ -23,7 +24,9 @@ from collector.scans.targets import takes_targets, targets_for
 from collector.store import tables
 from collector.store.tables import scan, scan_order, scan_result
 from wire.codec import encode, from_plain
-from wire.types import Code, Line, Max, Name, Order, OrderState, Range, Section, Value
+from wire.orders import Order, OrderState
+from wire.text import Text
+from wire.types import Code, Line, Max, Name, Range, Section, Value
 
 if TYPE_CHECKING:
     from collector.core import Core
@@ -56,9 +59,11 @@ def create(core: "Core", person: Person, wanted: ScanRequest) -> views.Scan:
     require(person, Role.OPERATOR)
     node = core.directory.node(person, wanted.unit)
     if "targets" in wanted.options:
-        raise BadInput("options: targets have a field of their own")
+        raise BadInput(Text("options：目标另有字段 targets", "options: targets have a field of their own"))
     if not wanted.probe.isidentifier():
-        raise BadInput("probe: must be the name of a probe, such as open_ports")
+        raise BadInput(
+            Text("probe：须为探测名称，如 open_ports", "probe: must be the name of a probe, such as open_ports")
+        )
     now = core.clock()
     ident, request = new_id(now), wanted.request or new_id(now)
     digest = hashlib.sha256(encode(wanted)).hexdigest()
@@ -72,15 +77,14 @@ def create(core: "Core", person: Person, wanted: ScanRequest) -> views.Scan:
         )
         if known:
             if known[0][1] != digest:
-                raise Conflict(f"request {request!r} was used for another scan; give each wish a name of its own")
-            return str(known[0][0])
-        if not orders:
-            raise Conflict(f"{node.name} ({node.code}) has no agent; enrol one, or name a unit that has one")
-        for record in records:
-            if len(core.scans.of_agent(record.identity.id)) >= MAX_OFFERED:
                 raise Conflict(
-                    f"{MAX_OFFERED} orders wait for agent {record.identity.name} already; cancel some or wait"
+                    Text(
+                        f"request {request!r} 已用于另一次扫描，请各用各的名称",
+                        f"request {request!r} was used for another scan; give each wish a name of its own",
+                    )
                 )
+            return str(known[0][0])
+        _require_room(core, node, records)
         expires = now + wanted.valid
         turn.run(
             "INSERT INTO scan (county, id, unit, probe, person, asked_by, request, digest, reason, created, expires) "
@@ -105,11 +109,30 @@ def create(core: "Core", person: Person, wanted: ScanRequest) -> views.Scan:
     return show(core, person, core.store.write(work))
 
 
+def _require_room(core: "Core", node: Node, records: Sequence[AgentRecord]) -> None:
+    if not records:
+        raise Conflict(
+            Text(
+                f"{node.name}（{node.code}）没有代理；请先注册，或指定有代理的单位",
+                f"{node.name} ({node.code}) has no agent; enrol one, or name a unit that has one",
+            )
+        )
+    for record in records:
+        if len(core.scans.of_agent(record.identity.id)) >= MAX_OFFERED:
+            name = record.identity.name
+            raise Conflict(
+                Text(
+                    f"代理 {name} 已有 {MAX_OFFERED} 个任务在等待；请取消一些，或稍后再试",
+                    f"{MAX_OFFERED} orders wait for agent {name} already; cancel some or wait",
+                )
+            )
+
+
 def show(core: "Core", person: Person, ident: str) -> views.Scan:
     """Give a scan with its orders; raises NotFound."""
     found = _scans(core, person, scan.c.id == ident)
     if not found:
-        raise NotFound(f"no scan {ident!r} within reach of {person.name}")
+        raise NotFound(out_of_reach(Text("扫描", "scan"), ident, person.name))
     return found[0]
 
 
@@ -152,7 +175,12 @@ def result(core: "Core", person: Person, ident: str, order: str) -> Section:
     with core.store.reader() as connection:
         row = connection.execute(query).first()
     if row is None:
-        raise NotFound(f"order {order!r} of scan {ident!r} has no result, or none is kept any more")
+        raise NotFound(
+            Text(
+                f"扫描 {ident!r} 的任务 {order!r} 没有结果，或结果已不再保留",
+                f"order {order!r} of scan {ident!r} has no result, or none is kept any more",
+            )
+        )
     return unpack_section(row.section)
 
 
@@ -168,7 +196,12 @@ def _agents(core: "Core", node: Node) -> list[AgentRecord]:
         if record.identity.unit == node.code and record.revoked is None
     ]
     if len(found) > MAX_AGENTS:
-        raise Conflict(f"{node.name} has {len(found)} agents, one scan takes {MAX_AGENTS}")
+        raise Conflict(
+            Text(
+                f"{node.name} 有 {len(found)} 个代理，一次扫描最多 {MAX_AGENTS} 个",
+                f"{node.name} has {len(found)} agents, one scan takes {MAX_AGENTS}",
+            )
+        )
     return found
 
 
@@ -247,6 +280,8 @@ def _part(core: "Core", row: "Row[Any]") -> views.ScanOrder:
         done=word.progress.done if word else 0,
         total=word.progress.total if word else 0,
         note=word.progress.note if word else "",
+        rate=word.progress.rate if word else 0.0,
+        lost=word.progress.lost if word else 0.0,
         status=row.status,
         reason=row.reason,
         observations=row.observations,

@@ -66,7 +66,7 @@ class Store(Protocol):
         """Queue work for the writer; the future resolves after its group is durable.
 
         Work that raises is undone alone, and its future carries the error. The future carries Busy when the queue or
-        the disk is full; then nothing of the work was kept.
+        the disk is full, or nearly so; then nothing of the work was kept.
         """
         ...
 
@@ -84,6 +84,14 @@ class Store(Protocol):
 
     def healthy(self) -> bool:
         """Tell whether a write could be made durable just now."""
+        ...
+
+    def scarce(self) -> bool:
+        """Tell whether so little of the disk is free that reports are refused."""
+        ...
+
+    def free(self) -> int:
+        """Give the bytes that the database may still grow by on its disk."""
         ...
 
     def size(self) -> int:

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from collector.errors import StoreError
+from wire.text import Text
 
 FOLDER = Path(__file__).parent / "migrations"
 
@@ -22,9 +23,13 @@ def migrate(engine: Engine, path: Path) -> None:
         found = set(MigrationContext.configure(connection).get_current_heads())
     unknown = found - {script.revision for script in scripts.walk_revisions()}
     if unknown:
+        names = ", ".join(sorted(unknown))
         raise StoreError(
-            f"{path}: schema {', '.join(sorted(unknown))} was written by a newer release of edusec; "
-            "upgrade edusec, or restore the backup made before the upgrade"
+            Text(
+                f"{path}：数据库结构 {names} 由更新版本的 edusec 写成；请升级 edusec，或恢复升级前的备份",
+                f"{path}: schema {names} was written by a newer release of edusec; "
+                "upgrade edusec, or restore the backup made before the upgrade",
+            )
         )
     if found == set(scripts.get_heads()):
         return

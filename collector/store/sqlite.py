@@ -9,6 +9,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
@@ -19,15 +20,18 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DatabaseError as SqlAlchemyDatabaseError
 
-from collector.errors import Busy, StoreError
+from collector.errors import CLOSING, Busy, StoreError
 from collector.store.contract import Row, Turn, Watcher
 from collector.store.migrate import migrate
 from collector.store.planner import teach
+from wire.faults import reason
+from wire.text import Text
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 READERS = 8
+_SCARCE_SECONDS = 60.0
 RESERVE = 64
 """Places in the queue that people keep when reports fill it."""
 DISK_TROUBLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
@@ -51,19 +55,24 @@ class SqliteStore:
         queue_size: int = 512,
         group_size: int = 32,
         retry_after: float = 5.0,
+        reserve: int = 0,
         group_done: Callable[[int], None] = lambda _size: None,
     ) -> None:
-        """Open or make the database, bring its schema up to date and start the writer; raises StoreError."""
+        """Open or make the database, bring its schema up to date and start the writer; raises StoreError.
+
+        With fewer than `reserve` bytes free on the disk only `write` is served, so that people can still mend things.
+        """
         self._path = path
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._limit, self._group_size, self._retry_after = queue_size, group_size, retry_after
         self._group_done = group_done
+        self._reserve, self._looked, self._scarce = reserve, float("-inf"), False
         self._watchers: list[Watcher] = []
         self._closing = threading.Lock()
         self._closed = False
         self._sound = True
         self._lock = _lock(path)
-        self._engine = _engine(path)
+        self._engine = open_engine(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else reads it
             migrate(self._engine, path)
@@ -71,8 +80,13 @@ class SqliteStore:
             self._connection = _writer(path)
         except (OSError, sqlite3.DatabaseError, SqlAlchemyDatabaseError) as error:
             self._let_go()
-            reason = getattr(error, "orig", None) or error
-            raise StoreError(f"{path}: {reason}; restore a backup or name another database") from None
+            why = getattr(error, "orig", None) or error
+            raise StoreError(
+                Text(
+                    f"{path}：数据库无法使用（{why}）；请恢复备份，或另指定一个数据库",
+                    f"{path}: {why}; restore a backup or name another database",
+                )
+            ) from None
         except BaseException:
             self._let_go()
             raise
@@ -85,6 +99,12 @@ class SqliteStore:
 
     def submit(self, work: Callable[[Turn], T]) -> Future[T]:
         """Queue work for the writer."""
+        if self.scarce():
+            future: Future[T] = Future()
+            future.set_exception(
+                Busy(Text("数据库所在磁盘快满了", "the disk of the database is nearly full"), _SCARCE_SECONDS)
+            )
+            return future
         return self._enqueue(work, self._limit)
 
     def write(self, work: Callable[[Turn], T]) -> T:
@@ -108,6 +128,25 @@ class SqliteStore:
         except Busy:
             return False
         return True
+
+    def scarce(self) -> bool:
+        """Look at the disk once a second: SQLite says that it is full only when it is too late for everybody."""
+        now = time.monotonic()
+        if now - self._looked >= 1.0:
+            self._looked = now
+            before, self._scarce = self._scarce, self.free() < self._reserve
+            if self._scarce and not before:
+                log.error(
+                    "fewer than %d bytes are free beside %s; reports wait at the agents", self._reserve, self._path
+                )
+            elif before and not self._scarce:
+                log.warning("there is room beside %s again; reports are taken", self._path)
+        return self._scarce
+
+    def free(self) -> int:
+        """Give the bytes that an ordinary user may still write to the file system of the database."""
+        found = os.statvfs(self._path.parent)
+        return found.f_bavail * found.f_frsize
 
     def size(self) -> int:
         """Give the bytes of the database and its journal."""
@@ -135,9 +174,11 @@ class SqliteStore:
         # The lock keeps work from slipping in behind the mark that ends the writer, where nobody would do it.
         with self._closing:
             if self._closed:
-                future.set_exception(Busy("the collector is closing", self._retry_after))
+                future.set_exception(Busy(CLOSING, self._retry_after))
             elif self._queue.qsize() >= limit:
-                future.set_exception(Busy(f"{limit} pieces of work wait already", self._retry_after))
+                future.set_exception(
+                    Busy(Text(f"已有 {limit} 项工作在等待", f"{limit} pieces of work wait already"), self._retry_after)
+                )
             else:
                 self._queue.put(_Job(work, cast("Future[Any]", future)))
         return future
@@ -212,7 +253,9 @@ class SqliteStore:
         if _disk_trouble(error):
             if first:
                 log.error("cannot write to %s: %s; reports are refused as busy until it can", self._path, error)
-            error = Busy(f"the database cannot be written ({error})", self._retry_after)
+            error = Busy(
+                Text(f"数据库无法写入（{error}）", f"the database cannot be written ({error})"), self._retry_after
+            )
         else:
             log.error("a group of %d was rolled back", len(jobs), exc_info=error)
         for job in jobs:
@@ -280,16 +323,27 @@ def _lock(path: Path) -> int:
     try:
         handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"{name}: {error.strerror}; the folder must exist and be writable") from None
+        raise StoreError(
+            Text(
+                f"{name}: {reason(error).zh}；目录须存在且可写",
+                f"{name}: {reason(error).en}; the folder must exist and be writable",
+            )
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        raise StoreError(f"{path}: another collector uses this database; stop it first") from None
+        raise StoreError(
+            Text(
+                f"{path}：另一个采集中心正在使用这个数据库，请先停止它",
+                f"{path}: another collector uses this database; stop it first",
+            )
+        ) from None
     return handle
 
 
-def _engine(path: Path) -> Engine:
+def open_engine(path: Path) -> Engine:
+    """Open a file for reading, several connections at a time; what writes says `PRAGMA query_only=OFF` first."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,

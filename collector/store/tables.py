@@ -9,13 +9,16 @@ def _table(name: str, columns: str) -> TableClause:
 
 unit = _table("unit", "code name kind parent path county division_code added")
 person = _table("person", "id name role unit token_hash added")
-agent = _table("agent", "id county unit name credential_hash enrolled revoked")
+agent = _table("agent", "id county unit name credential_hash enrolled revoked scrape vantage")
+enrolment_token = _table("enrolment_token", "hash unit made_by made expires spent agent vantage")
 whitelist = _table("whitelist", "id unit kind value transport ports owner reason approver expires added changed")
-agent_state = _table("agent_state", "county agent received created software sequence dropped skew metrics_url scope")
+agent_state = _table(
+    "agent_state", "county agent received created software sequence dropped skew metrics_url scope source"
+)
 spool = _table("spool", "county agent id sequence batch received")
 section = _table(
     "section",
-    "county id agent name probe kind status reason digest started finished confirmed stale_at runs due",
+    "county id agent name probe kind status reason digest started finished confirmed stale_at runs due held",
 )
 section_detail = _table("section_detail", "county section coverage covered skipped")
 sighting = _table("sighting", "county section key subject state detail missed_from first_seen confirmed")
@@ -26,7 +29,7 @@ apart = _table("apart", "county one other time person")
 service = _table(
     "service",
     "county id unit asset address family transport port state standing product baseline first_seen "
-    "confirmed changed section",
+    "confirmed changed section cert_until exposure exposed_by",
 )
 site = _table("site", "county id unit name outcome aaaa ipv4 ipv6 standing baseline first_seen confirmed section")
 change = _table("change", "county subject time id unit what before after section")

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
-from edusec import places
 from edusec.checks.line import Line, State
-from edusec.lang import t
+from edusec.lang import current, t
+from edusec.local import places
 from probes.kit.errors import ScopeError
-from probes.kit.scope_file import read_entries
+from probes.kit.scope.file import read_entries
 from wire.types import ScopeEntry
 
 _SCOPE_WARN_DAYS = 14
@@ -20,7 +20,12 @@ def scope() -> Iterator[Line]:
     try:
         entries = read_entries(file, today)
     except ScopeError as error:
-        yield Line("scope", State.FAIL, "; ".join(error.problems), f"chmod 600 {file} && ${{EDITOR:-vi}} {file}")
+        yield Line(
+            "scope",
+            State.FAIL,
+            "; ".join(problem(current()) for problem in error.problems),
+            f"chmod 600 {file} && ${{EDITOR:-vi}} {file}",
+        )
         return
     if not entries:
         yield Line("scope", State.OK, t("仅本机", "this machine only"))

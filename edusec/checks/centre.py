@@ -1,5 +1,6 @@
 """The collector as this operator reaches it: profile, connection, certificate, clock, token."""
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from http.client import HTTPException, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from edusec import places
 from edusec.checks.line import Line, State
 from edusec.client import Collector, Profile, find_profile, load_profile
 from edusec.exits import Stop
-from edusec.lang import t
+from edusec.lang import current, t
+from edusec.local import places
+from wire.faults import why
+from wire.text import within
 
 _CERTIFICATE_WARN_DAYS = 30
 _CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -31,11 +34,12 @@ def collector() -> Iterator[Line]:
     try:
         served = _look(profile)
     except (OSError, HTTPException) as error:
-        yield Line("collector", State.FAIL, f"{profile.url}: {error}", _start_command(profile))
-        for check in ("certificate", "clock", "operator token"):
+        yield Line("collector", State.FAIL, within(profile.url, why(error))(current()), _start_command(profile))
+        for check in ("collector disk", "certificate", "clock", "operator token"):
             yield Line(check, State.UNKNOWN, t("采集中心不可达", "the collector cannot be reached"))
         return
     yield Line("collector", State.OK, profile.url)
+    yield _disk(served.status)
     yield _certificate(profile, served.expires)
     yield _clock(served.skew)
     try:
@@ -48,6 +52,7 @@ def collector() -> Iterator[Line]:
 
 
 class _Served(NamedTuple):
+    status: str
     expires: datetime | None
     skew: timedelta | None
 
@@ -62,15 +67,33 @@ def _look(profile: Profile) -> _Served:
         certificate = connection.sock.getpeercert() or {}
         connection.request("GET", "/healthz")
         response = connection.getresponse()
-        response.read(4096)
+        status = _status(response.read(4096))
         stated, now = response.headers.get("Date"), datetime.now(UTC)
     finally:
         connection.close()
     ends = certificate.get("notAfter")
     return _Served(
+        status,
         datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if isinstance(ends, str) else None,
         now - parsedate_to_datetime(stated) if stated else None,
     )
+
+
+def _status(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["status"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _disk(status: str) -> Line:
+    name = "collector disk"
+    if status == "ok":
+        return Line(name, State.OK, t("有足够的空间", "has room"))
+    if status == "disk_low":
+        said = t("几乎已满：暂不收报告，各代理先存着", "nearly full: reports are refused, agents keep them")
+        return Line(name, State.FAIL, said, "df -h /var/lib/edusec/collector")
+    return Line(name, State.UNKNOWN, t("采集中心没有说明", "the collector does not say"))
 
 
 def _certificate(profile: Profile, expires: datetime | None) -> Line:

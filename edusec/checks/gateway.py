@@ -6,9 +6,10 @@ from typing import Any
 
 from agent import config, status
 from agent.errors import ConfigError, SpoolError, StateError
-from edusec import places
 from edusec.checks.line import Line, State
-from edusec.lang import t
+from edusec.lang import current, t
+from edusec.local import places
+from edusec.terminal.words import moment
 
 _SPOOL_WARN = 0.8
 _CLOCK_TOLERANCE = 300
@@ -29,17 +30,17 @@ def _agent(file: Path) -> Iterator[Line]:
         found = status.gather(config.load(file))
     except ConfigError as error:
         mend = f"${{EDITOR:-vi}} {file} && edusec agent check --config {file}"
-        yield Line("agent config", State.FAIL, "; ".join(error.problems), mend)
+        yield Line("agent config", State.FAIL, error.text(current()).replace("\n", "; "), mend)
         return
     except StateError as error:
         if isinstance(error.__context__, PermissionError):
-            yield Line("agent", State.UNKNOWN, str(error), "sudo edusec doctor")
+            yield Line("agent", State.UNKNOWN, error.text(current()), "sudo edusec doctor")
         else:
             mend = f"edusec agent enroll --config {file} --collector URL --token TOKEN"
-            yield Line("agent", State.FAIL, str(error), mend)
+            yield Line("agent", State.FAIL, error.text(current()), mend)
         return
     except SpoolError as error:
-        yield Line("spool", State.FAIL, str(error), look)
+        yield Line("spool", State.FAIL, error.text(current()), look)
         return
     running = found["pid"] is not None
     is_system = file == config.SYSTEM_CONFIG
@@ -69,7 +70,11 @@ def _uplink(uplink: Mapping[str, Any], look: str) -> Iterator[Line]:
     if uplink["problem"]:
         yield Line("uplink", State.FAIL, str(uplink["problem"]), look)
     else:
-        yield Line("uplink", State.OK, uplink["last_success"] or t("尚未上报", "nothing reported yet"))
+        yield Line(
+            "uplink",
+            State.OK,
+            moment(uplink["last_success"]) if uplink["last_success"] else t("尚未上报", "nothing reported yet"),
+        )
     skew = uplink["clock_skew_seconds"]
     if skew is not None and abs(skew) > _CLOCK_TOLERANCE:
         said = t(f"与采集中心相差 {skew:.0f} 秒", f"{skew:.0f} s from the collector's")

@@ -9,11 +9,11 @@ from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
-from edusec import places
 from edusec.checks.line import Line, State
 from edusec.lang import current, t
+from edusec.local import places
+from probes.kit.ipv6.vantage.gate import check_addresses, check_route
 from probes.kit.reasons import explain
-from probes.kit.vantage import check_addresses, check_route
 from wire.types import Outcome
 
 ROOMS = ("edusec", "agent", "collector", "probes", "rules", "wire")
@@ -130,7 +130,7 @@ def disk() -> Iterator[Line]:
             "disk",
             State.WARN,
             t(f"{existing} 不可写，扫描结果不会保存", f"{existing} cannot be written, scans are not kept"),
-            "export EDUSEC_SCANS=/var/tmp/edusec-scans.db",
+            "mkdir -m 700 /var/tmp/edusec-$UID && export EDUSEC_SCANS=/var/tmp/edusec-$UID/scans.db",
         )
         return
     free = shutil.disk_usage(existing).free

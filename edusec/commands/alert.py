@@ -1,17 +1,20 @@
 """`edusec alert`: what the rules found, and what people did about it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from edusec.client import Collector, open_collector, path_part
-from edusec.command import Command, FailOnOption, JsonOption, ProfileOption, UnderOption, group
+from edusec.declare.command import Command, group
+from edusec.declare.grades import at_or_above, parse_fail_on
+from edusec.declare.options import FailOnOption, JsonOption, ProfileOption, SheetOption, UnderOption
 from edusec.exits import ExitCode
-from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import current, t
-from edusec.listing import Column, details, show
-from edusec.words import moment, word
+from edusec.terminal.listing import Column, details, show
+from edusec.terminal.words import moment, word
+from probes.kit.reasons import explain
+from rules.facts import SubjectKind, facts_of
 
 app = group(t("告警：查看、确认、办结", "Alerts: read, acknowledge, resolve"))
 
@@ -34,6 +37,7 @@ def list_alerts(
         str | None, typer.Option("--rule", metavar="ID", help=t("只看此规则", "Only those of this rule"))
     ] = None,
     fail_on: FailOnOption = "none",
+    output: SheetOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -55,6 +59,7 @@ def list_alerts(
             Column(t("首次出现", "FIRST SEEN"), lambda alert: moment(alert["first_seen"])),
         ),
         as_json=as_json,
+        output=output,
     )
     standing = (alert["colour"] for alert in alerts if alert["state"] == "firing")
     return ExitCode.FINDINGS if at_or_above(standing, threshold) else ExitCode.CLEAN
@@ -108,7 +113,7 @@ def _print_alert(alert: Mapping[str, Any], *, as_json: bool) -> None:
             (t("对象", "Subject"), f"{word(subject['kind'])} {subject['label']}"),
             (t("依据", "Basis"), alert["clause"]),
             (t("规则", "Rule"), alert["rule"]),
-            (t("证据", "Evidence"), "\n".join(f"{name} = {word(value)}" for name, value in alert["evidence"].items())),
+            (t("证据", "Evidence"), "\n".join(_evidence(subject["kind"], alert["evidence"]))),
             (t("处置建议", "Remedy"), alert["remedy"][lang]),
             (t("首次扫描即存在", "There at first scan"), t("是", "yes") if alert["baseline"] else ""),
             (t("首次出现", "First seen"), moment(alert["first_seen"])),
@@ -118,6 +123,24 @@ def _print_alert(alert: Mapping[str, Any], *, as_json: bool) -> None:
         ),
         as_json=as_json,
     )
+
+
+def _evidence(kind: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Name each fact as rules do, and in Chinese say before that what it means."""
+    known = facts_of(SubjectKind(kind)) if kind in tuple(SubjectKind) else {}
+    for name, value in facts.items():
+        meaning = known[name].meaning.zh if name in known else ""
+        yield t(
+            f"{meaning}（{name}）：{_fact(value)}" if meaning else f"{name}：{_fact(value)}", f"{name} = {_fact(value)}"
+        )
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return t("是", "yes") if value else t("否", "no")
+    if isinstance(value, list):
+        return "; ".join(explain(str(item), current()) for item in value)
+    return word(value)
 
 
 def colour_style(text: str) -> str:

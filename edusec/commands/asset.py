@@ -1,6 +1,7 @@
 """`edusec asset`: the inventory."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
@@ -9,17 +10,35 @@ from typing import Annotated, Any
 
 import typer
 
-from edusec.client import open_collector, path_part
-from edusec.command import Command, JsonOption, ProfileOption, UnderOption, group
-from edusec.files import read_input
+from edusec.client import Collector, open_collector, path_part
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption, ProfileOption, SheetOption, UnderOption, Vantage, VantageOption
+from edusec.exits import Stop
+from edusec.importing import import_file
 from edusec.lang import t
-from edusec.listing import Column, details, imported, show
-from edusec.words import moment, word
+from edusec.terminal.listing import Column, details, show
+from edusec.terminal.render import safe
+from edusec.terminal.words import moment, word
+from wire.whitelist import normal_mac
 
 app = group(t("资产台账", "The inventory of assets"))
 
+_MOST_NAMED = 20
+_SHOWN = 200
+_PAGE = 500
+
 Identifier = Annotated[str, typer.Argument(metavar="ID", help=t("资产编号", "The asset's id"))]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help=t("理由（记入审计）", "Why (kept in the audit)"))]
+
+
+class Exposure(StrEnum):
+    """From where a service can be reached."""
+
+    INTERNET = "internet"
+    EDU_PRIVATE_NET = "edu_private_net"
+    CAMPUS_LAN = "campus_lan"
+    NOT_INTERNET = "not_internet"
+    UNKNOWN = "unknown"
 
 
 @app.command("list", cls=Command, help=t("列出资产", "List the assets"))
@@ -31,18 +50,43 @@ def list_assets(
             "--query",
             "-q",
             metavar="TEXT",
-            help=t("按地址、MAC、名称或端口筛选", "Filter by address, MAC, name or port"),
+            help=t(
+                "按地址、MAC、名称，或字段筛选，如 'port:3389 standing:unlisted'、product:hikvision",
+                "Filter by address, MAC, name, or by fields: 'port:3389 standing:unlisted', product:hikvision",
+            ),
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help=t("最多列出几条", "At most so many"))] = 200,
+    exposure: Annotated[
+        Exposure | None,
+        typer.Option(
+            help=t(
+                "只列出有开放端口可从该处访问的资产（unknown：无人从该处看过）",
+                "Only with an open port that can be reached from there (unknown: nobody looked)",
+            )
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help=t(
+                f"最多列出几条（默认 {_SHOWN}，写文件时不限）", f"At most so many (default: {_SHOWN}; all for a file)"
+            ),
+        ),
+    ] = None,
+    output: SheetOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the assets of a subtree."""
+    if exposure is not None:
+        query = f"exposure:{exposure.value} {query or ''}".strip()
+    most = limit or (None if output else _SHOWN)
     with open_collector(profile) as collector:
-        assets = collector.items("/api/v1/assets", under=under, q=query, limit=min(limit, 500))
-        show(
-            islice(assets, limit),
+        assets = collector.items("/api/v1/assets", under=under, q=query, limit=min(most or _PAGE, _PAGE))
+        shown = show(
+            islice(assets, most),
             "edusec.asset/1",
             (
                 Column("ID", lambda asset: asset["id"]),
@@ -52,10 +96,24 @@ def list_assets(
                 Column(t("状态", "PRESENCE"), lambda asset: word(asset["presence"])),
                 Column(t("白名单", "STANDING"), lambda asset: word(asset["standing"]), _standing_style),
                 Column(t("开放端口", "OPEN PORTS"), _open_ports),
+                Column(t("暴露于互联网", "ON THE INTERNET"), _exposed_ports, _exposed_style),
                 Column(t("最近确认", "LAST CONFIRMED"), lambda asset: moment(asset["last_confirmed"])),
             ),
             as_json=as_json,
+            output=output,
         )
+        if exposure not in (None, Exposure.UNKNOWN) and not shown:
+            print(
+                t(
+                    "没有人从该处看过的不在其中，它们是未知：--exposure unknown",
+                    "what nobody looked at from there is not among them but unknown: --exposure unknown",
+                ),
+                file=sys.stderr,
+            )
+        if shown == most and next(assets, None) is not None:
+            print(
+                t(f"只列出前 {most} 条，其余见 --limit", f"only the first {most}; --limit gives more"), file=sys.stderr
+            )
 
 
 @app.command(
@@ -69,21 +127,25 @@ def list_assets(
 def import_scan(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=t("nmap -oX 的文件", "A file of nmap -oX"))],
     unit: Annotated[str, typer.Option("--unit", metavar="CODE", help=t("被扫描的单位", "The unit that was scanned"))],
+    vantage: VantageOption = Vantage.UNKNOWN,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hand a file over."""
-    content = read_input(file)
-    with open_collector(profile) as collector:
-        result = collector.send_file("/api/v1/assets/import", content, filename=file.name, unit=unit)
-    imported(result, as_json=as_json)
+    import_file("/api/v1/assets/import", file, profile, as_json=as_json, unit=unit, vantage=vantage.value)
 
 
 @app.command("show", cls=Command, help=t("查看一项资产及其变化", "Show one asset and its history"))
-def show_asset(identifier: Identifier, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
+def show_asset(
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help=t("资产编号，或其地址、MAC", "The asset's id, address or MAC"))
+    ],
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Print one asset."""
     with open_collector(profile) as collector:
-        asset = collector.get(f"/api/v1/assets/{path_part(identifier)}")
+        asset = collector.get(f"/api/v1/assets/{path_part(_id_of(collector, identifier))}")
     _print_asset(asset, as_json=as_json)
 
 
@@ -160,6 +222,7 @@ def drift(
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=10_000, help=t("最多列出几条", "At most so many"))
     ] = 1000,
+    output: SheetOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -180,7 +243,27 @@ def drift(
                 Column(t("资产", "ASSET"), lambda item: item["asset"]),
             ),
             as_json=as_json,
+            output=output,
         )
+
+
+def _id_of(collector: Collector, named: str) -> str:
+    """Give the id of the only asset that has an address or a MAC; an id is given back as it is.
+
+    Raises Stop when none has it, or several (the same address in two schools): these are named then.
+    """
+    mac = normal_mac(named)
+    if not mac and "." not in named and ":" not in named:
+        return named
+    found = list(islice(collector.items("/api/v1/assets", q=f"mac:{mac}" if mac else f"ip:{named}"), _MOST_NAMED))
+    if len(found) == 1:
+        return str(found[0]["id"])
+    if not found:
+        raise Stop(
+            t(f"没有资产是 {named}（或不在您的管辖范围内）", f"no asset is {named} (or it is outside your units)")
+        )
+    lines = [safe(f"  {asset['id']}  {asset['unit_name']}  {' '.join(asset['addresses'])}") for asset in found]
+    raise Stop("\n".join([t("不止一项，请给出编号：", "more than one, give the id:"), *lines]))
 
 
 def _print_asset(asset: Mapping[str, Any], *, as_json: bool) -> None:
@@ -206,13 +289,32 @@ def _print_asset(asset: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _open_ports(asset: Mapping[str, Any]) -> str:
-    found = {(service["port"], service["transport"]) for service in asset["services"] if service["state"] == "open"}
+    return _ports(service for service in asset["services"] if service["state"] == "open")
+
+
+def _exposed_ports(asset: Mapping[str, Any]) -> str:
+    """Name the ports that are exposed; a question mark where nobody looked at some that are open."""
+    opened = [service for service in asset["services"] if service["state"] == "open"]
+    exposed = _ports(service for service in opened if service["exposure"] == Exposure.INTERNET)
+    return f"{exposed} ?".strip() if any(service["exposure"] == Exposure.UNKNOWN for service in opened) else exposed
+
+
+def _ports(services: Iterable[Mapping[str, Any]]) -> str:
+    found = {(service["port"], service["transport"]) for service in services}
     return " ".join(f"{port}/{transport}" for port, transport in sorted(found))
+
+
+def _exposed_style(text: str) -> str:
+    return "red" if any(char.isdigit() for char in text) else ""
 
 
 def _service_line(service: Mapping[str, Any]) -> str:
     port = f"{service['port']}/{service['transport']}"
     said = [service["address"], port, word(service["state"]), word(service["standing"]), service["product"] or ""]
+    if service["exposure"] != Exposure.UNKNOWN:
+        place, by = word(service["exposure"]), service["exposure_by"]
+        when = moment(service["exposure_confirmed"])
+        said.append(t(f"可达范围：{place}（{by}，{when}）", f"reached from: {place} ({by}, {when})"))
     return "  ".join(part for part in said if part)
 
 

@@ -7,17 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from edusec.command import Command, JsonOption, group
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption
 from edusec.exits import ExitCode
-from edusec.lang import t
-from edusec.listing import Column, show
-from edusec.places import fingerprint_files, fingerprint_folder
-from edusec.render import safe
+from edusec.lang import current, t
+from edusec.local.places import fingerprint_files, fingerprint_folder
+from edusec.terminal.listing import Column, show
+from edusec.terminal.render import safe
+from probes.kit.fingerprint.bounded import Clock, TooLong
 from probes.kit.fingerprint.model import Fault, Fingerprint, FingerprintFileError
 from probes.kit.fingerprint.nmap import read_nmap
 from probes.kit.fingerprint.own import built_in, read_own
 from probes.kit.fingerprint.recog import read_recog
 from probes.kit.fingerprint.store import Imported, load, save
+from wire.faults import not_utf8, reason
+from wire.text import Text, as_text, within
 
 app = group(
     t(
@@ -45,7 +49,7 @@ def import_data(
     """Read, try every example, and keep; what cannot be used is named, and the rest is kept."""
     name, imported, faults = _read(source)
     for fault in faults[:SHOWN_FAULTS]:
-        print(safe(str(fault)), file=sys.stderr)
+        print(safe(fault.text(current())), file=sys.stderr)
     if len(faults) > SHOWN_FAULTS:
         more = len(faults) - SHOWN_FAULTS
         print(t(f"……另有 {more} 处", f"... and {more} more"), file=sys.stderr)
@@ -106,8 +110,10 @@ def _read(source: Path) -> tuple[str, Imported, tuple[Fault, ...]]:
     if source.suffix == ".toml":
         try:
             own = read_own(source.read_text("utf-8"), source.name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise FingerprintFileError(f"{source}: {error}") from None
+        except OSError as error:
+            raise FingerprintFileError(within(str(source), reason(error))) from None
+        except UnicodeDecodeError as error:
+            raise FingerprintFileError(within(str(source), not_utf8(error))) from None
         return source.stem, Imported(own.fingerprints), own.faults
     probes = read_nmap(source)
     fingerprints = tuple(fingerprint for probe in probes.probes for fingerprint in probe.fingerprints)
@@ -116,13 +122,18 @@ def _read(source: Path) -> tuple[str, Imported, tuple[Fault, ...]]:
 
 def _holds(fingerprint: Fingerprint, faults: list[Fault]) -> bool:
     """Tell whether every example matches; one that does not is a fault of its file."""
-    pattern = fingerprint.compiled()
-    wrong = [example for example in fingerprint.examples if pattern.search(example.text) is None]
-    if wrong:
-        faults.append(
-            Fault(fingerprint.source, fingerprint.title, f"does not match its example {wrong[0].text[:60]!r}")
-        )
-    return not wrong
+    pattern, says = fingerprint.compiled(), None
+    try:
+        with Clock() as clock:
+            wrong = [example for example in fingerprint.examples if clock.search(pattern, example.text) is None]
+        if wrong:
+            shown = repr(wrong[0].text[:60])
+            says = Text(f"与自己的示例 {shown} 不匹配", f"does not match its example {shown}")
+    except TooLong as error:
+        says = error.text
+    if says:
+        faults.append(Fault(fingerprint.source, as_text(fingerprint.title), says))
+    return not says
 
 
 def _row(source: str, file: str, fingerprints: tuple[Fingerprint, ...], payloads: int) -> Mapping[str, Any]:

@@ -1,52 +1,53 @@
-"""`edusec discover`: which hosts are there, on this machine's networks or on those that are named."""
+"""`edusec discover`: which devices are there, on this machine's networks or on those that are named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from ipaddress import IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from edusec.command import Command, JsonOption, ScopeOption
+from edusec.declare.command import Command
+from edusec.declare.flags import check_options, given
+from edusec.declare.options import JsonOption, QuietOption, ScopeOption, TimeLimitOption
+from edusec.discovery.devices import devices
+from edusec.discovery.lines import lines
 from edusec.exits import ExitCode, Stop
-from edusec.files import write_atomically
-from edusec.flags import check_options, given
 from edusec.lang import current, t
-from edusec.places import scope_file
-from edusec.render import json_line, safe, table
-from edusec.scan.targets import outside, read_targets
-from edusec.words import word
+from edusec.local.files import followed, write_atomically
+from edusec.local.scopes import scope_of
+from edusec.scan.request.flags import DryRun
+from edusec.scan.request.targets import outside, read_targets
+from edusec.terminal.listing import hand_out
 from probes.kit.reasons import explain
-from probes.kit.scope import Scope
-from probes.kit.scope_file import load_scope
-from probes.kit.targets import MAX_ADDRESSES
-from wire.codec import to_plain
-from wire.types import Body, Observation, RunStatus, Section, Value
+from probes.kit.scope.model import Scope
+from probes.kit.scope.targets import MAX_ADDRESSES
+from wire.types import Body, RunStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 PROBE = "discovery"
-SCHEMA = "edusec.discovery/1"
-_LEASE = "dhcp_lease"
 
 
 @app.command(
     cls=Command,
     help=t(
-        "发现主机：ARP、ND、IPv6 组询问、mDNS、SSDP、WS-Discovery、NetBIOS、TCP、ICMP 一并使用。"
-        "不写网段时看本机各接口所在的网段；只在授权范围内发送。",
-        "Find hosts: ARP, ND, questions to all IPv6 hosts, mDNS, SSDP, WS-Discovery, NetBIOS, TCP and ICMP together. "
+        "发现设备及其全部地址：ARP、ND、IPv6 组询问、mDNS、SSDP、WS-Discovery、NetBIOS、TCP、ICMP 一并使用。"
+        "设备以 SSDP、WS-Discovery 公布的描述页各读取一次。不写网段时看本机各接口所在的网段；只在授权范围内发送。",
+        "Find devices, each with all its addresses: ARP, ND, questions to all IPv6 hosts, mDNS, SSDP, WS-Discovery, "
+        "NetBIOS, TCP and ICMP together. "
+        "Pages about themselves that devices announce by SSDP and WS-Discovery are read once each. "
         "Without a prefix on the networks of this machine's links; sends within the authorised scope only.",
     ),
     epilog=t(
         "示例：\n"
         "  edusec discover\n"
-        "  edusec discover 10.20.0.0/22 2001:db8:20::/64\n"
+        "  edusec discover 10.20.0.0/22 2001:db8:20::/64 -o found.csv\n"
         "  edusec discover 10.20.0.0/24 --methods arp --json | jq -r 'select(.outcome == \"seen\") | .address'",
         "Examples:\n"
         "  edusec discover\n"
-        "  edusec discover 10.20.0.0/22 2001:db8:20::/64\n"
+        "  edusec discover 10.20.0.0/22 2001:db8:20::/64 -o found.csv\n"
         "  edusec discover 10.20.0.0/24 --methods arp --json | jq -r 'select(.outcome == \"seen\") | .address'",
     ),
 )
@@ -70,41 +71,56 @@ def discover(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
+            "--output",
+            "-o",
+            metavar="FILE",
+            help=t(
+                "另写入文件：后缀为 .csv 则每个地址一行，否则为 JSON Lines",
+                "Also write a file: CSV with a row for each address if its suffix is .csv, else JSON Lines",
+            ),
         ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="N", help=t("每秒发送的数据包上限", "Most packets a second"))
     ] = None,
-    time_limit: Annotated[
-        float, typer.Option(metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take"))
-    ] = 600,
+    time_limit: TimeLimitOption = 600,
     scope: ScopeOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))] = False,
+    dry_run: DryRun = False,
+    quiet: QuietOption = False,
 ) -> int:
     """Check everything first, then look."""
-    from agent.job import Job
+    from agent.probing.job import Job
     from edusec.running import run_job
 
     today = datetime.now(UTC).date()
-    allowed = load_scope(scope or scope_file(), today)
+    allowed = scope_of(scope, today)
     asked = _targets(prefixes or (), allowed, today)
     options = given({"methods": methods, "rate": rate, "link_rate": rate, "targets": asked})
     check_options(PROBE, options)
-    if output is not None and not output.resolve().parent.is_dir():
+    if output is not None and not followed(output).parent.is_dir():
         raise Stop(t(f"-o {output}：没有这个目录", f"-o {output}: there is no such folder"))
-    ran = run_job(Job(PROBE, PROBE, time_limit, options, allowed.entries), quiet=quiet)
+    job = Job(PROBE, PROBE, time_limit, options, allowed.entries, scope_file=allowed.file)
+    if dry_run:
+        from edusec.discovery.dry_run import dry_run as preview
+
+        preview(job, as_json=as_json)
+        return ExitCode.CLEAN
+    ran = run_job(job, quiet=quiet)
     section = ran.section
     if section.status in {RunStatus.CANNOT_RUN, RunStatus.CRASHED}:
         raise Stop(f"{PROBE}: {explain(section.reason, current())}", ExitCode.PARTIAL)
-    found = _lines(section)
-    if output is not None:
-        write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
-    if as_json:
-        for line in found:
-            print(json_line(line))
-    else:
-        _show(section)
+    found = devices((section.body or Body()).observations)
+    told = list(lines(section, found))
+    if output is not None and output.suffix.lower() == ".csv":
+        from edusec.discovery.sheet import as_csv
+
+        write_atomically(output, as_csv(told))
+        output = None
+    hand_out(told, output, as_json=as_json)
+    if not as_json:
+        from edusec.discovery.show import show
+
+        show(section, found)
     if ran.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.CLEAN if section.status is RunStatus.DONE else ExitCode.PARTIAL
@@ -115,7 +131,7 @@ def _targets(words: Sequence[str], scope: Scope, today: date) -> list[str]:
     wide = [network for text in words if (network := _wide(text)) is not None]
     refused = [str(network) for network in wide if not scope.holds(network, None, today)]
     if refused:
-        raise Stop(outside(refused, today))
+        raise Stop(outside(refused, scope, today))
     listed = [text for text in words if _wide(text) is None]
     if not listed:
         return [*map(str, wide)]
@@ -131,64 +147,3 @@ def _wide(text: str) -> IPv6Network | None:
     except ValueError:
         return None
     return network if isinstance(network, IPv6Network) and network.num_addresses > MAX_ADDRESSES else None
-
-
-def _lines(section: Section) -> list[dict[str, Any]]:
-    """One line for the run, one for each address that was seen and each lease, one for what was left out."""
-    body = section.body or Body()
-    times = {"started": _time(section.started), "finished": _time(section.finished)}
-    coverage = [to_plain(item) for item in body.coverage]
-    run = {"schema": SCHEMA, "type": "run", "status": section.status.value, **times, "coverage": coverage}
-    hosts = [
-        {
-            "schema": SCHEMA,
-            "type": "lease" if item.method == _LEASE else "host",
-            "address": item.target.name,
-            "outcome": item.outcome.value,
-            "method": item.method,
-            **({"expires": _time(item.time + item.duration)} if item.method == _LEASE else {}),
-            **{name: to_plain(value) for name, value in item.values.items()},
-        }
-        for item in body.observations
-    ]
-    skipped = [{"schema": SCHEMA, "type": "skipped", "what": part.what, "reason": part.reason} for part in body.skipped]
-    return [run, *hosts, *skipped]
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(min(seconds, 253402300799), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _show(section: Section) -> None:
-    body = section.body or Body()
-    hosts = [item for item in body.observations if item.method != _LEASE]
-    heads = (
-        t("地址", "ADDRESS"),
-        t("结果", "OUTCOME"),
-        "MAC",
-        t("名称", "NAME"),
-        t("设备", "DEVICE"),
-        t("方法", "VIA"),
-    )
-    if hosts:
-        table(heads, [_row(item) for item in hosts])
-    else:
-        print(t("没有发现主机", "no host was found"))
-    present = sum(item.outcome.value == "seen" for item in hosts)
-    leases = len(body.observations) - len(hosts)
-    print(t(f"主机地址 {present} 个，DHCP 租约 {leases} 条", f"{present} addresses of hosts, {leases} DHCP leases"))
-    for covered in body.coverage:
-        print(t("已覆盖", "covered"), safe(", ".join(covered.prefixes)))
-    for part in body.skipped:
-        print(t("未覆盖", "not covered"), safe(f"{part.what}: {explain(part.reason, current())}"))
-
-
-def _row(item: Observation) -> tuple[str, ...]:
-    values: Mapping[str, Value] = item.values
-    mac = str(values.get("mac", ""))
-    if values.get("local_mac"):
-        mac += t("（随机）", " (local)")
-    device = " ".join(str(values[name]) for name in ("vendor", "model", "device") if values.get(name))
-    via = values.get("via") or ()
-    methods = " ".join(via) if isinstance(via, tuple) else str(via)
-    return (item.target.name, word(item.outcome.value), mac, str(values.get("name", "")), device, methods)

@@ -4,12 +4,13 @@ import sys
 
 import typer
 
+from edusec.checks.all import examine
 from edusec.checks.line import Line, State
-from edusec.command import Command, JsonOption
-from edusec.doctor import examine
+from edusec.declare.command import Command
+from edusec.declare.options import JsonOption
 from edusec.exits import ExitCode
 from edusec.lang import t
-from edusec.render import json_line, pad, paint, safe
+from edusec.terminal.render import json_line, pad, paint, safe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -1,35 +1,28 @@
 """`edusec probe`: the probes that there are, and one of them run by itself; their flags come from their options."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.main import get_command
 
-from edusec.command import Command, Group, JsonOption, ScopeOption, group
+from edusec.declare.command import Command, Group, group
+from edusec.declare.flags import check_options, given, with_flags
+from edusec.declare.options import JsonOption, QuietOption, ScopeOption, TimeLimitOption
 from edusec.exits import ExitCode, Stop
-from edusec.flags import check_options, given, with_flags
 from edusec.lang import current, t
-from edusec.listing import Column, show
-from edusec.places import scope_file
-from edusec.render import json_line, safe, table
-from edusec.words import word
+from edusec.local.scopes import scope_of
+from edusec.terminal.listing import Column, show
+from edusec.terminal.render import json_line, safe, table
+from edusec.terminal.words import word
 from probes.kit import registry
 from probes.kit.options import describe
 from probes.kit.reasons import explain
-from probes.kit.scope_file import load_scope
 from wire.codec import to_plain
 from wire.types import Body, RunStatus, Section
 
 app = group(t("探测项：查看、单独运行", "Probes: list them, run one"))
-
-QuietOption = Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))]
-TimeLimitOption = Annotated[
-    float,
-    typer.Option("--time-limit", metavar="S", min=1, max=86_400, help=t("最长运行秒数", "Longest time it may take")),
-]
 
 
 class _Probes(Group):
@@ -97,13 +90,13 @@ def _about(name: str) -> dict[str, Any]:
 def _run(
     name: str, options: Mapping[str, Any], scope: Path | None, *, time_limit: float, quiet: bool, as_json: bool
 ) -> int:
-    from agent.job import Job
+    from agent.probing.job import Job
     from edusec.running import run_job
 
-    entries = load_scope(scope or scope_file(), datetime.now(UTC).date()).entries
+    allowed = scope_of(scope)
     chosen = given(options)
     check_options(name, chosen)
-    ran = run_job(Job(name, name, time_limit, chosen, entries), quiet=quiet)
+    ran = run_job(Job(name, name, time_limit, chosen, allowed.entries, scope_file=allowed.file), quiet=quiet)
     section = ran.section
     if as_json:
         print(json_line({"schema": "edusec.section/1", **to_plain(section)}))
@@ -138,6 +131,9 @@ def _target(target: Any) -> str:
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    return " ".join(
-        f"{name}={','.join(value) if isinstance(value, tuple) else value}" for name, value in values.items()
-    )
+    return " ".join(f"{name}={_value(name, value)}" for name, value in values.items())
+
+
+def _value(name: str, value: Any) -> str:
+    parts = [str(part) for part in (value if isinstance(value, tuple) else (value,))]
+    return ",".join(explain(part, current()) if name in ("reason", "evidence") else part for part in parts)

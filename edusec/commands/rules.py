@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from edusec.command import Command, JsonOption, group
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption
 from edusec.exits import ExitCode
 from edusec.lang import current, t
-from edusec.listing import Column, show
-from edusec.render import json_line, safe
-from edusec.words import word
+from edusec.terminal.listing import Column, show
+from edusec.terminal.render import json_line, safe
+from edusec.terminal.words import word
 from rules.examples import run_examples
 from rules.loader import load_packs
 from rules.model import Rule
@@ -62,11 +63,19 @@ def run_all_examples(paths: Paths = None, as_json: JsonOption = False) -> int:
     results = [result for rule in load_packs(paths or (), run=False) for result in run_examples(rule)]
     failed = [result for result in results if not result.passed]
     for result in results if as_json else failed:
+        said = result.fault(current()) if result.fault else ""
         if as_json:
-            line = {"rule": result.rule.id, "example": result.number, "verdict": result.verdict, "fault": result.fault}
+            line = {"rule": result.rule.id, "example": result.number, "verdict": result.verdict, "fault": said}
             print(json_line({"schema": "edusec.rule-test/1", **line}))
         else:
-            print(safe(f"{result.rule.file}: example {result.number}: {result.fault}"))
+            print(
+                safe(
+                    t(
+                        f"{result.rule.file}：示例 {result.number}：{said}",
+                        f"{result.rule.file}: example {result.number}: {said}",
+                    )
+                )
+            )
     if not as_json:
         print(t(f"{len(results)} 个示例，{len(failed)} 个不符", f"{len(results)} examples, {len(failed)} failed"))
     return ExitCode.FINDINGS if failed else ExitCode.CLEAN
@@ -82,7 +91,7 @@ def _plain(rule: Rule) -> dict[str, object]:
         "policy": rule.basis.policy,
         "confidence": rule.confidence.value,
         "hold_seconds": rule.hold,
-        "drift": rule.drift,
+        "drift": bool(rule.drift),
         "remedy": rule.remedy._asdict(),
         "file": rule.file,
     }

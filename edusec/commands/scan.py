@@ -2,26 +2,32 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import typer
 
-from edusec.command import Command, FailOnOption, JsonOption, ScopeOption
+from edusec.declare.command import Command
+from edusec.declare.flags import given
+from edusec.declare.grades import at_or_above, parse_fail_on
+from edusec.declare.options import FailOnOption, JsonOption, QuietOption, ScopeOption, Vantage, VantageOption
 from edusec.exits import ExitCode, Stop
-from edusec.files import deliver, write_atomically
-from edusec.flags import given
-from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
-from edusec.places import scans_file
-from edusec.scan import flags, lines, session
-from edusec.scan.drift import CONFIRM
-from edusec.scan.forms import FORMS, JSONL, TABLE, check_form, form_of_file
-from edusec.scan.lines import Line
-from edusec.scan.ports import TOP
-from edusec.scan.profiles import DEFAULT
+from edusec.local.files import deliver, followed, write_atomically
+from edusec.local.places import scans_file
+from edusec.scan import session
+from edusec.scan.output.forms import FORMS, JSONL, TABLE, check_form, form_of_file
+from edusec.scan.output.show import show
+from edusec.scan.request import flags
+from edusec.scan.request.chosen import Chosen
+from edusec.scan.request.ports import TOP
+from edusec.scan.request.profiles import DEFAULT
+from edusec.scan.request.wanted import Wanted, prepare
+from edusec.scan.result import lines
+from edusec.scan.result.drift import CONFIRM
+from edusec.scan.result.lines import Line
 from edusec.scan.session import Result
-from edusec.scan.show import show
-from edusec.scan.wanted import Wanted, prepare
+from edusec.scan.store.checked import undamaged
 from wire.types import RunStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -65,12 +71,15 @@ def scan(
     rate: flags.Rate = None,
     per_host: flags.PerHost = None,
     connections: flags.Connections = None,
+    quiet_hours: flags.QuietHours = None,
     time_limit: flags.TimeLimit = 3600,
     scope: ScopeOption = None,
     unit: flags.Unit = "",
     operator: flags.Operator = None,
     reason: flags.Reason = "",
+    wait: flags.Wait = None,
     whitelist: flags.Whitelist = None,
+    vantage: VantageOption = Vantage.UNKNOWN,
     fail_on: FailOnOption = "red",
     as_json: JsonOption = False,
     form: flags.Form = "",
@@ -85,43 +94,17 @@ def scan(
     diff: flags.Diff = False,
     against: flags.Against = "",
     confirm: flags.Confirm = CONFIRM,
-    quiet: flags.Quiet = False,
+    quiet: QuietOption = False,
 ) -> int:
     """Scan, or show the last scan."""
     threshold = parse_fail_on(fail_on)
     check_form(form)
+    if as_json and form not in ("", JSONL) and output is None:
+        raise Stop(t("--json 与 --format 只能用一个", "--json and --format exclude each other"))
     if output is not None:
         _require_writable(output)
-    kept = (last, resume, list_runs, import_file is not None)
-    _check_together(named=bool(targets or targets_file), kept=kept, dry_run=dry_run, unit=bool(unit), scope=bool(scope))
-    if run and not (last or resume):
-        raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
-    if discover and (any(kept) or dry_run or unit):
-        raise Stop(
-            t(
-                "--discover 不与 --dry-run、--unit、--last、--resume 同用",
-                "--discover excludes --dry-run, --unit, --last and --resume",
-            )
-        )
-    if list_runs:
-        from edusec.scan.runs import show_runs
-
-        show_runs(scans_file(), as_json=as_json)
-        return ExitCode.CLEAN
-    if against:
-        from edusec.scan.compare import earlier
-
-        earlier(against)  # a mistake in it should not come to light after the scan
-    if last:
-        from edusec.scan import store
-
-        result = Result(store.last(scans_file(), run))
-    elif import_file is not None:
-        result = session.imported(import_file, whitelist, threshold)
-    elif resume:
-        result = session.resume(run, scope, time_limit, threshold, quiet=quiet)
-    else:
-        options = {
+    options = given(
+        {
             "engine": engine,
             "identify": identify,
             "timeout": timeout,
@@ -130,52 +113,72 @@ def scan(
             "per_host": per_host,
             "connections": connections,
         }
-        wanted = Wanted(
-            targets=tuple(targets or ()),
-            files=tuple(targets_file or ()),
-            exclude=tuple(exclude or ()),
-            ports=_one_of(ports, top_ports),
-            udp=udp,
-            frequencies=port_frequencies,
-            profile=profile,
-            options=given(options),
-            whitelist=whitelist,
-            scope=scope,
-            seconds=time_limit,
-        )
-        if dry_run:
-            from edusec.scan import dry_run as dry
+    )
+    asked = (targets, targets_file, exclude, ports, top_ports, udp, port_frequencies, options, quiet_hours)
+    Chosen(
+        kept=sum((last, resume, list_runs, import_file is not None)),
+        asked=any(asked),
+        dry_run=dry_run,
+        discover=discover,
+        unit=bool(unit),
+        vantage=vantage is not Vantage.UNKNOWN and import_file is None,
+        of_unit=bool(operator or reason or wait),
+        own_bounds=bool(scope or quiet_hours),
+        run=bool(run),
+        takes_run=last or resume,
+    ).check()
+    if list_runs:
+        from edusec.scan.store.runs import show_runs
 
-            dry.dry_run(prepare(wanted), as_json=as_json)
-            return ExitCode.CLEAN
-        if unit:
-            from edusec.scan import remote
+        show_runs(scans_file(), as_json=as_json)
+        return ExitCode.CLEAN
+    before = None
+    if against:
+        from edusec.scan.store.compare import earlier
 
-            result = remote.scan(remote.Unit(unit, operator, reason), wanted, threshold, quiet=quiet)
-        else:
-            result = session.scan(wanted, threshold, quiet=quiet, discover=discover)
+        before = earlier(against)  # a mistake in it should not come to light after the scan
+    wanted = Wanted(
+        targets=tuple(targets or ()),
+        files=tuple(targets_file or ()),
+        exclude=tuple(exclude or ()),
+        ports=_one_of(ports, top_ports),
+        udp=udp,
+        frequencies=port_frequencies,
+        profile=profile,
+        options=options,
+        whitelist=whitelist,
+        scope=scope,
+        seconds=time_limit,
+        quiet_hours=tuple(quiet_hours or ()),
+        vantage=vantage.value,
+    )
+    if dry_run:
+        from edusec.scan.output import dry_run as dry
+
+        dry.dry_run(prepare(wanted), as_json=as_json)
+        return ExitCode.CLEAN
+    if last:
+        from edusec.scan.store import results
+
+        result = Result(results.last(scans_file(), run))
+    elif import_file is not None:
+        result = session.imported(import_file, whitelist, threshold, vantage.value)
+    elif resume:
+        result = session.resume(run, scope, time_limit, threshold, quiet=quiet)
+    elif unit:
+        from edusec.scan.remote.unit import Unit, scan_unit
+
+        result = scan_unit(Unit(unit, operator, reason, wait), wanted, threshold, quiet=quiet)
+    else:
+        result = session.scan(wanted, threshold, quiet=quiet, discover=discover)
     found = result.lines
     if diff or against:
-        from edusec.scan.compare import compared
+        from edusec.scan.store.compare import compared
 
-        found = compared(found, against, confirm)
-    _show_found(found, form, output, as_json=as_json)
+        found = compared(found, before, confirm)
+    with undamaged(scans_file()) if last else nullcontext():
+        _show_found(found, form, output, as_json=as_json)
     return ExitCode.INTERRUPTED if result.interrupted else _exit_code(found, threshold)
-
-
-def _check_together(*, named: bool, kept: Sequence[bool], dry_run: bool, unit: bool, scope: bool) -> None:
-    """Refuse flags that say nothing together; `kept` are those that show or take up what the local file has."""
-    if sum(kept) > 1 or (any(kept) and named):
-        raise Stop(
-            t(
-                "--last、--resume、--list 只用一个，且不带目标",
-                "--last, --resume and --list stand alone, without targets",
-            )
-        )
-    if dry_run and (any(kept) or unit):
-        raise Stop(t("--dry-run 须与目标同用，且不带 --unit", "--dry-run goes with targets, and not with --unit"))
-    if unit and (any(kept) or scope):
-        raise Stop(t("--unit 不与 --last、--resume、--scope 同用", "--unit excludes --last, --resume and --scope"))
 
 
 def _show_found(found: Sequence[Line], form: str, output: Path | None, *, as_json: bool) -> None:
@@ -197,9 +200,11 @@ def _one_of(ports: str | None, top_ports: int | None) -> str | None:
 
 
 def _require_writable(file: Path) -> None:
-    folder = file.resolve().parent
-    if not os.access(folder, os.W_OK):
-        raise Stop(t(f"-o {file}：不能写入 {folder}", f"-o {file}: {folder} cannot be written"))
+    place = followed(file)
+    if place.is_dir():
+        raise Stop(t(f"-o {file}：是目录，不是文件", f"-o {file}: is a folder, not a file"))
+    if not os.access(place.parent, os.W_OK):
+        raise Stop(t(f"-o {file}：不能写入 {place.parent}", f"-o {file}: {place.parent} cannot be written"))
 
 
 def _exit_code(found: Sequence[Line], threshold: str) -> ExitCode:

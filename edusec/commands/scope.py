@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from edusec.command import Command, JsonOption, ScopeOption, group
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption, ScopeOption
 from edusec.exits import Stop
 from edusec.lang import t
-from edusec.listing import Column, show
-from edusec.places import scope_file
-from edusec.render import safe
-from probes.kit.scope import THIS_MACHINE
-from probes.kit.scope_file import add_entry, load_scope, remove_entry
+from edusec.local.places import scope_file
+from edusec.terminal.listing import Column, show
+from edusec.terminal.render import safe
+from probes.kit.scope.file import add_entry, load_scope, remove_entry
+from probes.kit.scope.model import THIS_MACHINE
 from wire.codec import to_plain
 from wire.types import ScopeEntry
 
@@ -70,13 +71,13 @@ def add(
         last_day = date.fromisoformat(until)
     except ValueError:
         raise Stop(
-            t(f"--until:{until} 不是日期，应如 2027-06-30", f"--until: {until} is not a date such as 2027-06-30")
+            t(f"--until：{until} 不是 2027-06-30 这样的日期", f"--until: {until} is not a date such as 2027-06-30")
         ) from None
     saved = add_entry(file or scope_file(), ScopeEntry(value, authoriser, reason, last_day, ports))
     everything = t("全部端口", "all ports")
     print(
         t(
-            f"已授权：{saved.value}({saved.ports or everything})，至 {saved.until}（含）",
+            f"已授权：{saved.value}（{saved.ports or everything}），至 {saved.until}（含）",
             f"authorised: {saved.value} ({saved.ports or everything}) until {saved.until}, that day included",
         )
     )

@@ -6,20 +6,17 @@ from typing import Annotated
 import typer
 
 from edusec.client import open_collector, path_part
-from edusec.command import Command, JsonOption, ProfileOption, UnderOption, group
-from edusec.files import read_input
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption, ProfileOption, UnderOption, UnitOption
+from edusec.importing import import_file
 from edusec.lang import t
-from edusec.listing import Column, imported, show
-from edusec.render import safe
-from edusec.words import word
+from edusec.terminal.listing import Column, imported, show
+from edusec.terminal.render import safe
+from edusec.terminal.words import word
 
 app = group(t("登记：网站、信息系统、网段", "The register: websites, information systems, networks"))
 
 SCHEMA = "edusec.registered/1"
-UnitOption = Annotated[
-    str | None,
-    typer.Option("--unit", metavar="CODE", help=t("单位代码（默认：您负责的单位）", "The unit (default: your own)")),
-]
 
 
 @app.command(
@@ -45,10 +42,7 @@ def import_register(
     as_json: JsonOption = False,
 ) -> None:
     """Import registered entries."""
-    content = read_input(file)
-    with open_collector(profile) as collector:
-        result = collector.send_file("/api/v1/register/import", content, filename=file.name, unit=unit)
-        imported(result, as_json=as_json)
+    import_file("/api/v1/register/import", file, profile, as_json=as_json, unit=unit)
 
 
 @app.command("list", cls=Command, help=t("列出登记的网站、系统和网段", "List what is registered"))

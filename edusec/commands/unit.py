@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from edusec.client import open_collector
-from edusec.command import Command, JsonOption, ProfileOption, UnderOption, group
-from edusec.files import read_input
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption, ProfileOption, UnderOption
+from edusec.importing import import_file
 from edusec.lang import t
-from edusec.listing import Column, imported, show
-from edusec.words import word
+from edusec.terminal.listing import Column, show
+from edusec.terminal.words import word
 
 app = group(t("单位树：省、市、县、学校", "The tree of units: province, city, county, school"))
 
@@ -30,9 +31,7 @@ def import_units(
     as_json: JsonOption = False,
 ) -> None:
     """Import units."""
-    content = read_input(file)
-    with open_collector(profile) as collector:
-        imported(collector.send_file("/api/v1/units/import", content, filename=file.name), as_json=as_json)
+    import_file("/api/v1/units/import", file, profile, as_json=as_json)
 
 
 @app.command("list", cls=Command, help=t("列出单位", "List the units"))

@@ -1,34 +1,58 @@
 """`edusec up`: the newcomer's command, a collector and one agent on this machine, first round on one screen."""
 
 import contextlib
+import queue
 import signal
 import sys
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from edusec.client import Profile
-from edusec.command import Command, FailOnOption
+from edusec.declare.command import Command
+from edusec.declare.grades import at_or_above, parse_fail_on
+from edusec.declare.options import FailOnOption
 from edusec.demo import prepare
 from edusec.demo.children import Child
 from edusec.demo.report import changes, screen
 from edusec.demo.snapshot import Snapshot, look
 from edusec.exits import ExitCode, Stop
-from edusec.grades import at_or_above, parse_fail_on
 from edusec.lang import t
-from edusec.places import up_folder
-from edusec.render import safe
+from edusec.local.places import up_folder
+from edusec.terminal.render import safe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _LOOK_SECONDS = 0.5
 _WATCH_SECONDS = 3.0
+
+
+class Told:
+    """Whether the operator has asked for the end, by a signal.
+
+    No threading.Event: its lock may be held by what the handler interrupts, which then waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def tell(self, number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self._signals.put(number)
+
+    def within(self, seconds: float) -> bool:
+        """Wait for the word, so long at most; True for ever once it was heard."""
+        try:
+            self._signals.put(self._signals.get(timeout=seconds))
+        except queue.Empty:
+            return False
+        return True
 
 
 @app.command(
@@ -73,7 +97,7 @@ def up(
 ) -> int:
     """Run the demonstration."""
     threshold = parse_fail_on(fail_on)
-    stop = threading.Event()
+    stop = Told()
     with (
         prepare.claim((data or up_folder()).absolute()) as place,
         _until_told(stop),
@@ -92,7 +116,7 @@ def up(
         found, complete = _first_round(place, profile, (collector, agent), started, time_limit, stop)
         if found is None:
             return ExitCode.INTERRUPTED if once else ExitCode.CLEAN
-        print("\n".join(screen(found, place.folder)), flush=True)
+        print("\n".join(screen(found, place.folder, ended=once)), flush=True)
         if once:
             return _exit_code(found, threshold, complete=complete)
         print(t("运行中，Ctrl-C 停止", "running; Ctrl-C stops both"), flush=True)
@@ -107,13 +131,13 @@ def _first_round(
     children: tuple[Child, ...],
     started: datetime,
     time_limit: float,
-    stop: threading.Event,
+    stop: Told,
 ) -> tuple[Snapshot | None, bool]:
     """Wait until every task was run and reported; gives what there is then, or None when told to stop before."""
     tasks = [task["probe"] for task in tomllib.loads(place.agent_config.read_text(encoding="utf-8")).get("task", ())]
     deadline = time.monotonic() + time_limit
     found = None
-    while not stop.is_set():
+    while not stop.within(0):
         for child in children:
             child.require_alive()
         found = look(profile)
@@ -122,12 +146,12 @@ def _first_round(
         if time.monotonic() > deadline:
             print(t("有任务没有按时完成", "some tasks did not finish in time"), file=sys.stderr)
             return found, False
-        stop.wait(_LOOK_SECONDS)
+        stop.within(_LOOK_SECONDS)
     return None, False
 
 
-def _watch(profile: Profile, children: tuple[Child, ...], found: Snapshot, stop: threading.Event) -> None:
-    while not stop.wait(_WATCH_SECONDS):
+def _watch(profile: Profile, children: tuple[Child, ...], found: Snapshot, stop: Told) -> None:
+    while not stop.within(_WATCH_SECONDS):
         for child in children:
             child.require_alive()
         try:
@@ -148,10 +172,10 @@ def _exit_code(found: Snapshot, threshold: str, *, complete: bool) -> ExitCode:
 
 
 @contextlib.contextmanager
-def _until_told(stop: threading.Event) -> Iterator[None]:
+def _until_told(stop: Told) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and a closed terminal end the run in good order."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    before = {number: signal.signal(number, stop.tell) for number in numbers}
     try:
         yield
     finally:

@@ -6,21 +6,20 @@ from typing import Annotated
 
 import typer
 
+from collector.registry.sheets_out import write_sheet
 from edusec.client import open_collector
-from edusec.command import Command, JsonOption, ProfileOption, group
+from edusec.declare.command import Command, group
+from edusec.declare.options import JsonOption, ProfileOption, UnitOption
 from edusec.exits import Stop
-from edusec.files import deliver, read_input
+from edusec.importing import import_file
 from edusec.lang import t
-from edusec.listing import Column, imported, show
-from edusec.render import json_line
-from edusec.words import word
+from edusec.local.files import deliver
+from edusec.terminal.listing import Column, imported, show
+from edusec.terminal.render import json_line
+from edusec.terminal.words import moment, word
+from wire.types import EntryKind, Transport
 
 app = group(t("白名单：导入、导出、复核", "Whitelists: import, export, review"))
-
-UnitOption = Annotated[
-    str | None,
-    typer.Option("--unit", metavar="CODE", help=t("单位代码（默认：您负责的单位）", "The unit (default: your own)")),
-]
 
 
 @app.command(
@@ -40,9 +39,44 @@ def import_whitelist(
     as_json: JsonOption = False,
 ) -> None:
     """Import a whitelist."""
-    content = read_input(file)
+    import_file("/api/v1/whitelist/import", file, profile, as_json=as_json, unit=unit)
+
+
+@app.command(
+    "add",
+    cls=Command,
+    help=t(
+        "登记一条：设备（地址、网段或 MAC）、端口（另加 --ports）或域名。"
+        "已有的条目按新内容变更；到期日改为过去即撤销批准。",
+        "Approve one host (an address, a prefix or a MAC), one port (with --ports) or one domain. An entry that is "
+        "there already is changed; an --expires in the past ends its approval.",
+    ),
+)
+def add_entry(
+    kind: Annotated[EntryKind, typer.Argument(metavar="host|port|domain", help=t("类别", "What it is"))],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help=t("地址、MAC 或域名", "The address, MAC or domain"))],
+    owner: Annotated[str, typer.Option("--owner", metavar="NAME", help=t("责任人", "Who answers for it"))],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help=t("用途", "What it is for"))],
+    approver: Annotated[str, typer.Option("--approver", metavar="NAME", help=t("批准人", "Who approved it"))],
+    expires: Annotated[
+        str, typer.Option("--expires", metavar="DATE|never", help=t("有效期至", "The last day it holds"))
+    ],
+    ports: Annotated[str, typer.Option("--ports", metavar="PORTS", help=t("端口，如 80,443", "Such as 80,443"))] = "",
+    transport: Annotated[
+        Transport | None, typer.Option(metavar="tcp|udp", help=t("默认 tcp", "tcp if not said"))
+    ] = None,
+    unit: UnitOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a list of this one entry."""
+    entry = {
+        "kind": kind.value, "value": value, "transport": transport.value if transport else "", "ports": ports,
+        "owner": owner, "reason": reason, "approver": approver, "expires": expires,
+    }  # fmt: skip
+    content = write_sheet([list(entry), list(entry.values())], "csv", "")
     with open_collector(profile) as collector:
-        result = collector.send_file("/api/v1/whitelist/import", content, filename=file.name, unit=unit)
+        result = collector.send_file("/api/v1/whitelist/import", content, filename="add.csv", unit=unit)
     imported(result, as_json=as_json)
 
 
@@ -108,7 +142,9 @@ def review(
         "unlisted": t("白名单外", "Found, not listed"),
     }
     for part in _PARTS:
-        print(f"{titles[part]}: {len(report[part])}")
+        print(t(f"{titles[part]}：{len(report[part])}", f"{titles[part]}: {len(report[part])}"))
+        if part == "unlisted" and report[part]:
+            print(t("登记一条：", "To approve one: ") + "edusec whitelist add host|port|domain VALUE --unit CODE ...")
         if report[part]:
             show(report[part], "", _ENTRY if part in {"expiring", "unused"} else _FINDING, as_json=False)
         print()
@@ -130,6 +166,6 @@ _FINDING = (
     Column(t("类别", "KIND"), lambda finding: word(finding["kind"])),
     Column(t("对象", "SUBJECT"), lambda finding: finding["label"]),
     Column(t("单位", "UNIT"), lambda finding: finding["unit"]),
-    Column(t("首次发现", "FIRST SEEN"), lambda finding: finding["first_seen"]),
+    Column(t("首次发现", "FIRST SEEN"), lambda finding: moment(finding["first_seen"])),
     Column(t("批准到期", "APPROVAL ENDED"), lambda finding: (finding["entry"] or {}).get("expires") or ""),
 )

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 from edusec.client import Collector, Profile, load_profile
 from edusec.demo.children import Child, run
 from edusec.exits import ExitCode, Stop
-from edusec.files import write_atomically
 from edusec.lang import current, t
+from edusec.local.files import write_atomically
 from probes.open_ports import DEFAULT_PORTS
+from wire.faults import reason
 
 UNIT = "2164000001"
 """The sample school that the agent belongs to."""
@@ -70,7 +71,7 @@ def claim(folder: Path) -> Iterator[Place]:
     except OSError as error:
         raise Stop(
             t(
-                f"{folder}:{error.strerror}。请换一个目录：edusec up --data 目录",
+                f"{folder}：{reason(error).zh}。请换一个目录：edusec up --data 目录",
                 f"{folder}: {error.strerror}; choose another folder: edusec up --data DIR",
             ),
             ExitCode.PRIVILEGE,
@@ -113,6 +114,9 @@ def make_collector(place: Place, listen: str | None) -> Profile:
     begun = (place.collector / "collector.toml").exists()  # by a run that was cut short: its addresses stay
     endpoints = [] if begun else _endpoints(listen)
     init(place.collector, endpoints, () if begun else ("127.0.0.1", "localhost", "::1"), lang=current())
+    if not begun:
+        with (place.collector / "collector.toml").open("a", encoding="ascii") as config:
+            config.write('\n[scrape]\nports = "1024-65535"  # the agent takes any that is free\n')
     profile = load_profile(place.collector / "operator.toml")
     write_atomically(place.operator, (place.collector / "operator.toml").read_bytes())
     place.operator.chmod(0o600)

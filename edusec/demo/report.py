@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from edusec.declare.grades import COLOURS, rank
 from edusec.demo.snapshot import Snapshot
-from edusec.grades import COLOURS, rank
 from edusec.lang import current, t
-from edusec.render import cells, pad, safe
-from edusec.words import word
+from edusec.terminal.render import cells, pad, safe
+from edusec.terminal.words import word
 from probes.kit.reasons import explain
 
-SCAN = "scan 127.0.0.1"
 _MOST_ALERTS = 8
 _MOST_SKIPPED = 6
 _MOST_PORTS = 16
@@ -22,8 +21,8 @@ _LABEL = 12
 _UNITS = ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s")
 
 
-def screen(found: Snapshot, folder: Path) -> Iterator[str]:
-    """Give the lines about a round, at most 40 of them."""
+def screen(found: Snapshot, folder: Path, *, ended: bool) -> Iterator[str]:
+    """Give the lines about a round, at most 40 of them; `ended` when collector and agent stop after it."""
     agent = found.agent or {}
     yield _row(t("采集中心", "collector"), found.url)
     yield _row(
@@ -37,11 +36,22 @@ def screen(found: Snapshot, folder: Path) -> Iterator[str]:
     yield _row(t("带宽", "bandwidth"), _bandwidth(found.bandwidth))
     yield from _alerts(found)
     yield _row(t("数据", "data"), str(folder))
+    yield from _next(ended=ended)
+
+
+def _next(*, ended: bool) -> Iterator[str]:
+    """Name the commands that work from here: most of them ask a collector that runs."""
     program = called(sys.argv[0], shutil.which("edusec"))
-    yield _row(
-        t("接下来", "next"), " · ".join(f"{program} {words}" for words in ("asset list", "alert list", "doctor"))
-    )
-    yield _row("", " · ".join(f"{program} {words}" for words in ("whitelist review", "scan 127.0.0.1")))
+    if ended:
+        running = t(
+            "保持运行，另一终端可用 asset、alert 等命令", "keeps running for asset, alert ... in another terminal"
+        )
+        yield _row(t("接下来", "next"), f"{program} up ({running})")
+        yield _row("", f"{program} scan 127.0.0.1")
+        return
+    words = ("asset list", "alert list", "doctor"), ("whitelist review", "scan 127.0.0.1")
+    for label, line in zip((t("接下来", "next"), ""), words, strict=True):
+        yield _row(label, " · ".join(f"{program} {command}" for command in line))
 
 
 def called(argument: str, found: str | None) -> str:

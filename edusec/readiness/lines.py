@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edusec.lang import current, t
-from edusec.render import paint, safe, table
-from probes.kit.ipv6.catalogue import CATALOGUE, why
+from edusec.terminal.render import paint, safe, table
+from probes.kit.ipv6.catalogue.checks import CATALOGUE, why
 from probes.kit.ipv6.model import VERDICTS, Verdict
 from probes.kit.reasons import explain
 from wire.text import Text

@@ -1,29 +1,21 @@
 """`edusec ipv6 local`: the IPv6 of this machine, of its LAN and of its traffic, check by check."""
 
-import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from agent.job import Job
-from edusec.command import JsonOption, ScopeOption
+from edusec.declare.flags import check_options
+from edusec.declare.options import JsonOption, LinesOption, QuietOption, ScopeOption, TimeLimitOption
 from edusec.exits import ExitCode
-from edusec.files import write_atomically
-from edusec.flags import check_options, given
 from edusec.lang import t
-from edusec.places import scope_file
 from edusec.readiness.lines import Line, check_line, in_order, show_checks, show_skipped, skipped_lines
-from edusec.render import json_line
-from edusec.running import run_job
+from edusec.readiness.run import choose, run_each, taken_by
+from edusec.terminal.listing import hand_out
 from probes.kit import registry
-from probes.kit.ipv6.catalogue import CATALOGUE
+from probes.kit.ipv6.catalogue.checks import CATALOGUE
 from probes.kit.ipv6.model import Verdict
-from probes.kit.options import describe
-from probes.kit.scope_file import load_scope
-from wire.types import RunStatus, Section, Value
+from wire.types import RunStatus, Section
 
 VANTAGE, TRAFFIC, LAN = "vantage_ipv6", "traffic_ipv6", "lan_ipv6"
 
@@ -34,43 +26,22 @@ def local(
         bool, typer.Option("--traffic/--no-traffic", help=t("是否统计流量", "Look at the traffic too"))
     ] = True,
     as_json: JsonOption = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help=t("另把 JSON Lines 写入文件", "Also write JSON Lines into a file")
-        ),
-    ] = None,
+    output: LinesOption = None,
     scope: ScopeOption = None,
-    seconds: Annotated[
-        float,
-        typer.Option("--seconds", metavar="S", min=1, max=3600, help=t("最长运行秒数", "Longest time it may take")),
-    ] = 300,
-    quiet: Annotated[bool, typer.Option("--quiet", help=t("不显示进度", "Show no progress"))] = False,
+    time_limit: TimeLimitOption = 300,
+    quiet: QuietOption = False,
     **options: Any,
 ) -> int:
     """Check this machine; the flags are those of `vantage_ipv6`, which the others take as far as they have them."""
-    chosen = given(options)
-    if "self_targets" not in chosen and (text := os.environ.get("EDUSEC_SELF_TARGETS")):
-        chosen["self_targets"] = tuple(text.split(","))
+    chosen = choose(options)
     wanted = [VANTAGE, *([LAN] if lan else []), *([TRAFFIC] if traffic else [])]
-    jobs = [(name, _shared(name, chosen)) for name in wanted if name in registry.names()]
+    jobs = [(name, taken_by(name, chosen)) for name in wanted if name in registry.names()]
     for name, values in jobs:
         check_options(name, values)
-    entries = load_scope(scope or scope_file(), datetime.now(UTC).date()).entries
-    sections: list[Section] = []
-    interrupted = False
-    for name, values in jobs:
-        if not interrupted:
-            ran = run_job(Job(name, name, seconds, values, entries), quiet=quiet)
-            sections.append(ran.section)
-            interrupted = ran.interrupted
+    sections, interrupted = run_each(jobs, scope, time_limit=time_limit, quiet=quiet)
     found = lines(sections)
-    if output is not None:
-        write_atomically(output, "".join(json_line(line) + "\n" for line in found).encode())
-    if as_json:
-        for line in found:
-            print(json_line(line))
-    else:
+    hand_out(found, output, as_json=as_json)
+    if not as_json:
         show_checks(found)
         for line in found:
             if line["type"] == "skipped":
@@ -100,8 +71,3 @@ def exit_code(sections: Sequence[Section], found: Sequence[Line]) -> ExitCode:
     # The trend is the collector's to say; from here it is never known.
     open_ = any(line.get("verdict") == Verdict.UNKNOWN and line["id"] != "TRF-TREND" for line in found if "id" in line)
     return ExitCode.PARTIAL if open_ or skipped or not whole else ExitCode.CLEAN
-
-
-def _shared(probe: str, chosen: Mapping[str, Value]) -> dict[str, Value]:
-    names = {item.name for item in describe(registry.load(probe))}
-    return {name: value for name, value in chosen.items() if name in names}

@@ -1,20 +1,20 @@
 """`edusec ipv6 report`: how far a unit and those below it have come, and the list of what fails."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edusec.client import Collector, open_collector
-from edusec.command import JsonOption, ProfileOption
+from edusec.declare.grades import COLOURS
+from edusec.declare.options import JsonOption, ProfileOption, UnitOption
 from edusec.exits import Stop
-from edusec.files import deliver
-from edusec.grades import COLOURS
 from edusec.lang import current, t
-from edusec.listing import Column, show
-from edusec.render import json_line, safe, table
-from edusec.words import word
+from edusec.local.files import deliver
+from edusec.terminal.listing import Column, show
+from edusec.terminal.render import json_line, safe, table
+from edusec.terminal.words import word
 from probes.kit.ipv6.ladder import NAMES, Rung
 
 SCHEMA = "edusec.ipv6-report/1"
@@ -23,12 +23,7 @@ Item = Mapping[str, Any]
 
 
 def report(
-    unit: Annotated[
-        str | None,
-        typer.Option(
-            "--unit", metavar="CODE", help=t("单位代码（默认：您负责的单位）", "The unit (default: your own)")
-        ),
-    ] = None,
+    unit: UnitOption = None,
     trend: Annotated[bool, typer.Option("--trend", help=t("另列每周变化", "Also show the weeks before"))] = False,
     sites: Annotated[
         bool, typer.Option("--sites", help=t("另列未达标的登记项", "Also list what is registered and falls short"))
@@ -84,19 +79,30 @@ def _show(found: Item) -> None:
         Column(t("安全（另计）", "SECURITY (APART)"), lambda item: _light(item["light"]), _light_style),
     )
     show([total, *found["children"]], "", columns, as_json=False)
-    coverage = found["coverage"]
-    print(
-        t("全覆盖", "full coverage"),
-        verdict(coverage["full"]) + t("：", ":"),
-        t("24 小时内上报的学校", "schools that reported within 24 h"),
-        share(coverage["reporting"], mark=False) + t("，", ","),
-        t("终端使用 IPv6 的登记网段", "registered networks whose clients use IPv6"),
-        share(coverage["networks"], mark=False),
-    )
+    _show_coverage(found["coverage"])
     print(t("已发现而未登记的网站（不计入）", "found but registered by nobody (not counted)"), found["unregistered"])
     if found["traffic"]:
         _show_traffic(found["traffic"])
     print()
+    _show_forecast(found["forecast_estimate"])
+    if found["weeks"]:
+        print()
+        _show_weeks(found["weeks"])
+
+
+def _show_coverage(coverage: Item) -> None:
+    full, schools = verdict(coverage["full"]), share(coverage["reporting"], mark=False)
+    networks = share(coverage["networks"], mark=False)
+    print(
+        t(
+            f"全覆盖 {full}：24 小时内上报的学校 {schools}，终端使用 IPv6 的登记网段 {networks}",
+            f"full coverage {full}: schools that reported within 24 h {schools}, "
+            f"registered networks whose clients use IPv6 {networks}",
+        )
+    )
+
+
+def _show_forecast(indicators: Sequence[Item]) -> None:
     print(
         t(
             "国家监测平台七项指标：本系统估算，非平台结果",
@@ -105,42 +111,33 @@ def _show(found: Item) -> None:
     )
     rows = [
         [item["title"][current()], ", ".join(item["checks"]), share(item["websites"], mark=False)]
-        for item in found["forecast_estimate"]
+        for item in indicators
     ]
     table([t("指标", "INDICATOR"), t("检查项", "CHECKS"), t("网站", "WEBSITES")], rows)
-    if found["weeks"]:
-        print()
-        show(
-            found["weeks"],
-            "",
-            (
-                Column(t("周（周一）", "WEEK (MONDAY)"), lambda week: week["week"]),
-                *(
-                    Column(head, lambda week, name=name: share(week[name], mark=False))  # type: ignore[misc]
-                    for name, head in (
-                        ("networks", t("网络", "NETWORKS")),
-                        ("websites", t("网站", "WEBSITES")),
-                        ("systems", t("信息系统", "SYSTEMS")),
-                    )
-                ),
-            ),
-            as_json=False,
-        )
+
+
+def _show_weeks(weeks: Sequence[Item]) -> None:
+    columns = (
+        Column(t("周（周一）", "WEEK (MONDAY)"), lambda week: week["week"]),
+        Column(t("网络", "NETWORKS"), lambda week: share(week["networks"], mark=False)),
+        Column(t("网站", "WEBSITES"), lambda week: share(week["websites"], mark=False)),
+        Column(t("信息系统", "SYSTEMS"), lambda week: share(week["systems"], mark=False)),
+    )
+    show(weeks, "", columns, as_json=False)
 
 
 def _show_traffic(flows: Item) -> None:
     part = word(None) if flows["share"] is None else f"{flows['share']:.1%}"
     slope = word(None) if flows["slope"] is None else f"{flows['slope']:+.1%}"
     fell = {"yes": t("是", "yes"), "no": t("否", "no")}.get(flows["dropped"], word(None))
+    confidence = word(flows["confidence"])
     print(
         t(
-            f"出口流量 IPv6 占比（{flows['units']} 个单位合计）",
-            f"share of IPv6 in traffic (sum of {flows['units']} units)",
-        ),
-        part + t("，每周变化", ", a week"),
-        slope + t("，较上周同日骤降", ", dropped against the same weekday"),
-        fell + t("，可信度", ", confidence"),
-        word(flows["confidence"]),
+            f"出口流量 IPv6 占比（{flows['units']} 个单位合计）{part}，每周变化 {slope}，较上周同日骤降 {fell}，"
+            f"可信度 {confidence}",
+            f"share of IPv6 in traffic (sum of {flows['units']} units) {part}, a week {slope}, "
+            f"dropped against the same weekday {fell}, confidence {confidence}",
+        )
     )
     for line in flows["v4_only"]:
         name, _, size = line.rpartition(" ")

@@ -7,22 +7,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edusec.exits import Stop
-from edusec.files import MAX_INPUT_BYTES, read_input
 from edusec.lang import current, t
-from edusec.places import scans_file
+from edusec.local.files import MAX_INPUT_BYTES, read_input
+from edusec.local.places import scans_file
 from edusec.running import Ran
-from edusec.scan import journal
-from edusec.scan.join import join
-from edusec.scan.journal import Journal
-from edusec.scan.lines import Asked, Line, iso
-from edusec.scan.perform import Done, perform
-from edusec.scan.result import judged
-from edusec.scan.resume import find, taken_up, written
-from edusec.scan.show import banner
-from edusec.scan.source import Source, local
-from edusec.scan.wanted import Wanted, Work, prepare
-from edusec.scan.whitelist import read_whitelist
+from edusec.scan.output.show import banner
+from edusec.scan.request.asked import Asked
+from edusec.scan.request.wanted import Wanted, Work, prepare
+from edusec.scan.request.whitelist import read_whitelist
+from edusec.scan.result.finished import Measure, judged
+from edusec.scan.result.lines import Line, iso
+from edusec.scan.run.join import join
+from edusec.scan.run.perform import Done, perform
+from edusec.scan.run.source import Source, local
+from edusec.scan.store import journal
+from edusec.scan.store.journal import Journal
+from edusec.scan.store.resume import find, taken_up, written
+from probes.kit.machine.neighbours import own_addresses
 from probes.kit.reasons import explain
+from rules.facts import INTERNET, UNKNOWN
 from wire.types import Body, Section, TargetKind
 
 
@@ -34,6 +37,15 @@ class Result:
     interrupted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a scan begins: anew, after a discovery (`first`), or where it was interrupted, with what it `had`."""
+
+    id: str
+    had: Sequence[Section] = ()
+    first: Ran | None = None
+
+
 def scan(wanted: Wanted, threshold: str, *, quiet: bool, discover: bool = False, source: Source = local) -> Result:
     """Check what is wanted, do it, judge it and keep it; raises Stop before anything is sent.
 
@@ -41,10 +53,10 @@ def scan(wanted: Wanted, threshold: str, *, quiet: bool, discover: bool = False,
     """
     work, first = prepare(wanted), None
     if discover:
-        from edusec.scan.discover import discovered
+        from edusec.scan.run.discover import discovered
 
         work, first = discovered(work, quiet=quiet)
-    return _carry_out(work, uuid.uuid4().hex, (), threshold, quiet=quiet, source=source, first=first)
+    return _carry_out(work, _Start(uuid.uuid4().hex, first=first), threshold, quiet=quiet, source=source)
 
 
 def resume(
@@ -54,19 +66,19 @@ def resume(
     unfinished = find(scans_file(), run)
     work = taken_up(unfinished, scope, seconds)
     had = journal.sections(scans_file(), unfinished.id)
-    return _carry_out(work, unfinished.id, had, threshold, quiet=quiet, source=source)
+    return _carry_out(work, _Start(unfinished.id, had), threshold, quiet=quiet, source=source)
 
 
-def imported(file: Path, whitelist: Path | None, threshold: str) -> Result:
+def imported(file: Path, whitelist: Path | None, threshold: str, vantage: str = UNKNOWN) -> Result:
     """Judge and keep a scan that nmap wrote as XML; raises Stop with every fault as file:line:field: what."""
     from collector.errors import BadFile
-    from collector.registry.nmap_file import read_nmap
+    from collector.inventory.nmap_file import read_nmap
 
     try:
         section = read_nmap(read_input(file), file.name, MAX_INPUT_BYTES)
     except BadFile as error:
         head = t("文件有误，没有导入：", "the file has faults, nothing was imported:")
-        raise Stop("\n".join([head, *error.problems])) from None
+        raise Stop("\n".join([head, *(problem(current()) for problem in error.problems)])) from None
     except ModuleNotFoundError as error:
         raise Stop(
             t(f"导入需要 {error.name}", f"an import needs {error.name}: pip install 'edusec[collector]'")
@@ -78,24 +90,15 @@ def imported(file: Path, whitelist: Path | None, threshold: str) -> Result:
         if item.target.kind is TargetKind.HOST and item.values.get("name")
     }
     # Scans by the same arguments are comparable, whatever their files are called.
-    asked = Asked((section.name,), names, "", "", (), str(whitelist or ""), profile="import")
-    found = judged(uuid.uuid4().hex, section, asked, entries, datetime.now(UTC).date(), threshold)
+    asked = Asked((section.name,), names, "", "", (), str(whitelist or ""), profile="import", vantage=vantage)
+    found = judged(uuid.uuid4().hex, section, asked, Measure(entries, datetime.now(UTC).date(), threshold))
     keep(found)
     return Result(found)
 
 
-def _carry_out(
-    work: Work,
-    identifier: str,
-    had: Sequence[Section],
-    threshold: str,
-    *,
-    quiet: bool,
-    source: Source,
-    first: Ran | None = None,
-) -> Result:
-    started = iso(datetime.now(UTC).timestamp())
-    kept = Journal(scans_file(), identifier, started, written(work))
+def _carry_out(work: Work, start: _Start, threshold: str, *, quiet: bool, source: Source) -> Result:
+    first, began = start.first, iso(datetime.now(UTC).timestamp())
+    kept = Journal(scans_file(), start.id, began, written(work))
     if kept.fault:
         banner(kept.fault)
     if first is not None:
@@ -103,43 +106,56 @@ def _carry_out(
     if first is not None and (first.interrupted or not work.prefixes):
         done = Done(first.section, first.interrupted, finished=not first.interrupted)
     else:
-        done = perform(work, source, quiet=quiet, had=had, keep=kept.keep)
+        try:
+            done = perform(work, source, quiet=quiet, had=start.had, keep=kept.keep)
+        except KeyboardInterrupt:  # the second one: what is in the journal stays
+            _say_how_to_go_on(kept, start.id)
+            raise
         if first is not None:
             done = replace(done, section=join([first.section, done.section]))
     if not quiet:
-        _say_engine(done.section)
-    found = judged(identifier, done.section, work.asked, work.whitelist, work.today, threshold)
+        _say_why(done.section)
+    own = {str(item.address.ip) for item in own_addresses()} if work.asked.vantage == INTERNET else ()
+    found = judged(start.id, done.section, work.asked, Measure(work.whitelist, work.today, threshold, own))
     keep(found)
     if done.finished:
         kept.close()
-    elif not kept.fault:
-        kept.pause()
+    else:
+        _say_how_to_go_on(kept, start.id)
+    return Result(found, done.interrupted)
+
+
+def _say_how_to_go_on(kept: Journal, identifier: str) -> None:
+    kept.pause()
+    if not kept.fault:
         banner(
             t(
                 f"未完成；续扫其余部分：edusec scan --resume --run {identifier[:8]}",
                 f"not finished; to do the rest: edusec scan --resume --run {identifier[:8]}",
             )
         )
-    return Result(found, done.interrupted)
 
 
-def _say_engine(section: Section) -> None:
-    """Say which engine took the place of the one that was to run, and why."""
-    for item in (section.body or Body()).observations:
-        if item.target.kind is TargetKind.AGENT and item.values.get("why"):
-            engine, why = item.values.get("engine"), explain(str(item.values["why"]), current())
-            banner(t(f"改用 {engine} 引擎：{why}", f"the {engine} engine took over: {why}"))
-            return
+def _say_why(section: Section) -> None:
+    """Say which engine took the place of the one that was to run, what answers could not be heard, and why."""
+    said = {
+        (item.values.get("engine"), str(item.values["why"])): None
+        for item in (section.body or Body()).observations
+        if item.target.kind is TargetKind.AGENT and item.values.get("why")
+    }
+    for engine, reason in said:
+        why = explain(reason, current())
+        banner(t(f"改用 {engine} 引擎：{why}", f"the {engine} engine took over: {why}") if engine else why)
 
 
 def keep(found: Sequence[Line]) -> None:
     """Keep lines in the local file; where that cannot be, say so and go on."""
     try:
-        from edusec.scan import store
+        from edusec.scan.store import results
     except ModuleNotFoundError as error:
         banner(t(f"没有 {error.name}，结果不保存", f"{error.name} is not installed, so the result is not kept"))
         return
     try:
-        store.save(scans_file(), found)
+        results.save(scans_file(), found)
     except Stop as stop:
         banner(str(stop))

@@ -1,1 +1,1 @@
-"""What probes are made with: the contract, the registry, options, scope and the guarded sending layer."""
+"""What probes are made with: the contract and the options for their authors, and rooms, each on those below it."""

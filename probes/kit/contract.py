@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
 
 from probes.kit import errors
-from probes.kit.net import Net
+from probes.kit.sending.net import Net
 from wire.text import Text
-from wire.types import Count, Coverage, Family, Line, Observation, Policy, Range, SectionKind, Skipped
+from wire.types import Count, Coverage, Family, Line, Observation, Policy, Range, SectionKind, Skipped, Target
 
 O = TypeVar("O")  # noqa: E741 (the options dataclass of a probe)
 
@@ -41,7 +41,42 @@ class Progress:
     lost: Annotated[float, Range(0, 1)] = 0.0
 
 
-Yield = Observation | Coverage | Skipped | Progress
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """What was asked in full and gave no answer where silence proves nothing (see `wire.types.Body`)."""
+
+    area: Coverage
+
+
+Found = Observation | Coverage | Silent | Skipped
+"""What becomes part of a section."""
+Yield = Found | Progress
+
+IDENTIFIED = "identified"
+"""The value of a service's first word, which is False: it is open, and not asked yet who it is.
+
+The next observation of the same service takes the place of its first word (`Words`)."""
+
+
+class Words:
+    """The observations of one run in their order; what is said of a service later takes the place of its first word."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.all: list[Observation] = []
+        self._first: dict[Target, int] = {}
+
+    def add(self, item: Observation) -> None:
+        """Take the next one."""
+        place = self._first.pop(item.target, len(self.all)) if self._first else len(self.all)
+        if is_first_word(item):
+            self._first[item.target] = place
+        self.all[place : place + 1] = [item]
+
+
+def is_first_word(item: Observation) -> bool:
+    """Tell whether an open service was not asked yet who it is."""
+    return item.values.get(IDENTIFIED) is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +85,13 @@ class Context:
 
     `net` is the only door to the network. `policy` is what the collector handed down, or an empty one. `deadline` is
     on time.monotonic(): a probe that sees it near ends its round, yields coverage for what it finished and Skipped for
-    the rest.
+    the rest. `relinquish` gives up for good the privileges that the probe declares, once it needs them no more.
     """
 
     net: Net
     policy: Policy
     deadline: float
+    relinquish: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +111,24 @@ class Portion:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One of the ways in which a run that has several would ask.
+
+    `to` are prefixes, or the group by which everybody on `interface` is asked; `ports` such as `udp 5353`, or empty.
+    `addresses` counts whom it asks one by one. `packets` are sent at most when nobody answers; none of a step that asks
+    those only who were `found` by another one.
+    """
+
+    method: str
+    to: tuple[str, ...] = ()
+    interface: str = ""
+    ports: str = ""
+    addresses: int = 0
+    packets: int = 0
+    found: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a run would send, worked out without sending anything. A run with more time than `seconds` sends just this.
 
@@ -89,6 +143,8 @@ class Preview:
     `rate`            SYNs, connections or datagrams a second over all hosts; `host_rate` at one host, 0 without a limit
     `connections`     connections or questions under way at a time; `per_host` at one address; 0 where none are held
     `seconds`         how long it takes when all ports answer at once, and when none answers; identification not counted
+    `link_questions`  ARP or ND questions for each neighbour (`on_link`) at most, unless they get lost; 3 of the kernel
+    `steps`           for a run that asks in several ways, each of them, in place of portions
     """
 
     method: str
@@ -106,6 +162,8 @@ class Preview:
     connections: int = 0
     per_host: int = 0
     seconds: tuple[float, float] = (0.0, 0.0)
+    link_questions: int = 3
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,13 @@ EdusecError
     └── PayloadRefused   a printer's port: a connection is fine, a payload would be printed
 """
 
+import shlex
+import struct
+import zlib
+
 from probes.kit.reasons import because
 from wire.errors import EdusecError
+from wire.text import Text, lines_of, within
 from wire.types import Skipped
 
 
@@ -26,14 +31,21 @@ class UnknownProbe(EdusecError):
 
 
 class OptionError(EdusecError):
-    """An option of a probe cannot be used; the text names probe, option and what is allowed."""
+    """An option of a probe cannot be used; the text names probe, option and what is allowed.
+
+    `key` is the option and `says` what is wrong with it; `key` is empty when there is no such option.
+    """
+
+    def __init__(self, probe: str, says: Text, key: str = "") -> None:
+        super().__init__(within(f"{probe}: {key}" if key else probe, says))
+        self.key, self.says = key, says
 
 
 class ScopeError(EdusecError):
-    """Scope entries cannot be used; `problems` holds one line per fault, each naming its place."""
+    """Scope entries cannot be used; `problems` holds one line per fault, each naming its place, and `text` all."""
 
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
+    def __init__(self, *problems: Text) -> None:
+        super().__init__(lines_of(problems))
         self.problems = problems
 
 
@@ -47,12 +59,20 @@ class Refused(EdusecError):
 
 
 class OutOfScope(Refused):
-    """Nobody authorised this target; `command` would, once its NAME, TEXT and DATE are filled in."""
+    """Nobody authorised this target; `command` would, once its NAME, TEXT and DATE are filled in.
 
-    def __init__(self, what: str, value: str) -> None:
-        self.command = f"edusec scope add {value} --authoriser NAME --reason TEXT --until DATE"
+    `file` is the scope file that the command is to change, empty for the operator's own.
+    """
+
+    def __init__(self, what: str, value: str, file: str) -> None:
+        self.command = f"edusec scope add {value} --authoriser NAME --reason TEXT --until DATE{in_file(file)}"
         self.value = value
         super().__init__(what, "out_of_scope", self.command)
+
+
+def in_file(file: str) -> str:
+    """Write the flag that makes `edusec scope` work on a file, none for the operator's own."""
+    return f" --scope {shlex.quote(file)}" if file else ""
 
 
 class Quiet(Refused):
@@ -74,3 +94,10 @@ class PayloadRefused(Refused):
 
     def __init__(self, what: str) -> None:
         super().__init__(what, "printer_port", "")
+
+
+READING = (
+    ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+"""What reading a stranger's bytes may raise where a reader has a defect. It is met where answers come in: whoever owns
+one host must not be able to end the scan of all others with it. (RecursionError is a RuntimeError.)"""

@@ -12,6 +12,7 @@ LOCAL_MAC = "local_mac"
 HOSTNAME = "hostname"
 DHCP_ID = "dhcp_id"
 UUID = "uuid"
+SERIAL = "serial"
 
 MOST_UUIDS = 8
 _HARDWARE_BYTES = 6
@@ -20,7 +21,11 @@ _DHCP_ID_BYTES = range(2, 129)
 _LONGEST_NAME = 253
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_SERIALS = range(4, 65)
 _EVERYBODYS = frozenset({"localhost", "unknown", "none", "null", "android", "localdomain"})
+_NO_SERIALS = frozenset(
+    {"none", "null", "unknown", "default", "serial", "serialnumber", "serial number", "to be filled by o.e.m."}
+)
 _LOCAL_SUFFIXES = (".local", ".localdomain", ".lan", ".home.arpa", ".internal")
 
 
@@ -61,6 +66,17 @@ def normal_uuid(text: str) -> str:
 def uuids(texts: Iterable[str]) -> tuple[str, ...]:
     """Write the value of UUID: those that are some, each once, in order, a few at most."""
     return tuple(sorted({uuid for text in texts if (uuid := normal_uuid(text))}))[:MOST_UUIDS]
+
+
+def normal_serial(text: str) -> str:
+    """Write a serial number without blanks at its ends; empty for what firmwares hold where their maker set none."""
+    serial = text.strip()
+    plain = serial.lower()
+    # One digit throughout, or counted up from the first: 00000000, 12345678, 0123456789.
+    counted = plain in "01234567890" or plain in "1234567890abcdef"
+    if len(serial) not in _SERIALS or plain in _NO_SERIALS or len(set(plain) - set("-: ")) < 2 or counted:
+        return ""
+    return serial if serial.isprintable() else ""
 
 
 def dhcp_id(client: bytes, mac: str) -> str:

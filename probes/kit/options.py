@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 from probes.kit.contract import Probe
 from probes.kit.errors import OptionError
 from probes.kit.registry import name_of
-from wire.text import Text
+from wire.text import Text, TextError, text_of
 from wire.types import Value
 
 O = TypeVar("O")  # noqa: E741 (the options dataclass of a probe)
@@ -102,27 +102,36 @@ def build(probe: Probe[O], given: Mapping[str, Any]) -> O:
     for key, raw in given.items():
         item = known.get(key)
         if item is None:
-            raise OptionError(f"{name}: {str(key)[:64]!r} is not an option; it has {', '.join(known) or 'none'}")
+            shown, others = repr(str(key)[:64]), ", ".join(known)
+            raise OptionError(
+                name,
+                Text(
+                    f"没有选项 {shown}；可用 {others or '（无）'}",
+                    f"{shown} is not an option; it has {others or 'none'}",
+                ),
+            )
         try:
             values[key] = _read(item, raw)
         except ValueError as error:
-            raise OptionError(f"{name}: {key}: {error}") from None
+            raise OptionError(name, text_of(error), key) from None
     return probe.options(**values)
 
 
 def _read(item: Option, raw: Any) -> Value:
     if item.kind == tuple[str, ...]:
         if not isinstance(raw, list | tuple) or not all(isinstance(part, str) for part in raw):
-            raise ValueError(f"expected {item.allowed.en}, found {_shown(raw)}")
+            raise _unexpected(item, raw)
         if len(raw) > MAX_ITEMS:
-            raise ValueError(f"{len(raw)} items, at most {MAX_ITEMS} are allowed")
+            raise TextError(
+                f"有 {len(raw)} 项，最多 {MAX_ITEMS} 项", f"{len(raw)} items, at most {MAX_ITEMS} are allowed"
+            )
         for part in raw:
             _check_text(item, part)
         value: Value = tuple(raw)
     elif item.kind is float and type(raw) is int:
         value = float(raw)
     elif type(raw) is not item.kind:
-        raise ValueError(f"expected {item.allowed.en}, found {_shown(raw)}")
+        raise _unexpected(item, raw)
     else:
         value = raw
     if isinstance(value, str):
@@ -134,20 +143,27 @@ def _read(item: Option, raw: Any) -> Value:
     return value
 
 
+def _unexpected(item: Option, raw: Any) -> TextError:
+    return TextError(f"须为{item.allowed.zh}，不是 {_shown(raw)}", f"expected {item.allowed.en}, found {_shown(raw)}")
+
+
 def _check_text(item: Option, text: str) -> None:
     if len(text) > MAX_TEXT or not text.isprintable():
-        raise ValueError(f"at most {MAX_TEXT} printable characters are allowed")
+        raise TextError(f"最多 {MAX_TEXT} 个可打印字符", f"at most {MAX_TEXT} printable characters are allowed")
     if item.choices and text not in item.choices:
-        raise ValueError(f"{text[:64]!r} is not allowed; choose one of {', '.join(item.choices)}")
+        allowed = ", ".join(item.choices)
+        raise TextError(
+            f"{text[:64]!r} 不可用；须为 {allowed} 之一", f"{text[:64]!r} is not allowed; choose one of {allowed}"
+        )
     if item.pattern and not re.fullmatch(item.pattern, text):
-        raise ValueError(f"{text[:64]!r} does not match {item.pattern}")
+        raise TextError(f"{text[:64]!r} 不符合 {item.pattern}", f"{text[:64]!r} does not match {item.pattern}")
 
 
 def _check_number(item: Option, number: float) -> None:
     low = -math.inf if item.minimum is None else item.minimum
     high = math.inf if item.maximum is None else item.maximum
     if not (math.isfinite(number) and low <= number <= high):
-        raise ValueError(f"{number!r} is out of range; {item.allowed.en}")
+        raise TextError(f"{number!r} 超出范围；须为{item.allowed.zh}", f"{number!r} is out of range; {item.allowed.en}")
 
 
 def _plain(number: float | None) -> str:

@@ -5,7 +5,8 @@ The text is part of a section's digest, so a detail never holds a time or a coun
 
 from collections.abc import Mapping
 
-from wire.text import Lang, Text
+from probes.kit.phrases.lookup import in_chinese
+from wire.text import Lang, Text, within
 
 MAX_REASON = 1024
 """Bound of a reason on the wire, in characters."""
@@ -14,10 +15,17 @@ REASONS: Mapping[str, Text] = {
     "out_of_scope": Text("不在授权范围内；授权命令", "outside the authorised scope; to authorise it"),
     "quiet_hours": Text("静默时段，不发送任何数据包", "quiet hours, nothing is sent"),
     "printer_port": Text("打印机端口，从不发送数据", "a printer's port never gets a payload"),
+    "no_host": Text("网络地址或广播地址，不是主机", "the address of a network or of all its hosts, which no host has"),
     "denied": Text("本机系统或防火墙不允许发送", "this machine's system or firewall does not let it out"),
     "unreachable": Text("本机到目标没有可用路由", "this machine has no working route to it"),
     "resources": Text("本机套接字或端口耗尽", "this machine ran out of sockets or ports"),
     "deadline": Text("时限已到，未完成", "time was over before it was done"),
+    "not_identified": Text("端口开放，但尚未询问是什么服务", "open, and not asked yet who it is"),
+    "identifying": Text("正在询问是什么服务", "asking services who they are"),
+    "not_read": Text(
+        "应答使我们的解析程序出错；这是缺陷，请报告",
+        "an answer met a defect of ours when it was read; please report it",
+    ),
     "no_answer": Text("整段无任何应答，可能是线路中断", "nothing there answered at all, the path may be down"),
     "loss": Text("丢包，沉默不能说明问题", "packets got lost on the way, so silence proves nothing"),
     "no_raw_packets": Text(
@@ -26,8 +34,8 @@ REASONS: Mapping[str, Text] = {
     ),
     "engine_failed": Text("SYN 引擎的辅助进程失败", "the helper of the SYN engine failed"),
     "not_accepted": Text(
-        "网关的配置不接受这项指令；请在网关的 agent.toml 中设置",
-        "the gateway's configuration does not accept this order; set in its agent.toml",
+        "网关的配置不接受；请在网关的 agent.toml 中设置",
+        "the gateway's configuration does not accept this; set in its agent.toml",
     ),
     "agent_silent": Text(
         "代理没有回应；若之后有结果，会进入台账", "the agent did not answer; what may come later enters the inventory"
@@ -36,7 +44,8 @@ REASONS: Mapping[str, Text] = {
         "代理在执行中途重启，此指令不再执行", "the agent was restarted in the middle of it and does not run it again"
     ),
     "answers_lost": Text(
-        "应答丢失或过多，沉默不能说明问题", "answers got lost or were too many, silence proves nothing"
+        "询问或应答丢失（交换机可能限制 ARP 速率），或应答过多，沉默不能说明问题",
+        "questions or answers got lost (a switch may limit ARP), or were too many: silence proves nothing",
     ),
     "interface_down": Text("接口未连通", "the interface is down"),
     "no_raw_links": Text(
@@ -46,6 +55,10 @@ REASONS: Mapping[str, Text] = {
     "no_listening": Text(
         "不能在链路上监听；以 root 运行，或把 CAP_NET_RAW 授予 agent 的服务",
         "nothing can be heard on the links; run as root, or grant CAP_NET_RAW to the agent's service",
+    ),
+    "no_replies": Text(
+        "DHCP 服务器的应答发往本机 68 端口，没有 CAP_NET_RAW 收不到",
+        "DHCP servers answer to port 68 of this machine, which cannot be heard without CAP_NET_RAW",
     ),
     "unreadable": Text("无法读取文件", "the file cannot be read"),
     "stopped": Text("运行被中止", "the run was stopped"),
@@ -59,7 +72,10 @@ REASONS: Mapping[str, Text] = {
     "no_ipv6": Text("探测点自身没有可用的 IPv6", "the vantage point has no working IPv6 itself"),
     "no_resolver": Text("没有可用的 DNS 解析器", "no usable DNS resolver"),
     "not_resolved": Text("域名无法解析", "the name could not be resolved"),
-    "no_responder": Text("没有可用的带宽响应端", "no responder to measure bandwidth against"),
+    "no_responder": Text(
+        "没有可用的带宽响应端；它由采集中心下发，见 edusec doctor",
+        "no responder to measure bandwidth against; the collector hands it down, see edusec doctor",
+    ),
     "responder_refused": Text("响应端拒绝测试", "the responder refused the test"),
     "responder_failed": Text("无法与响应端完成测试", "the test with the responder failed"),
     "no_accounting": Text("无法读取系统统计", "the system's accounting cannot be read"),
@@ -78,7 +94,10 @@ REASONS: Mapping[str, Text] = {
     "resolver_silent": Text("IPv6 解析器无应答", "the IPv6 resolvers do not answer"),
     "no_gate_targets": Text("未配置自检目标，无法判断；需配置", "no targets to check itself against; set"),
     "gate_silent": Text("自检目标不可达", "the targets to check itself against are not reachable"),
-    "no_credentials": Text("没有可用的 SNMP 凭据", "no credential for SNMP that can be used"),
+    "no_credentials": Text(
+        "没有可用的 SNMP 凭据；请设置目标和凭据",
+        "no credential for SNMP that can be used; set targets and credentials",
+    ),
     "snmp_silent": Text(
         "SNMP 无应答（未启用、凭据不符或被过滤）", "no answer to SNMP (not there, or not with this credential)"
     ),
@@ -96,9 +115,11 @@ def because(code: str, detail: str = "") -> str:
 
 
 def explain(reason: str, lang: Lang) -> str:
-    """Give a reason in one language; a text without a known code is given as it is."""
+    """Give a reason, or a line of evidence, in one language; what is not known is given as it is."""
     code, colon, detail = reason.partition(": ")
     known = REASONS.get(code)
     if known is None:
-        return reason
-    return f"{known(lang)}: {detail}" if colon else known(lang)
+        return Text(in_chinese(reason), reason)(lang)
+    if not colon:
+        return known(lang)
+    return within(known(lang), Text(in_chinese(detail), detail))(lang)

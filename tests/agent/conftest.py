@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.enrol import enrol
-from agent.identity import Identity
+from agent.uplink.enrol import enrol
+from agent.uplink.identity import Identity
+from tests.agent.uplink.uplinks import Agent, made
 from tests.support.extra_probes import with_test_probes
 from tests.support.fake_collector import Authority, FakeCollector, make_authority, running
 
@@ -40,3 +41,16 @@ def folder(tmp_path: Path) -> Path:
 def enrolled(collector: FakeCollector, folder: Path) -> Identity:
     """The identity of an agent that is enrolled with that collector."""
     return enrol(folder, collector.url, collector.authority.token)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where the spool of an agent lies."""
+    return tmp_path / "spool.db"
+
+
+@pytest.fixture
+def agent(folder: Path, enrolled: Identity) -> Iterator[Agent]:
+    """An enrolled agent's uplink, spool and counters."""
+    with made(folder, enrolled) as agent:
+        yield agent

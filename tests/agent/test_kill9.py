@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.support.fake_collector import FakeCollector
 from tests.support.gateway import Gateway
 from tests.support.kill9 import TASKS, Siege, check

@@ -3,27 +3,30 @@
 import http.client
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.listener import CONTENT_TYPE, MAX_CLIENTS, MAX_REQUEST, Listener
-from agent.metrics import Stats, exposition
-from agent.spool import Counts
+from agent.metrics.listener import CONTENT_TYPE, MAX_CLIENTS, MAX_REQUEST, Listener
+from agent.metrics.stats import Stats, exposition
+from agent.spool.sections import Counts
 from tests.support.processes import wait_until
-from wire.types import RunStatus
+from wire.types import RunStatus, Section, SectionKind
 
 COUNTS = Counts(bytes=10, limit=100, sections=2, aside=1, dropped=3)
 
 
+def _section(name: str, probe: str, status: RunStatus, finished: float) -> Section:
+    return Section(name, probe, SectionKind.STATE, status, "", 0.0, finished)
+
+
 def filled() -> Stats:
     stats = Stats(policy="abc")
-    stats.ran("ports", "open_ports", RunStatus.DONE, 1.5, 2, 1_800_000_000.0)
-    stats.ran("ports", "open_ports", RunStatus.CRASHED, 0.5, 0, 1_800_000_100.0)
-    stats.ran('odd "name"\\\n', "host_vitals", RunStatus.TIMED_OUT, 30, 0, 1_800_000_200.0)
+    stats.ran(_section("ports", "open_ports", RunStatus.DONE, 1_800_000_000.0), 1.5, 2)
+    stats.ran(_section("ports", "open_ports", RunStatus.CRASHED, 1_800_000_100.0), 0.5, 0)
+    stats.ran(_section('odd "name"\\\n', "host_vitals", RunStatus.TIMED_OUT, 1_800_000_200.0), 30, 0)
     stats.attempt("accepted")
     stats.attempt("unreachable")
     stats.accepted(1_800_000_300.0, -0.25)
@@ -39,7 +42,7 @@ def test_promtool_finds_no_fault(needs: Callable[..., str]) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_what_is_said() -> None:
+def test_every_count_is_exposed_with_its_labels_quoted() -> None:
     lines = exposition(filled().samples(COUNTS)).splitlines()
     assert 'edusec_agent_probe_runs_total{task="ports",probe="open_ports",status="done"} 1' in lines
     assert (
@@ -52,6 +55,16 @@ def test_what_is_said() -> None:
     assert "edusec_agent_scope_refusals_total 2" in lines
     assert "edusec_agent_clock_skew_seconds -0.25" in lines
     assert 'edusec_agent_policy_info{digest="abc"} 1' in lines
+
+
+def test_ever_new_names_of_tasks_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.metrics.stats._MOST_RUNS", 2)
+    stats = Stats()
+    for number in range(5):
+        stats.ran(_section(f"t{number}", "open_ports", RunStatus.DONE, 1.0), 1.0, 0)
+    lines = exposition(stats.samples(None)).splitlines()
+    assert 'edusec_agent_probe_runs_total{task="t1",probe="open_ports",status="done"} 1' in lines
+    assert 'edusec_agent_probe_runs_total{task="(others)",probe="(others)",status="done"} 3' in lines
 
 
 def test_tasks_that_are_gone_are_forgotten_but_counters_stay() -> None:
@@ -89,7 +102,7 @@ def closed(client: socket.socket) -> bool:
         return True
 
 
-def test_pages(listener: Listener) -> None:
+def test_metrics_and_health_answer_to_get_and_head(listener: Listener) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=20)
     for path, body in (("/metrics", "text \u4e2d\n"), ("/metrics?x=1", "text \u4e2d\n"), ("/healthz", "ok\n")):
         connection.request("GET", path)
@@ -113,7 +126,7 @@ def test_pages(listener: Listener) -> None:
         (b"GET /" + b"x" * MAX_REQUEST, b"431"),
     ],
 )
-def test_odd_requests(listener: Listener, request_: bytes, status: bytes) -> None:
+def test_an_odd_request_gets_a_status(listener: Listener, request_: bytes, status: bytes) -> None:
     assert ask(listener.port, request_).split()[1] == status
 
 
@@ -142,7 +155,7 @@ def test_slow_clients_lock_nobody_out(listener: Listener) -> None:
 
 
 def test_an_idle_client_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.listener.CLIENT_SECONDS", 0.05)
+    monkeypatch.setattr("agent.metrics.listener.CLIENT_SECONDS", 0.05)
     listener = Listener("127.0.0.1", 0, {})
     try:
         with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as client:
@@ -152,7 +165,7 @@ def test_an_idle_client_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_client_that_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.listener.CLIENT_SECONDS", 0.2)
+    monkeypatch.setattr("agent.metrics.listener.CLIENT_SECONDS", 0.2)
     listener = Listener("127.0.0.1", 0, {"/metrics": lambda: "x" * (32 << 20)})
     try:
         with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as client:
@@ -164,10 +177,10 @@ def test_a_client_that_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatc
 
 def test_closing_gives_up_port_and_thread() -> None:
     listener = Listener("::1", 0, {}) if socket.has_dualstack_ipv6() else Listener("127.0.0.1", 0, {})
-    before = threading.active_count()
+    thread = listener._thread
     held = socket.create_connection(listener._listening.getsockname()[:2], timeout=20)
     listener.close()
-    assert threading.active_count() == before - 1
+    assert not thread.is_alive()
     with held:
         wait_until(lambda: closed(held), "its client is sent away")
     with pytest.raises(OSError, match="refused"):

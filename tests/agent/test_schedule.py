@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.schedule import GAP, JITTER, SPREAD, Schedule
+from agent.tasks.schedule import GAP, JITTER, SPREAD, Schedule
 
 
 def halves() -> float:
@@ -50,6 +50,15 @@ def test_a_task_never_overlaps_itself() -> None:
     schedule.finish("a", 500)
     assert schedule.due(500) is None  # the runs it missed are not made up for
     assert schedule.due(511) == "a"
+
+
+def test_a_task_that_is_held_back_keeps_nobody_awake() -> None:
+    schedule = Schedule({"held": 10, "other": 1000}, 0, halves)
+    assert schedule.due(20, {"held"}) is None
+    assert schedule.wait(20) == 0
+    assert schedule.wait(20, {"held"}) == pytest.approx(SPREAD / 2 - 20)
+    assert schedule.wait(20, {"held", "other"}) is None
+    assert schedule.due(20) == "held"
 
 
 def test_the_one_that_waited_longest_goes_first() -> None:

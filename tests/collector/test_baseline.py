@@ -39,10 +39,12 @@ def test_what_comes_later_is_an_alert_of_its_own(desk: Desk) -> None:
     desk.whitelist(LIST)
     agent = desk.agent()
     scan(desk, agent, *many(5), FULL)
-    scan(desk, agent, *many(6), service("10.0.0.1", 8888), FULL)
+    # One port that every run asked, and one that none says it asked: neither was there at the first.
+    scan(desk, agent, *many(6), service("10.0.0.1", 902), service("10.0.0.1", 8888), FULL)
     news = [alert for alert in desk.alerts() if not alert.baseline]
     assert {(alert.rule, alert.subject.label) for alert in news} == {
         ("unlisted-asset", "10.0.0.6"),
+        ("unlisted-port", "10.0.0.1:902/tcp"),
         ("unlisted-port", "10.0.0.1:8888/tcp"),
     }
     (summary,) = [alert for alert in desk.alerts() if alert.baseline]

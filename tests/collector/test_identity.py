@@ -21,7 +21,7 @@ def test_one_mac_with_addresses_of_both_families_is_one_asset(desk: Desk) -> Non
     agent = desk.agent()
     seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("2001:db8::5", mac=MAC_A), host("fe80::1%eth0", mac=MAC_A))
     (asset,) = desk.assets()
-    assert asset.addresses == ("10.0.0.5", "2001:db8::5", "fe80::1")
+    assert asset.addresses == ("10.0.0.5", "2001:db8::5", "fe80::1%eth0")
     assert asset.macs == (MAC_A,)
 
 
@@ -225,6 +225,35 @@ def test_an_ipv4_address_in_ipv6_form_is_the_ipv4_address(desk: Desk) -> None:
     seen(desk, agent, host("::ffff:10.0.0.5"), service("10.0.0.5", 22))
     (asset,) = desk.assets()
     assert asset.addresses == ("10.0.0.5",)
+
+
+def test_a_link_local_address_is_another_one_on_each_link_and_for_each_agent(desk: Desk) -> None:
+    one, other = desk.agent(), desk.agent(name="second gateway")
+    for agent, port in ((one, 80), (other, 443)):
+        said = (host("fe80::1%lan"), service("fe80::1%lan", port), host("FE80:0::1%wlan"))
+        seen(desk, agent, *said, host("fe80::1"), task="ports")
+    assert sorted((asset.addresses, [found.port for found in asset.services]) for asset in desk.assets()) == [
+        (("fe80::1",), []), (("fe80::1",), []),
+        (("fe80::1%lan",), [80]), (("fe80::1%lan",), [443]),
+        (("fe80::1%wlan",), []), (("fe80::1%wlan",), []),
+    ]  # fmt: skip
+    assert [len(desk.assets(q)) for q in ("ip:fe80::1", "ip:fe80::1%lan", "ip:fe80::1%other")] == [6, 2, 0]
+    # A MAC of a maker moves one of them; the other agent's stays, with what answers there.
+    seen(desk, one, host("fe80::1%lan", mac=MAC_A), task="arp")
+    seen(desk, one, host("fe80::1%lan", mac=MAC_B), task="arp")
+    moved = desk.asset(f"mac:{MAC_B}")
+    assert (moved.addresses, [found.port for found in moved.services]) == (("fe80::1%lan",), [80])
+    assert [(asset.macs, asset.addresses) for asset in desk.assets("port:443")] == [((), ("fe80::1%lan",))]
+
+
+def test_a_link_local_address_was_looked_at_only_on_its_own_link(desk: Desk) -> None:
+    agent = desk.agent()
+    both = [host("fe80::1%lan"), host("fe80::1%wlan")]
+    for said in (both, [], [], []):
+        at = desk.clock.forward(INTERVAL)
+        desk.send(agent, state("ports", *said, covers("fe80::1%lan/128"), at=at))
+    assert desk.asset("ip:fe80::1%lan").presence == "absent"
+    assert desk.asset("ip:fe80::1%wlan").presence == "unknown"
 
 
 def test_a_name_told_by_the_device_is_shown(desk: Desk) -> None:

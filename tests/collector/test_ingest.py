@@ -13,37 +13,27 @@ from collector.measurements import list_measurements
 from collector.registry import agents
 from collector.settings import Settings
 from collector.store.contract import Turn
-from tests.support.collectors import DAY, INTERVAL, START, Clock, Desk, desk
-from tests.support.reports import Sender, covers, host, measured, service, state, unchanged
+from tests.support.collectors import INTERVAL, START, Clock, Desk, desk
+from tests.support.reports import Sender, covers, host, measured, ports, state, unchanged
 from wire.errors import DecodeError
 from wire.types import Answer, Report, RunStatus, Section, SectionKind
 
 
-def ports(at: float = START, *open_ports: int) -> Section:
-    return state(
-        "ports",
-        host("10.0.0.5"),
-        *(service("10.0.0.5", port) for port in open_ports or (22,)),
-        covers("10.0.0.0/24"),
-        at=at,
-    )
-
-
 def test_a_report_is_answered_with_its_batch_and_the_policy(desk: Desk) -> None:
     agent = desk.agent()
-    report = desk.senders[agent.id].report(ports(), created=START)
+    report = desk.senders[agent.id].report(ports(START), created=START)
     answer = submit(desk.core, agent, report, START).result()
     assert (answer.batch, answer.sequence, answer.time, answer.duplicate) == (report.batch, 1, START, False)
     assert answer.policy is not None
     assert answer.policy.unit == agent.unit
-    again = desk.send(agent, unchanged(ports(), START), policy=answer.policy.digest)
+    again = desk.send(agent, unchanged(ports(START), START), policy=answer.policy.digest)
     assert again.policy is None
 
 
 def test_a_replay_is_acknowledged_and_writes_nothing(desk: Desk) -> None:
     agent = desk.agent()
     report = desk.senders[agent.id].report(
-        ports(), measured("line", "bandwidth", {"download_bps": 1e8}, at=START), created=START
+        ports(START), measured("line", "bandwidth", {"download_bps": 1e8}, at=START), created=START
     )
     submit(desk.core, agent, report, START).result()
     before = desk.assets()
@@ -54,9 +44,71 @@ def test_a_replay_is_acknowledged_and_writes_nothing(desk: Desk) -> None:
     assert desk.core.stats.sections["duplicate"] == 2
 
 
+def test_an_agent_that_invents_ever_new_hosts_neither_fills_the_store_nor_holds_up_the_others(tmp_path: Path) -> None:
+    def hosts(net: int, count: int) -> Section:
+        return state("discovery", *(host(f"10.0.{net}.{number}") for number in range(count)), at=START)
+
+    with desk(tmp_path, Settings(new_at_once=10, new_per_second=0.5)) as small:
+        agent, other = small.agent(), small.agent(name="other")
+        small.send(agent, hosts(1, 6))
+        for _ in range(2):  # what was refused took nothing of what is left
+            with pytest.raises(Busy, match="new things at once"):
+                small.send(agent, hosts(2, 3), replace(hosts(3, 3), name="more"))
+        small.send(agent, hosts(1, 6))
+        small.send(other, hosts(4, 6))
+        assert len(small.assets()) == 12
+        small.clock.forward(4)
+        small.send(agent, hosts(2, 6))
+        # More than ever fit is taken by whoever has brought nothing for long, and has to last.
+        small.clock.forward(100)
+        small.send(agent, hosts(5, 30))
+        small.clock.forward(20)
+        with pytest.raises(Busy):
+            small.send(agent, hosts(6, 1))
+        assert len(small.assets()) == 48
+
+
+def test_changes_and_samples_count_by_their_weight(tmp_path: Path) -> None:
+    def named(name: str, count: int = 8) -> Section:
+        return state("discovery", *(host(f"10.0.1.{number}", name=name) for number in range(count)), at=START)
+
+    def left(made: Desk) -> float:
+        return made.core.allowance.fresh.left(agent.id, small.clock.now)
+
+    with desk(tmp_path, Settings(new_at_once=100, new_per_second=0.5)) as small:
+        agent = small.agent()
+        small.send(agent, named("a"))
+        assert left(small) == 92
+        small.send(agent, named("b"))
+        assert left(small) == 91
+        small.send(agent, measured("line", "bandwidth", {"a": "x" * 1000, "b": "y" * 900, "c": "z" * 1000}, at=START))
+        assert left(small) == 88
+        small.send(
+            agent, state("wordy", host("10.0.2.1", name="x" * 1000, model="y" * 1000, vendor="z" * 1000), at=START)
+        )
+        assert left(small) == 85
+
+
+def test_an_agent_that_invents_ever_new_names_of_sections_does_not_fill_the_memory(tmp_path: Path) -> None:
+    with desk(tmp_path, Settings(sections_per_agent=3)) as small:
+        agent, other = small.agent(), small.agent(name="other")
+        named = [replace(ports(START), name=f"n{number}") for number in range(5)]
+        small.send(agent, *named[:2])
+        with pytest.raises(DecodeError, match="sections: 'n2' is one too many: 3 names"):
+            small.send(agent, *named[2:4])
+        assert small.core.sections.count(agent.id) == 2
+        small.send(agent, *named[:3])
+        with pytest.raises(DecodeError):
+            small.send(agent, named[3])
+        small.send(other, *named[2:])
+        small.send(agent, *named[:3])
+    with desk(tmp_path, Settings(sections_per_agent=3)) as again:
+        assert (again.core.sections.count(agent.id), again.core.sections.count(other.id)) == (3, 3)
+
+
 def test_an_older_sequence_is_a_replay_too(desk: Desk) -> None:
     agent = desk.agent()
-    first = desk.senders[agent.id].report(ports(), created=START)
+    first = desk.senders[agent.id].report(ports(START), created=START)
     submit(desk.core, agent, first, START).result()
     desk.send(agent, ports(START, 22, 80))
     assert submit(desk.core, agent, first, START).result().duplicate
@@ -65,7 +117,7 @@ def test_an_older_sequence_is_a_replay_too(desk: Desk) -> None:
 
 def test_the_same_sequence_with_another_batch_is_a_conflict(desk: Desk) -> None:
     agent = desk.agent()
-    report = desk.senders[agent.id].report(ports(), created=START)
+    report = desk.senders[agent.id].report(ports(START), created=START)
     submit(desk.core, agent, report, START).result()
     other = replace(report, batch="another", sections=(ports(START, 80),))
     with pytest.raises(Conflict, match="two agents share one identity"):
@@ -76,7 +128,7 @@ def test_the_same_sequence_with_another_batch_is_a_conflict(desk: Desk) -> None:
 def test_gaps_in_the_sequence_are_taken(desk: Desk) -> None:
     agent = desk.agent()
     sender = desk.senders[agent.id]
-    assert not desk.send(agent, ports()).duplicate
+    assert not desk.send(agent, ports(START)).duplicate
     for _ in range(5):
         sender.report(created=START)  # dropped by a full spool
     assert desk.send(agent, ports(START, 80)).sequence == 7
@@ -84,7 +136,7 @@ def test_gaps_in_the_sequence_are_taken(desk: Desk) -> None:
 
 def test_a_new_spool_starts_its_own_sequence(desk: Desk) -> None:
     agent = desk.agent()
-    desk.send(agent, ports())
+    desk.send(agent, ports(START))
     desk.senders[agent.id] = Sender(agent.id)
     assert not desk.send(agent, ports(START, 80)).duplicate
 
@@ -105,7 +157,7 @@ def test_only_the_last_spools_of_an_agent_are_remembered(tmp_path: Path) -> None
 
 def test_an_unchanged_section_needs_no_body(desk: Desk) -> None:
     agent = desk.agent()
-    section = ports()
+    section = ports(START)
     desk.send(agent, section)
     later = desk.clock.forward(INTERVAL)
     desk.send(agent, unchanged(section, later))
@@ -118,7 +170,7 @@ def test_an_unchanged_section_needs_no_body(desk: Desk) -> None:
 
 def test_an_unknown_digest_is_named_and_nothing_of_the_report_is_kept(desk: Desk) -> None:
     agent = desk.agent()
-    desk.send(agent, ports())
+    desk.send(agent, ports(START))
     report = desk.senders[agent.id].report(
         ports(START, 80), unchanged(state("neighbours", at=START), START), created=START
     )
@@ -132,9 +184,9 @@ def test_an_unknown_digest_is_named_and_nothing_of_the_report_is_kept(desk: Desk
 
 def test_the_digest_of_another_agent_is_not_known(desk: Desk) -> None:
     one, other = desk.agent(name="one"), desk.agent(name="other")
-    desk.send(one, ports())
+    desk.send(one, ports(START))
     with pytest.raises(UnknownDigest):
-        desk.send(other, unchanged(ports(), START))
+        desk.send(other, unchanged(ports(START), START))
 
 
 def test_a_digest_is_known_only_after_its_commit(desk: Desk) -> None:
@@ -148,9 +200,9 @@ def test_a_digest_is_known_only_after_its_commit(desk: Desk) -> None:
     held = desk.core.store.submit(lambda _turn: (started.set(), let_go.wait()))
     started.wait()
     sender = desk.senders[agent.id]
-    first = submit(desk.core, agent, sender.report(ports(), created=START), START)
+    first = submit(desk.core, agent, sender.report(ports(START), created=START), START)
     broken = desk.core.store.submit(fails)
-    second = submit(desk.core, agent, sender.report(unchanged(ports(), START), created=START), START)
+    second = submit(desk.core, agent, sender.report(unchanged(ports(START), START), created=START), START)
     assert desk.core.sections.section(agent.id, "ports") is None
     let_go.set()
     wait([held, first, broken, second])
@@ -161,11 +213,11 @@ def test_a_digest_is_known_only_after_its_commit(desk: Desk) -> None:
 def test_a_refused_report_leaves_no_digest_behind(desk: Desk) -> None:
     agent = desk.agent()
     sender = desk.senders[agent.id]
-    bad = sender.report(ports(), unchanged(state("other", at=START), START), created=START)
+    bad = sender.report(ports(START), unchanged(state("other", at=START), START), created=START)
     with pytest.raises(UnknownDigest):
         submit(desk.core, agent, bad, START).result()
     with pytest.raises(UnknownDigest, match="ports"):
-        desk.send(agent, unchanged(ports(), START))
+        desk.send(agent, unchanged(ports(START), START))
 
 
 def test_digests_are_known_after_a_restart(tmp_path: Path) -> None:
@@ -173,16 +225,16 @@ def test_digests_are_known_after_a_restart(tmp_path: Path) -> None:
     with desk(tmp_path, clock=clock) as first:
         agent = first.agent()
         sender = first.senders[agent.id]
-        first.send(agent, ports())
+        first.send(agent, ports(START))
     with desk(tmp_path, clock=clock) as second:
         second.senders[agent.id] = sender
-        assert not second.send(agent, unchanged(ports(), START)).duplicate
+        assert not second.send(agent, unchanged(ports(START), START)).duplicate
         assert second.core.stats.sections == {"unchanged": 1}
 
 
 def test_a_body_that_its_digest_does_not_fit_is_refused(desk: Desk) -> None:
     agent = desk.agent()
-    lying = replace(ports(START, 80), digest=ports().digest)
+    lying = replace(ports(START, 80), digest=ports(START).digest)
     with pytest.raises(DecodeError, match=r"sections\[0\].digest"):
         desk.send(agent, lying)
     assert desk.assets() == ()
@@ -190,14 +242,14 @@ def test_a_body_that_its_digest_does_not_fit_is_refused(desk: Desk) -> None:
 
 def test_a_report_in_the_name_of_another_agent_is_refused(desk: Desk) -> None:
     one, other = desk.agent(name="one"), desk.agent(name="other")
-    report = desk.senders[other.id].report(ports(), created=START)
+    report = desk.senders[other.id].report(ports(START), created=START)
     with pytest.raises(DecodeError, match="agent"):
         submit(desk.core, one, report, START).result()
 
 
 def test_a_revoked_agent_is_refused_even_within_a_connection(desk: Desk) -> None:
     agent = desk.agent()
-    desk.send(agent, ports())
+    desk.send(agent, ports(START))
     agents.revoke(desk.core, desk.admin, agent.id)
     with pytest.raises(Unauthorised):
         desk.send(agent, ports(START, 80))
@@ -215,7 +267,7 @@ def test_a_measurement_always_travels_whole(desk: Desk) -> None:
 
 def test_a_failed_run_confirms_nothing_and_takes_nothing_away(desk: Desk) -> None:
     agent = desk.agent()
-    desk.send(agent, ports())
+    desk.send(agent, ports(START))
     for _ in range(5):
         at = desk.clock.forward(INTERVAL)
         desk.send(agent, state("ports", at=at, status=RunStatus.CRASHED, reason="out of memory"))
@@ -232,112 +284,17 @@ def test_a_failed_run_confirms_nothing_and_takes_nothing_away(desk: Desk) -> Non
 def test_a_section_may_turn_from_measurement_to_state(desk: Desk) -> None:
     agent = desk.agent()
     desk.send(agent, measured("ports", "bandwidth", {"download_bps": 1e8}, at=START))
-    desk.send(agent, ports())
+    desk.send(agent, ports(START))
     assert desk.asset("ip:10.0.0.5").presence == "present"
     desk.send(agent, state("ports", at=START, kind=SectionKind.MEASUREMENT, probe="bandwidth"))
     assert desk.asset("ip:10.0.0.5").presence == "present"
 
 
-@pytest.mark.parametrize("ahead", [INTERVAL * 2, DAY, 50 * 365 * DAY])
-def test_a_clock_that_runs_ahead_is_set_right(desk: Desk, ahead: float) -> None:
-    agent = desk.agent()
-    desk.send(agent, ports(START + ahead - 10), created=START + ahead)
-    found = desk.asset("ip:10.0.0.5")
-    assert found.first_seen.timestamp() == pytest.approx(START - 10)
-    assert agents.list_agents(desk.core, desk.admin)[0].clock_skew_seconds == pytest.approx(ahead)
-    desk.core.tick()
-    assert [alert.subject.id for alert in desk.alerts("agent-clock-skew")] == [agent.id]
-    desk.send(agent, ports(START))
-    desk.core.tick()
-    assert desk.alerts("agent-clock-skew") == []
-
-
-def test_a_clock_that_starts_in_1970_counts_as_no_clock(desk: Desk) -> None:
-    agent = desk.agent()
-    desk.send(agent, ports(100.0), measured("line", "bandwidth", {"download_bps": 1.0}, at=100.0), created=110.0)
-    assert desk.asset("ip:10.0.0.5").first_seen.timestamp() == START
-    assert list_measurements(desk.core, desk.admin)[0].time.timestamp() == START
-
-
-def test_a_report_that_waited_in_the_spool_keeps_its_times(desk: Desk) -> None:
-    agent = desk.agent()
-    desk.send(agent, ports(START - 2 * DAY), created=START - 2 * DAY)
-    assert desk.asset("ip:10.0.0.5").first_seen.timestamp() == START - 2 * DAY
-
-
-def skew(desk: Desk) -> float:
-    found = agents.list_agents(desk.core, desk.admin)[0].clock_skew_seconds
-    assert found is not None
-    return found
-
-
-def test_reports_that_waited_are_no_wrong_clock(desk: Desk) -> None:
-    agent = desk.agent()
-    desk.send(agent)
-    # The line was down for six hours; then everything that waited comes within seconds.
-    made = [desk.clock.now + (turn + 1) * INTERVAL for turn in range(72)]
-    desk.clock.forward(6 * 3600)
-    for turn, created in enumerate(made):
-        desk.clock.forward(1)
-        desk.send(agent, ports(created, 22, 100 + turn), created=created)
-        assert skew(desk) == 0
-    desk.core.tick()
-    assert desk.alerts("agent-clock-skew") == []
-    found = desk.asset("ip:10.0.0.5")
-    assert found.first_seen.timestamp() == made[0]
-    assert found.last_confirmed is not None
-    assert found.last_confirmed.timestamp() == made[-1]
-
-
-def test_a_clock_that_is_behind_is_known_by_its_second_report(desk: Desk) -> None:
-    agent = desk.agent()
-    desk.send(agent)
-    for _ in range(2):
-        now = desk.clock.forward(INTERVAL)
-        desk.send(agent, ports(now - DAY, 22, int(now) % 1000 + 30), created=now - DAY)
-    assert skew(desk) == pytest.approx(-DAY)
-    desk.core.tick()
-    assert [alert.subject.id for alert in desk.alerts("agent-clock-skew")] == [agent.id]
-    now = desk.clock.forward(INTERVAL)
-    desk.send(agent, ports(now - DAY - 10, 9), created=now - DAY)
-    found = desk.asset("ip:10.0.0.5")
-    assert found.last_confirmed is not None
-    assert found.last_confirmed.timestamp() == pytest.approx(now - 10)
-    desk.send(agent, created=desk.clock.forward(INTERVAL))
-    assert skew(desk) == 0
-
-
-def test_times_never_lie_in_the_future(desk: Desk) -> None:
-    agent = desk.agent()
-    desk.send(agent, ports(START + 200), created=START)
-    found = desk.asset("ip:10.0.0.5")
-    assert found.last_confirmed is not None
-    assert found.first_seen.timestamp() == found.last_confirmed.timestamp() == START
-
-
-def test_what_is_confirmed_never_moves_back(desk: Desk) -> None:
-    agent = desk.agent()
-    section = ports()
-    desk.send(agent, section)
-    desk.send(agent, unchanged(section, START - DAY))
-    found = desk.asset("ip:10.0.0.5")
-    assert found.last_confirmed is not None
-    assert found.last_confirmed.timestamp() == START
-
-
 def test_what_an_agent_says_of_itself_is_shown(desk: Desk) -> None:
     agent = desk.agent()
-    desk.send(agent, ports(), dropped=7, software="edusec 1.2", metrics_url="http://127.0.0.1:9799/metrics")
+    desk.send(agent, ports(START), dropped=7, software="edusec 1.2", metrics_url="http://127.0.0.1:9799/metrics")
     (shown,) = agents.list_agents(desk.core, desk.admin)
     assert (shown.dropped, shown.software, shown.sequence, shown.state) == (7, "edusec 1.2", 1, "active")
-    (target,) = agents.scrape_targets(desk.core)
-    assert (target.metrics_url, target.unit, target.county) == ("http://127.0.0.1:9799/metrics", agent.unit, "640104")
-
-
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://", "http://[::1", "javascript:1", "http://h:0/", "/x"])
-def test_what_cannot_be_scraped_is_left_out(desk: Desk, url: str) -> None:
-    desk.send(desk.agent(), ports(), metrics_url=url)
-    assert agents.scrape_targets(desk.core) == []
 
 
 def test_reports_of_many_agents_at_once_are_all_there_once(desk: Desk) -> None:
@@ -370,7 +327,7 @@ def test_a_full_queue_is_busy_and_the_report_can_be_sent_again(tmp_path: Path) -
         started, let_go = threading.Event(), threading.Event()
         held = small.core.store.submit(lambda _turn: (started.set(), let_go.wait()))
         started.wait()
-        reports = [small.senders[agent.id].report(ports(), created=START) for _ in range(3)]
+        reports = [small.senders[agent.id].report(ports(START), created=START) for _ in range(3)]
         futures = [submit(small.core, agent, report, START) for report in reports]
         refused = futures[2].exception()
         assert isinstance(refused, Busy)

@@ -12,7 +12,7 @@ from collector.alerts.queries import list_alerts
 from collector.inventory.assets import list_assets, show_asset
 from collector.inventory.sites import list_sites
 from collector.measurements import list_measurements
-from collector.registry import agents
+from collector.registry import agents, scrapes
 from collector.registry.whitelist import review
 from tests.support.collectors import Desk, desk
 from tests.wire import messages as m
@@ -137,7 +137,7 @@ def test_whatever_decodes_is_taken_in(
         list_measurements(shared.core, shared.admin, limit=50),
         list_alerts(shared.core, shared.admin, None, "all"),
         agents.list_agents(shared.core, shared.admin),
-        agents.scrape_targets(shared.core),
+        scrapes.scrape_targets(shared.core),
         review(shared.core, shared.admin),
     ):
         msgspec.json.encode(answer)

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.inventory.checks import NO_IPV6_LINK, Said, check_of, of_checks
-from collector.registry.agents import AgentIdentity
+from collector.registry.directory import AgentIdentity
 from tests.support.collectors import START, Desk
 from tests.support.reports import site, state
 from wire.types import Observation, Outcome, Section, Target, TargetKind, Value

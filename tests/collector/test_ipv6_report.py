@@ -299,6 +299,23 @@ def test_a_failure_that_several_agents_see_is_on_one_page(desk: Desk) -> None:
         failures.list_failures(desk.core, desk.admin, COUNTY, 1, write_cursor("/", "\ud800"))
 
 
+def test_a_failure_registered_above_is_on_one_page_whoever_sees_it(desk: Desk) -> None:
+    register.import_entries(desk.core, desk.admin, b"address,owner\nedu.example.cn,a\n", "r.csv", COUNTY)
+    school(desk, SCHOOLS[1], 2, None)
+    bad = {**GOOD, "WEB-OK": Outcome.FAIL, "WEB-EXT": Outcome.FAIL}
+    for code in SCHOOLS[:3]:
+        seen = {"edu.example.cn": bad, **({"www2.example.edu.cn": NO_AAAA} if code == SCHOOLS[1] else {})}
+        desk.send(desk.agent(code), sites_section(seen, at=desk.clock.now))
+    found: list[tuple[str, str]] = []
+    cursor: str | None = None
+    for _ in range(3):
+        page = failures.list_failures(desk.core, desk.admin, COUNTY, 1, cursor)
+        found += [(item.unit, item.check) for item in page.items]
+        cursor = page.cursor
+    assert cursor is None
+    assert found == [(COUNTY, "WEB-EXT"), (COUNTY, "WEB-OK"), (SCHOOLS[1], "WEB-AAAA")]
+
+
 def test_the_weeks_keep_how_it_stood(desk: Desk) -> None:
     school(desk, SCHOOLS[0], 1, NO_AAAA)
     desk.core.tick()

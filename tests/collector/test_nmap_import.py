@@ -4,20 +4,22 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.errors import BadFile, Forbidden, NotFound
+from collector.errors import BadFile, BadInput, Forbidden, NotFound
+from collector.inventory import nmap_xml
 from collector.inventory.imports import import_scan
+from collector.inventory.nmap_file import read_nmap, series
 from collector.registry.agents import list_agents
-from collector.registry.nmap_file import read_nmap, series
 from collector.registry.people import Role
 from tests.edusec.run_cli import edusec, json_lines
+from tests.support import debian
 from tests.support.collectors import COUNTY, FAR_SCHOOL, SCHOOL, START, Clock, Desk, desk
+from tests.support.faults import said_in_english
 from tests.support.netns import Namespaces
 from tests.support.processes import Processes
 from wire.codec import decode, encode
@@ -53,19 +55,25 @@ def _covered(section: Section) -> set[tuple[tuple[str, ...], str, Transport | No
     return {(item.prefixes, item.ports, item.transport) for item in section.body.coverage}
 
 
-@pytest.fixture
-def real(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def real(_namespaces_possible: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a real nmap wrote of a host with one server, one closed range and one range that drops."""
-    nmap = needs("nmap", package="nmap")
-    needs("nft", package="nftables")
-    here, there = netns(), netns()
-    _, theirs = netns.link(here, there)
-    process([sys.executable, "-m", "http.server", "8080"], netns=there, ready=8080)
-    there.run(["nft", ("add table inet w; add chain inet w in { type filter hook input priority 0; "
-                       "tcp dport 9000-9009 drop; }")])  # fmt: skip
-    file = tmp_path / "school.xml"
-    words = [nmap, "-n", "-sT", "-sV", "--version-light", "-p", "8075-8084,9000-9009", "--max-retries", "1"]
-    here.run([*words, str(theirs.v4.ip), "-oX", str(file)])
+    nmap = debian.needs("nmap", package="nmap")
+    debian.needs("nft", package="nftables")
+    folder = tmp_path_factory.mktemp("nmap")
+    spaces, process = Namespaces(), Processes(folder)
+    try:
+        here, there = spaces(), spaces()
+        _, theirs = spaces.link(here, there)
+        process([sys.executable, "-m", "http.server", "8080"], netns=there, ready=8080)
+        there.run(["nft", ("add table inet w; add chain inet w in { type filter hook input priority 0; "
+                           "tcp dport 9000-9009 drop; }")])  # fmt: skip
+        file = folder / "school.xml"
+        words = [nmap, "-n", "-sT", "-sV", "--version-light", "-p", "8075-8084,9000-9009", "--max-retries", "1"]
+        here.run([*words, str(theirs.v4.ip), "-oX", str(file)])
+    finally:
+        process.close()
+        spaces.close()
     return file
 
 
@@ -141,6 +149,33 @@ def test_a_name_out_of_a_table_is_no_observation() -> None:
     assert values[2] == {"service": "http", "product": "nginx", "version": "1.2", "confidence": 1.0, "cpe": "cpe:/a:x"}
 
 
+def test_what_is_known_of_systems_scripts_and_silent_udp_ports_is_kept() -> None:
+    udp = '<scaninfo type="udp" protocol="udp" numservices="9" services="51-59"/>\n'
+    quiet = '<extraports state="open|filtered" count="5"><extrareasons reason="x" count="5" proto="udp" ports="55-59"/>'
+    script = '<script id="http-title" output=" Camera "><elem key="title">Camera</elem></script>'
+    ports = (
+        f"{quiet}</extraports>" + _port(1, "open", f'<service name="http" method="probed" tunnel="ssl"/>{script}')
+        + _port(53, "open", protocol="udp") + _port(51, "closed", protocol="udp")
+        + _port(52, "open|filtered", protocol="udp")
+    )  # fmt: skip
+    guesses = "".join(f'<osmatch name="{name}" accuracy="{sure}" line="1"/>' for name, sure in (("A", 91), ("B", 96)))
+    card = '<address addr="0A:00:00:00:00:0B" addrtype="mac"/>'
+    host = _host(ports).replace("<ports>", f"{card}<ports>").replace("</ports>", f"</ports><os>{guesses}</os>")
+    section = read_nmap(_file(host, more=udp), "a.xml", LIMIT)
+    assert section.body is not None
+    values = {item.target.port: item.values for item in section.body.observations}
+    assert values[None] == {
+        "mac": "0a:00:00:00:00:0b", "system": "B", "system_confidence": 0.96, "closed_udp": "51",
+    }  # fmt: skip
+    assert values[1] == {"service": "http", "tunnel": "ssl", "script.http-title": "Camera"}
+    assert _covered(section) == {
+        (("10.0.0.1/32",), "1-9", Transport.TCP),
+        (("10.0.0.1/32",), "51,53", Transport.UDP),
+    }
+    assert [(item.ports, item.transport) for item in section.body.silent] == [("52,55-59", Transport.UDP)]
+    assert decode(Section, encode(section)) == section
+
+
 def test_a_later_scan_by_the_same_arguments_follows_an_earlier_one(tmp_path: Path) -> None:
     with desk(tmp_path) as office:
         first = _file(_host(_port(1, "open")), args="nmap -oX a.xml -p 1-9 10.0.0.1")
@@ -175,6 +210,14 @@ def test_many_hosts_with_all_ports_cost_what_the_file_is_long() -> None:
     assert {seen.values["closed"] for seen in section.body.observations} == {"1-9,11-65535"}
     assert len(section.body.observations) == 60 * 256
     assert [item.ports for item in section.body.coverage] == ["0-65535"]
+
+
+def test_more_single_ports_than_any_scan_lists_are_refused_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmap_xml, "MAX_PORTS", 3)
+    some = "".join(f'<port protocol="tcp" portid="{port}"><state state="open"/></port>' for port in (1, 2))
+    assert read_nmap(_file(_host(some)), "scan.xml", LIMIT)
+    with pytest.raises(BadFile, match="more than 3 single ports"):
+        read_nmap(_file(_host(some) + _host(some, "10.0.0.2")), "scan.xml", LIMIT)
 
 
 def test_roles_and_units_hold(tmp_path: Path) -> None:
@@ -220,8 +263,9 @@ OUTSIDE = (
 def test_every_fault_has_its_place(content: bytes, said: str) -> None:
     with pytest.raises(BadFile) as refusal:
         read_nmap(content, "h\x1b.xml", LIMIT)
-    assert any(re.search(said, problem) for problem in refusal.value.problems), refusal.value.problems
-    assert not any("\x1b" in problem for problem in refusal.value.problems)
+    problems = said_in_english(refusal.value)
+    assert any(re.search(said, problem) for problem in problems), problems
+    assert not any("\x1b" in problem for problem in problems)
 
 
 @given(place=st.integers(0, 900), text=st.binary(max_size=12))
@@ -232,3 +276,19 @@ def test_a_damaged_file_is_refused_or_read_and_never_more(place: int, text: byte
         section = read_nmap(whole[:place] + text + whole[place:], "h.xml", LIMIT)
         assert section.status in (RunStatus.DONE, RunStatus.PARTIAL)
         assert decode(Section, encode(section)) == section
+
+
+def test_a_scan_that_was_made_from_the_internet_says_what_is_open_to_it(desk: Desk) -> None:
+    public = "198.18.0.5"
+    inside = _file(_host(_port(3389, "open") + _port(445, "open"), public), args="nmap -p 1-9999 inside")
+    import_scan(desk.core, desk.admin, inside, "inside.xml", SCHOOL)
+    assert desk.alerts("high-risk-port-internet") == []
+    outside = _file(_host(_port(3389, "open"), public), args="nmap -p 1-9999 outside")
+    import_scan(desk.core, desk.admin, outside, "outside.xml", SCHOOL, "internet")
+    desk.core.tick()
+    told = {found.port: found.exposure for found in desk.asset(f"ip:{public}").services}
+    assert told == {3389: "internet", 445: "unknown"}  # 445: the file does not say that it was asked
+    (alert,) = desk.alerts("high-risk-port-internet")
+    assert alert.subject.label == f"{public}:3389/tcp"
+    with pytest.raises(BadInput, match="vantage"):
+        import_scan(desk.core, desk.admin, outside, "outside.xml", SCHOOL, "moon")

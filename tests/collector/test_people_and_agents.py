@@ -1,8 +1,10 @@
 """Who may do what: tokens, credentials, roles, and subtrees that nobody sees out of."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -267,7 +269,7 @@ def test_what_has_an_id_is_not_found_from_outside(busy: Desk) -> None:
         if alert.unit == SCHOOL:
             assert show_alert(busy.core, person, alert.id).id == alert.id
             continue
-        for act in (show_alert, lambda *call: acknowledge(*call, "x"), lambda *call: resolve(*call, "x")):
+        for act in (show_alert, partial(acknowledge, note="x"), partial(resolve, note="x")):
             with pytest.raises(NotFound):
                 act(busy.core, person, alert.id)
     for agent in agents.list_agents(busy.core, busy.admin):
@@ -286,3 +288,39 @@ def test_what_is_unknown_is_not_found_in_the_same_words(busy: Desk) -> None:
         return str(caught.value).replace(ident, "ID")
 
     assert said(outside) == said("no-such-asset")
+
+
+def test_a_token_that_was_lost_is_taken_back(tmp_path: Path) -> None:
+    with desk(tmp_path) as first:
+        token = people.add_person(first.core, "wang", Role.OPERATOR, COUNTY)
+        other = people.add_person(first.core, "li", Role.OPERATOR, COUNTY)
+        people.remove_person(first.core, "wang")
+        assert people.authenticate(first.core, token) is None
+        with pytest.raises(NotFound):
+            people.remove_person(first.core, "wang")
+        again = people.add_person(first.core, "wang", Role.VIEWER, COUNTY)
+    with desk(tmp_path) as second:
+        known = [people.authenticate(second.core, word) for word in (token, other, again)]
+        assert [person and (person.name, person.role) for person in known] == [
+            None,
+            ("li", Role.OPERATOR),
+            ("wang", Role.VIEWER),
+        ]
+
+
+def test_an_invented_token_takes_no_turn_of_the_writer(desk: Desk) -> None:
+    started, let_go = threading.Event(), threading.Event()
+
+    def hold(_turn: object) -> None:
+        started.set()
+        let_go.wait(60)
+
+    held = desk.core.store.submit(hold)
+    try:
+        started.wait(60)
+        with pytest.raises(Unauthorised):
+            enrol(desk.core, "invented", START)
+        assert not held.done()
+    finally:
+        let_go.set()
+    held.result()

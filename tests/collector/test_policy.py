@@ -83,8 +83,8 @@ def test_a_list_of_the_largest_size_costs_no_time_at_each_report(desk: Desk) -> 
     desk.whitelist(rows, "640000")
     agent = desk.agent()
     assert len(policy_for(desk.core, agent).whitelist) == 20_000
-    started = time.perf_counter()
+    started = time.thread_time()
     digest = policy_digest(desk.core, agent)
     assert digest == policy_digest(desk.core, agent)
-    # No measurement, only a bound of two orders of magnitude: building the policy itself takes longer.
-    assert time.perf_counter() - started < 1
+    # No measurement, only a bound on CPU time of two orders of magnitude: building the policy itself takes longer.
+    assert time.thread_time() - started < 1

@@ -9,7 +9,8 @@ from collector.inventory.assets import show_asset
 from collector.inventory.corrections import merge_assets, split_asset
 from collector.inventory.drift import list_drift
 from collector.inventory.picture import draw
-from collector.inventory.proof import ENOUGH, WEIGHTS, gather
+from collector.inventory.proof import gather
+from collector.inventory.weights import ENOUGH, WEIGHTS
 from collector.registry.people import Role
 from tests.support.collectors import FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, Desk
 from tests.support.reports import covers, host, service, state
@@ -78,6 +79,49 @@ def test_a_device_behind_a_router_is_known_again_at_a_new_address(desk: Desk) ->
     assert after.addresses == ("10.0.0.9",)
 
 
+def test_what_clones_showed_at_once_never_joins_them_later(desk: Desk) -> None:
+    agent = desk.agent()
+    clone = {"hostname": "debian", "uuid": UUID}
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_A, **clone), host("10.0.0.6", **clone))
+    first = desk.asset("ip:10.0.0.5").id
+    seen(desk, agent, host("10.0.0.6", **clone))
+    # Alone now, and with a card of its own: it is none of those that were there before.
+    seen(desk, agent, host("10.0.0.9", mac=RANDOM_B, **clone))
+    assert desk.asset("ip:10.0.0.9").id not in (first, desk.asset("ip:10.0.0.6").id)
+    assert len(desk.assets()) == 3
+
+
+def test_two_addresses_of_one_card_are_no_clones(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, *(host(f"10.0.0.{number}", mac=RANDOM_A, hostname="nas", uuid=UUID) for number in (5, 6)))
+    before = desk.asset("ip:10.0.0.5").id
+    seen(desk, agent, host("10.0.0.9", mac=RANDOM_B, hostname="nas", uuid=UUID))
+    assert [asset.id for asset in desk.assets()] == [before]
+
+
+def test_behind_a_router_an_address_that_says_otherwise_is_somebody_else(desk: Desk) -> None:
+    agent = desk.agent()
+
+    def there(address: str, who: str) -> tuple[Observation, ...]:
+        return host(address, hostname=who), service(address, 22, hostkey=who), service(address, 443, cert=who * 9)
+
+    def held() -> dict[str, str]:
+        return {name: asset.id for asset in desk.assets() for name in asset.addresses}
+
+    seen(desk, agent, *there("10.0.0.5", "one"), *there("10.0.0.6", "two"))
+    one, two = held()["10.0.0.5"], held()["10.0.0.6"]
+    seen(desk, agent, *there("10.0.0.5", "two"), *there("10.0.0.7", "one"))
+    assert held() == {"10.0.0.5": two, "10.0.0.7": one}
+    seen(desk, agent, *there("10.0.0.5", "new"), *there("10.0.0.7", "one"))
+    new = held()["10.0.0.5"]
+    assert new not in (one, two)
+    # Neither silence nor a new certificate makes another device of it.
+    seen(desk, agent)
+    seen(desk, agent, host("10.0.0.5", hostname="new"), service("10.0.0.5", 443, cert="renewed"))
+    seen(desk, agent, *there("10.0.0.5", "new"))
+    assert held()["10.0.0.5"] == new
+
+
 def test_a_device_that_tells_several_uuids_is_known_by_each(desk: Desk) -> None:
     agent = desk.agent()
     seen(desk, agent, host("10.0.0.5", uuid=(UUID, UUID[:-1] + "2"), hostname="camera-hall"))
@@ -85,6 +129,20 @@ def test_a_device_that_tells_several_uuids_is_known_by_each(desk: Desk) -> None:
     seen(desk, agent, host("10.0.0.9", uuid=(UUID,), hostname="camera-hall"))
     assert [asset.id for asset in desk.assets()] == [before.id]
     assert desk.asset("ip:10.0.0.9").id == before.id
+
+
+def test_a_serial_number_counts_with_its_maker_and_not_beside_the_uuid_of_the_same_page(desk: Desk) -> None:
+    agent = desk.agent()
+    page = {"serial": "AG7-00123", "uuid": (UUID, UUID[:-1] + "2")}
+    seen(desk, agent, host("10.0.0.5", vendor="Acme", hostname="gate", **page))
+    before = desk.asset("ip:10.0.0.5")
+    # Of a series whose maker gave all the same: nothing else says that it is this one.
+    seen(desk, agent, host("10.0.0.8", vendor="Acme", **page))
+    assert len(desk.assets()) == 2
+    seen(desk, agent, host("10.0.0.9", vendor="Other", hostname="gate", serial="AG7-00123"))
+    assert len(desk.assets()) == 3
+    seen(desk, agent, host("10.0.0.7", vendor="Acme", hostname="gate", serial="AG7-00123"))
+    assert desk.asset("ip:10.0.0.7").id == before.id
 
 
 def test_a_name_alone_is_no_identity(desk: Desk) -> None:
@@ -127,6 +185,26 @@ def test_two_macs_of_makers_are_two_devices_whatever_they_say(desk: Desk) -> Non
     seen(desk, agent, host("10.0.0.5", mac=MAC_A, **told))
     seen(desk, agent, host("10.0.0.9", mac=MAC_B, **told))
     assert len(desk.assets()) == 2
+
+
+@pytest.mark.parametrize("place", ["10.0.9.9", "2001:db8::9"])
+def test_who_repeats_what_a_device_shouts_is_not_taken_for_it_and_does_not_get_its_approval(
+    desk: Desk, place: str
+) -> None:
+    agent = desk.agent()
+    desk.whitelist(f"host,{MAC_A},,,o,r,a,\n")
+    shouted = {"uuid": UUID, "hostname": "boiler-1", "serial": "SN-4711", "vendor": "Acme"}
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A, **shouted), service("10.0.0.5", 22, hostkey=KEY))
+    # It is switched off, and somebody of whom no card is seen, or an invented one, says the same.
+    for card in ("", RANDOM_A):
+        seen(desk, agent, host(place, **shouted, mac=card))
+        assert [(asset.addresses, asset.standing) for asset in desk.assets()] == [
+            (("10.0.0.5",), "listed"),
+            ((place,), "unlisted"),
+        ]
+    # Its host key is more than a word: a run has seen it used.
+    seen(desk, agent, host(place, **shouted), service(place, 22, hostkey=KEY), task="keys")
+    assert len(desk.assets()) == 1
 
 
 def test_what_another_task_sees_elsewhere_at_the_same_time_is_another_device(desk: Desk) -> None:
@@ -198,6 +276,34 @@ def test_merges_are_taken_back_in_order(desk: Desk) -> None:
     split_asset(desk.core, desk.admin, two, "x")
     split_asset(desk.core, desk.admin, one, "x")
     assert {desk.asset(f"ip:10.0.0.{number}").id for number in (1, 2, 3)} == {one, two, three}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_after_two_splits_an_asset_is_as_old_as_it_was(desk: Desk, order: tuple[int, int]) -> None:
+    agent = desk.agent()
+    for number in (1, 2, 3):
+        seen(desk, agent, host(f"10.0.0.{number}"), task=f"task {number}")
+    one, two, own = (desk.asset(f"ip:10.0.0.{number}") for number in (1, 2, 3))
+    for other in (two, one):
+        merge_assets(desk.core, desk.admin, other.id, own.id, "x")
+    assert desk.asset("ip:10.0.0.3").first_seen == one.first_seen
+    for number in order:
+        split_asset(desk.core, desk.admin, (one, two)[number].id, "x")
+        left = own.first_seen if number == order[1] else (two if number == 0 else one).first_seen
+        assert desk.asset("ip:10.0.0.3").first_seen == left
+    assert [desk.asset(f"ip:10.0.0.{number}").first_seen for number in (1, 2, 3)] == [
+        asset.first_seen for asset in (one, two, own)
+    ]
+
+
+def test_two_that_were_taken_apart_go_on_moving(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("10.0.0.9", mac=MAC_B))
+    one, other = desk.asset("ip:10.0.0.5").id, desk.asset("ip:10.0.0.9").id
+    merge_assets(desk.core, desk.admin, one, other, "x")
+    split_asset(desk.core, desk.admin, one, "x")
+    seen(desk, agent, host("10.0.0.5", mac=MAC_B), host("10.0.0.9", mac=MAC_A))
+    assert (desk.asset("ip:10.0.0.5").id, desk.asset("ip:10.0.0.9").id) == (other, one)
 
 
 def test_who_may_correct_and_what_is_refused(desk: Desk) -> None:

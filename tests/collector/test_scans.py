@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.errors import BadInput, Conflict, Forbidden, NotFound
 from collector.registry import agents
-from collector.registry.agents import AgentIdentity
+from collector.registry.directory import AgentIdentity
 from collector.registry.people import Role
 from collector.scans import orders, requests
 from collector.scans.life import CLAIMED, FINAL, Event, after
@@ -21,7 +21,8 @@ from collector.settings import Settings
 from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, SCHOOL, Clock, Desk, desk
 from tests.support.reports import covers, host, service, state
 from tests.wire import messages
-from wire.types import Order, OrderProgress, OrderState, RunStatus, ScopeEntry, Section
+from wire.orders import Order, OrderProgress, OrderState
+from wire.types import RunStatus, ScopeEntry, Section
 
 TAKEN, RUNNING = OrderProgress(OrderState.TAKEN), OrderProgress(OrderState.RUNNING, 5, 10)
 
@@ -63,7 +64,7 @@ def test_only_these_ways_exist() -> None:
         OrderState.TAKEN: OrderState.TAKEN,
         OrderState.CANCELLING: OrderState.CANCELLED,
     }
-    assert {before for before, event in ways if event is Event.EXPIRE} == {OrderState.WAITING}
+    assert {before for before, event in ways if event is Event.EXPIRE} == {OrderState.WAITING, OrderState.TAKEN}
     assert {before for before, event in ways if event is Event.LOSE} == CLAIMED
     assert OrderState.ENDED not in {before for before, _ in ways}
 
@@ -248,6 +249,19 @@ def test_an_agent_that_was_away_for_long_does_not_run_an_old_order(desk: Desk) -
     assert not say(desk, agent, order, TAKEN)
     desk.core.tick()
     assert state_of(desk, scan) == "expired"
+
+
+def test_an_order_that_expired_before_its_agent_knew_that_it_had_claimed_it_is_over_at_once(desk: Desk) -> None:
+    agent = desk.agent()
+    scan = ask(desk, valid=600.0)
+    (order,) = offered(desk, agent)
+    assert say(desk, agent, order, TAKEN)  # the reply is lost
+    desk.clock.forward(601)
+    desk.core.tick()
+    assert state_of(desk, scan) == "taken", "it may run: nothing says that it does not"
+    assert not say(desk, agent, order, TAKEN)
+    assert state_of(desk, scan) == "expired", "nothing runs, and no section will ever come"
+    assert desk.core.scans.all() == []
 
 
 def test_what_was_claimed_and_never_heard_of_again_is_lost_until_its_section_comes(desk: Desk) -> None:

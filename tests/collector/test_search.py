@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from collector.errors import BadInput
 from collector.inventory.assets import list_assets, show_asset
+from collector.inventory.exposed import told_exposure
 from collector.inventory.search import conditions
 from collector.views import Asset
 from tests.support.collectors import COUNTY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, START, Desk
@@ -75,19 +76,19 @@ def _desk(desk: Desk) -> Desk:
         ("不存在", 0),
     ],
 )
-def test_words_and_fields(desk: Desk, q: str, count: int) -> None:
+def test_all_words_and_fields_must_hold(desk: Desk, q: str, count: int) -> None:
     assert len(desk.assets(q)) == count
 
 
 @pytest.mark.parametrize(
     ("q", "what"),
     [
-        ("colour:red", "none of ip, mac"),
+        ("colour:red", "none of exposure, ip, mac"),
         ("port:x", "port"),
         ("port:99999", "port"),
-        ("state:ajar", "state must be"),
-        ("presence:here", "presence must be"),
-        ("standing:good", "standing must be"),
+        ("state:ajar", "state: must be"),
+        ("presence:here", "presence: must be"),
+        ("standing:good", "standing: must be"),
         ("ip:10.0.0.0/13", "/8, /16 or /24"),
         ("x" * 257, "256"),
         ("x " * 17, "16 words"),
@@ -101,7 +102,7 @@ def test_what_is_not_allowed_is_named(desk: Desk, q: str, what: str) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_a_search_or_refused(q: str) -> None:
     try:
-        conditions(q, START)
+        conditions(q, START, told_exposure(()))
     except BadInput:
         return
 

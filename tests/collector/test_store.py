@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TableClause, text
 from sqlalchemy.exc import OperationalError
 
 from collector.errors import Busy, Conflict, StoreError
@@ -270,7 +270,7 @@ def test_the_tables_for_queries_are_those_of_the_migrations(store: SqliteStore, 
     declared = {
         found.name: {column.name for column in found.columns}
         for found in vars(tables).values()
-        if isinstance(found, tables.TableClause)
+        if isinstance(found, TableClause)
     }
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         stored = {name: {row[1] for row in connection.execute(f"PRAGMA table_info({name})")} for name in declared}

@@ -12,12 +12,14 @@ from openpyxl import load_workbook
 from collector.errors import BadFile, BadInput, Forbidden, NotFound
 from collector.registry.people import Role
 from collector.registry.sheets import Problems, Record, read_sheet
+from collector.registry.sheets_out import write_sheet
 from collector.registry.standing import Whitelists, fragment
-from collector.registry.whitelist import export, import_entries, list_entries, review
-from collector.registry.whitelist_files import COLUMNS, identify, read_entry, to_csv, to_xlsx
+from collector.registry.whitelist import export, holding, import_entries, list_entries, review
+from collector.registry.whitelist_files import COLUMNS, identify, read_entry, rows_of
 from collector.settings import Settings
 from collector.views import ImportResult
 from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, START, Clock, Desk, desk
+from tests.support.faults import said_in_english
 from tests.support.reports import covers, host, service, site, state
 from wire.types import EntryKind, Transport, WhitelistEntry
 from wire.whitelist import match_domain, match_host, match_service
@@ -34,7 +36,7 @@ def refused(desk: Desk, text: str) -> tuple[str, ...]:
     with pytest.raises(BadFile) as caught:
         load(desk, text)
     assert list_entries(desk.core, desk.admin) == []
-    return caught.value.problems
+    return said_in_english(caught.value)
 
 
 def test_a_list_with_chinese_headers(desk: Desk) -> None:
@@ -105,6 +107,16 @@ def test_importing_again_changes_nothing_and_a_new_date_is_a_change(desk: Desk) 
     assert len(list_entries(desk.core, desk.admin)) == 3
     audits = desk.core.store.write(lambda turn: turn.rows("SELECT 1 FROM audit WHERE action = 'whitelist.import'"))
     assert len(audits) == 2
+
+
+def test_what_holds_for_a_unit_is_its_own_and_what_those_above_it_approved(desk: Desk) -> None:
+    for unit, value in ((COUNTY, "10.0.0.1"), (SCHOOL, "10.0.0.2"), (OTHER_SCHOOL, "10.0.0.3")):
+        load(desk, f"host,{value},,,o,r,a,\n", unit)
+    held = [(entry.unit, entry.value) for entry in holding(desk.core, desk.admin, SCHOOL)]
+    assert held == [(COUNTY, "10.0.0.1"), (SCHOOL, "10.0.0.2")]
+    assert [entry.value for entry in holding(desk.core, desk.admin, COUNTY)] == ["10.0.0.1"]
+    with pytest.raises(NotFound):
+        holding(desk.core, desk.admin, "999999")
 
 
 def test_two_rows_that_contradict_each_other_are_a_fault(desk: Desk) -> None:
@@ -187,7 +199,7 @@ def test_what_went_out_comes_in_the_same(desk: Desk) -> None:
 
 
 def test_an_unknown_form_is_named(desk: Desk) -> None:
-    with pytest.raises(BadInput, match="csv or xlsx"):
+    with pytest.raises(BadInput, match="csv, xlsx"):
         export(desk.core, desk.admin, None, "pdf")  # type: ignore[arg-type]
 
 
@@ -234,7 +246,7 @@ def entries() -> st.SearchStrategy[WhitelistEntry]:
 @given(st.lists(entries(), max_size=6), st.booleans())
 def test_any_list_survives_a_file(found: list[WhitelistEntry], as_workbook: bool) -> None:
     rows = [("2164000101", identify("2164000101", entry)) for entry in found]
-    packed = to_xlsx(rows) if as_workbook else to_csv(rows)
+    packed = write_sheet(rows_of(rows), "xlsx" if as_workbook else "csv", "whitelist")
     problems = Problems("out")
     records: list[Record] = read_sheet(packed, COLUMNS, problems, filename="out.csv", max_bytes=1 << 20, max_rows=100)
     read = [(record.values["unit"], read_entry(record, problems)) for record in records]
@@ -352,7 +364,8 @@ def test_the_review_shows_what_needs_a_look(desk: Desk) -> None:
         "host,00:16:3e:00:00:0a,,,o,r,a,\n"  # a MAC is covered by no prefix
         f"port,*,tcp,22,o,r,a,{gone}\n"  # open and expired
         "port,10.0.0.5,tcp,443,o,r,a,\n"  # covered, never open
-        "port,10.0.0.5,tcp,20000,o,r,a,\n"  # not covered
+        'port,10.0.0.5,tcp,"1,10000",o,r,a,\n'  # covered to the edge, never open
+        "port,10.0.0.5,tcp,10000-10001,o,r,a,\n"  # not covered
         f"domain,old.example.edu.cn,,,o,r,a,{gone}\n"
     )
     found = review(desk.core, desk.admin, SCHOOL, 30)
@@ -362,7 +375,11 @@ def test_the_review_shows_what_needs_a_look(desk: Desk) -> None:
     }
     assert found.expired_open[0].entry is not None
     assert [entry.value for entry in found.expiring] == ["10.0.0.5"]
-    assert {(entry.value, entry.ports) for entry in found.unused} == {("10.0.0.99", ""), ("10.0.0.5", "443")}
+    assert {(entry.value, entry.ports) for entry in found.unused} == {
+        ("10.0.0.99", ""),
+        ("10.0.0.5", "443"),
+        ("10.0.0.5", "1,10000"),
+    }
     assert {(item.kind, item.label) for item in found.unlisted} == {
         ("service", "10.0.0.5:8888/tcp"),
         ("asset", "10.0.0.7"),

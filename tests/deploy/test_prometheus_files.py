@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.languages import CHINESE, ENGLISH
 from tests.support.repository import ROOT
 
 FOLDER = ROOT / "deploy" / "prometheus"
+
+TEXTS = ("summary", "description")
 
 
 @pytest.fixture
@@ -43,7 +46,13 @@ def test_each_alert_has_both_tests_and_follows_the_convention() -> None:
     for name, rule in alerts.items():
         assert re.fullmatch(r"Edusec([A-Z][a-z]+)+", name)
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {*TEXTS, *(f"{key}_zh" for key in TEXTS)}
+        zh = [
+            re.sub(r"\{\{[^}]*\}\}|：(?:edusec|systemctl) [a-z- ]+", "", rule["annotations"][f"{key}_zh"])
+            for key in TEXTS
+        ]
+        assert all(CHINESE.search(text) and not ENGLISH.search(text) for text in zh), name
+        assert not any(CHINESE.search(rule["annotations"][key]) for key in TEXTS), name
     checks = [
         check
         for test in yaml.safe_load((FOLDER / "edusec.rules.test.yml").read_text(encoding="utf-8"))["tests"]
@@ -53,8 +62,8 @@ def test_each_alert_has_both_tests_and_follows_the_convention() -> None:
     assert {check["alertname"] for check in checks if not check["exp_alerts"]} == set(alerts)
 
 
-def test_alerts_use_metrics_that_the_architecture_names() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+def test_alerts_use_metrics_that_are_documented() -> None:
+    text = (ROOT / "docs" / "interfaces.md").read_text(encoding="utf-8")
     section = text[text.index("\n## Metrics") :].split("\n## ")[1]
     documented = set(re.findall(r"`(edusec_\w+)", section))
     used = set(re.findall(r"\bedusec_\w+", (FOLDER / "edusec.rules.yml").read_text(encoding="utf-8")))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.support.gateway import Gateway
 from tests.support.processes import Processes, wait_until
 from tests.support.real_collector import SCHOOL, RealCollector

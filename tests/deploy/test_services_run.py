@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.support.gateway import Gateway
 from tests.support.processes import Processes, Running, wait_until
 from tests.support.real_collector import RealCollector

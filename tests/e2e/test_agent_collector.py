@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.support.extra_probes import with_test_probes
 from tests.support.gateway import Gateway
 from tests.support.processes import Processes, wait_until

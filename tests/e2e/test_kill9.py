@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.support.extra_probes import with_test_probes
 from tests.support.gateway import Gateway
 from tests.support.kill9 import TASKS, Siege, check

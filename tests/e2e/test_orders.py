@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.support.extra_probes import with_test_probes
 from tests.support.gateway import Gateway
 from tests.support.processes import Processes, wait_until
@@ -127,7 +127,10 @@ def test_an_agent_that_was_cut_off_in_the_middle_says_so_and_does_not_run_it_aga
     agent = site.gateway.run()
     scan = site.ask(options={"tag": "cut", "seconds": 60})
     wait_until(lambda: site.runs()["cut"] == 1, "it runs", seconds=PATIENCE)
+    withdrawn = site.ask(options={"tag": "withdrawn"})
+    wait_until(lambda: agent.stderr.count("an order has come") == 2, "the agent has it on disk", seconds=PATIENCE)
     agent.kill()
+    site.collector.send(f"/api/v1/scans/{withdrawn}/cancel", b"")
     late = site.ask(options={"tag": "late"}, valid=1)
     held = site.ask(options={"tag": "held"})
     wait_until(lambda: site.order(late)["state"] == "expired", "nobody took it in time", seconds=PATIENCE)
@@ -135,6 +138,7 @@ def test_an_agent_that_was_cut_off_in_the_middle_says_so_and_does_not_run_it_aga
     order = site.over(scan)
     assert (order["status"], order["reason"]) == ("cannot_run", "interrupted")
     assert site.over(held)["status"] == "done"
+    assert site.order(withdrawn)["state"] == "cancelled"
     assert site.runs() == {"cut": 1, "held": 1}
     assert agent.terminate() == 0
 

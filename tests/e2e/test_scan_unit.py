@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from collector import setup
 from tests.edusec.run_cli import argv
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.processes import Processes, Running, wait_until
-from tests.support.real_collector import SCHOOL, UNITS
+from tests.support.real_collector import COUNTY, SCHOOL, UNITS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 PATIENCE = 60
@@ -54,6 +55,17 @@ class Country:
             "EDUSEC_SCOPE": str(self.folder / "scope.toml"),
             "LC_ALL": "C.UTF-8",
         }
+
+    def slow_scan(self) -> Running:
+        """Begin a scan of the device from the centre that takes most of a minute; returns once it runs."""
+        slow = ("--ports", "8000-8999", "--engine", "connect", "--rate", "20", "--no-identify", "--json")
+        return self.process(
+            argv("--lang", "en", "scan", "--unit", SCHOOL, self.device_address, *slow),
+            netns=self.centre,
+            env=self.env,
+            ready="running",
+            seconds=PATIENCE,
+        )
 
     def edusec(self, *words: str, space: Namespace | None = None) -> Running:
         """Run the command line to its end, in the centre unless said otherwise."""
@@ -98,9 +110,7 @@ def country(
         host.run(["ip", "route", "add", "default", "via", str(within.v4.ip)])
     made = Country(centre, school, device, str(outside.v4.ip), _text(gateway), _text(leaf), tmp_path, process)
     data = tmp_path / "collector"
-    init = ["-m", "collector", "init", "--data", str(data), "--listen", "0.0.0.0:8443", "--name", made.address]
-    done = process([sys.executable, "-P", *init], netns=centre)
-    assert done.wait() == 0, done.stderr
+    setup.init(data, ["0.0.0.0:8443"], [made.address], lang="en")
     settings = data / "collector.toml"
     # The agent of this test reports once an hour: to this collector it is silent after a few seconds.
     settings.write_text(f"report_interval = 2\n{settings.read_text(encoding='utf-8')}", encoding="utf-8")
@@ -132,6 +142,12 @@ def _text(at: Attachment) -> str:
     return str(at.v4.ip)
 
 
+def _judged_by(done: Running) -> tuple[str, list[str]]:
+    found = json_lines_of(done)
+    (run,) = (line for line in found if line["type"] == "run")
+    return run["whitelist"], [line["standing"] for line in found if line["type"] == "service"]
+
+
 def test_a_unit_behind_nat_is_scanned_and_what_comes_back_is_as_at_home(country: Country) -> None:
     server = [sys.executable, "-m", "http.server", "--bind", country.device_address, "8081"]
     country.process(server, netns=country.device, ready=8081)
@@ -141,12 +157,28 @@ def test_a_unit_behind_nat_is_scanned_and_what_comes_back_is_as_at_home(country:
         assert country.centre.run([sys.executable, "-c", knocked], check=False).returncode != 0
     wide = ("--ports", "8000-8400", "--engine", "connect", "--rate", "80", "--no-identify")
     live = country.start("scan", "--unit", SCHOOL, country.device_address, *wide, "--fail-on", "none")
-    live.wait_ready(re.compile(r"[1-9]\d*/401 "), seconds=PATIENCE)
+    live.wait_ready(re.compile(r"[1-9]\d*/401 [^\r\n]* sending [1-9]"), seconds=PATIENCE)
     assert live.wait(seconds=PATIENCE) == 0, live.stdout
     assert "running" in live.stdout
     assert re.search(rf"{country.device_address}\s+8081/tcp\s+open", live.stdout)
 
+    # Ports are judged by what is approved for the unit, here by its county, unless a whitelist is given.
+    entry = ("port", country.device_address, "--ports", "8081", "--expires", "never")
+    who = ("--owner", "li", "--reason", "web", "--approver", "wang")
+    assert country.edusec("whitelist", "add", *entry, *who, "--unit", COUNTY).returncode == 0
+    given = country.folder / "given.csv"
+    given.write_text(f"kind,value,ports,owner,reason,approver\nport,{country.inside},1,li,web,wang\n", encoding="utf-8")
+    one = ("scan", "--unit", SCHOOL, country.device_address, "--ports", "8081", "--no-identify", "--fail-on", "none")
+    assert _judged_by(country.edusec(*one, "--json")) == (f"unit:{SCHOOL}", ["listed"])
+    assert _judged_by(country.edusec(*one, "--json", "--whitelist", str(given))) == (str(given), ["unlisted"])
+
     outside = "203.0.113.9"
+    # A file of targets is one: what is not in it is not asked for, as it would be without any target.
+    file = country.folder / "targets.txt"
+    file.write_text(f"{outside}  # nothing else\n", encoding="utf-8")
+    done = country.edusec("scan", "--unit", SCHOOL, "--targets-file", str(file), "--ports", "8081", "--json")
+    (run,) = (line for line in json_lines_of(done, 3) if line["type"] == "run")
+    assert (run["coverage"], [outside in part["what"] for part in run["skipped"]]) == ([], [True])
     words = ("--ports", "8081,8082", "--json", "--fail-on", "none", "--reason", "look")
     done = country.edusec("scan", "--unit", SCHOOL, country.device_address, outside, *words)
     assert done.returncode == 3, done.stderr
@@ -170,14 +202,7 @@ def test_a_unit_behind_nat_is_scanned_and_what_comes_back_is_as_at_home(country:
 
 
 def test_ctrl_c_ends_the_scan_at_the_agent(country: Country) -> None:
-    slow = ("--ports", "8000-8999", "--engine", "connect", "--rate", "20", "--no-identify", "--json")
-    running = country.process(
-        argv("--lang", "en", "scan", "--unit", SCHOOL, country.device_address, *slow),
-        netns=country.centre,
-        env=country.env,
-        ready="running",
-        seconds=PATIENCE,
-    )
+    running = country.slow_scan()
     running.send(signal.SIGINT)
     assert running.wait(seconds=PATIENCE) == 130, running.stderr
     assert "cancelling" in running.stderr
@@ -188,14 +213,7 @@ def test_ctrl_c_ends_the_scan_at_the_agent(country: Country) -> None:
 
 def test_a_second_ctrl_c_leaves_and_the_agent_goes_on_alone(country: Country) -> None:
     assert country.agent is not None
-    slow = ("--ports", "8000-8999", "--engine", "connect", "--rate", "20", "--no-identify", "--json")
-    running = country.process(
-        argv("--lang", "en", "scan", "--unit", SCHOOL, country.device_address, *slow),
-        netns=country.centre,
-        env=country.env,
-        ready="running",
-        seconds=PATIENCE,
-    )
+    running = country.slow_scan()
     country.agent.send(signal.SIGSTOP)  # so that what was cancelled does not end before the second one comes
     running.send(signal.SIGINT)
     running.wait_ready("cancelling", seconds=PATIENCE)
@@ -242,14 +260,23 @@ def test_an_agent_that_is_away_and_a_collector_that_is_away_are_told_apart(count
         ready="waiting for the agent",
         seconds=PATIENCE,
     )
+    assert re.search(r"last report \d{4}-\d\d-\d\d \d\d:\d\d, the next (is|was) due", running.stderr)
+    assert re.search(r"waiting up to 1:0\d for an agent to take it \(--wait sets this\)", running.stderr)
     running.send(signal.SIGINT)
     assert running.wait(seconds=PATIENCE) == 130
+    assert "the order is withdrawn, no agent will run it" in running.stderr
     wait_until(lambda: country.agents()[0]["state"] == "silent", "nothing is heard of it", seconds=PATIENCE)
-    done = country.edusec("scan", "--unit", SCHOOL, "--ports", "1", "--json")
+    done = country.edusec("scan", "--unit", SCHOOL, "--ports", "1", "--json", "--wait", "1")
     assert done.returncode == 3, done.stderr
-    assert "has been silent" in done.stderr
+    assert re.search(r"the next was due .*: \d+:\d\d late", done.stderr)
+    assert "waiting up to 0:01" in done.stderr
     (run,) = (line for line in json_lines_of(done) if line["type"] == "run")
     assert (run["status"], run["reason"].partition(":")[0]) == ("timed_out", "agent_silent")
+    # It comes back late: neither what was withdrawn nor what has expired is run, what is asked now is.
+    country.run_agent()
+    done = country.edusec("scan", "--unit", SCHOOL, country.device_address, "--ports", "1", "--fail-on", "none")
+    assert done.returncode == 0, done.stderr
+    assert country.agent.stderr.count("an order has come") == 1
     profile = tmp_path / "collector" / "operator.toml"
     away = tmp_path / "collector" / "away.toml"
     away.write_text(profile.read_text(encoding="utf-8").replace(":8443", ":1"), encoding="utf-8")

@@ -5,9 +5,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
+import jsonschema_rs
+
 Done = subprocess.CompletedProcess[str]
+SCHEMA = json.loads((files("edusec") / "schemas" / "scan-1.json").read_text(encoding="utf-8"))
+VALID = jsonschema_rs.validator_for(SCHEMA)
+"""Validates a line of `edusec scan --json`."""
 
 
 def argv(*words: str | os.PathLike[str]) -> list[str]:
@@ -31,3 +37,8 @@ def edusec(*words: str | os.PathLike[str], env: Mapping[str, str] | None = None,
 def json_lines(done: Done) -> list[dict[str, Any]]:
     """The JSON Lines on standard output."""
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_type(lines: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The lines of one type."""
+    return [line for line in lines if line["type"] == kind]

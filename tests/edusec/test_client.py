@@ -1,5 +1,6 @@
 """The way to a collector: every refusal, failure and hostile answer in plain words and with its exit code."""
 
+import csv
 import json
 import ssl
 import threading
@@ -105,6 +106,47 @@ def test_what_the_collector_says_cannot_act_on_the_terminal(server: Server) -> N
     assert json_lines(lines)[0]["name"] == hostile
 
 
+def _asset(ident: str, name: str = "") -> dict[str, object]:
+    return {"id": ident, "unit": "1", "unit_name": "甲校", "name": name, "addresses": ["10.1.0.7"], "macs": [],
+            "presence": "present", "standing": "unlisted", "services": [], "first_seen": "", "last_confirmed": "",
+            "evidence": [], "changes": []}  # fmt: skip
+
+
+def _page(*assets: dict[str, object], cursor: str | None = None) -> tuple[int, bytes]:
+    return 200, json.dumps({"items": assets, "cursor": cursor}).encode()
+
+
+def test_an_asset_is_found_by_its_address_or_mac_when_only_one_has_it(server: Server) -> None:
+    server.answers = [
+        _page(_asset("a1")),
+        (200, json.dumps(_asset("a1")).encode()),
+        _page(),
+        _page(_asset("a1"), _asset("a2")),
+    ]
+    assert json_lines(server.run("asset", "show", "10.1.0.7", "--json"))[0]["id"] == "a1"
+    assert [line.split()[1] for line in server.asked] == ["/api/v1/assets?q=ip%3A10.1.0.7", "/api/v1/assets/a1"]
+    nobody, several = server.run("asset", "show", "00:11:22:33:44:55"), server.run("asset", "show", "10.1.0.7")
+    assert (nobody.returncode, "00:11:22:33:44:55" in nobody.stderr) == (2, True)
+    assert "q=mac%3A00%3A11%3A22%3A33%3A44%3A55" in server.asked[2]
+    assert several.returncode == 2
+    assert [line.split()[0] for line in several.stderr.splitlines()[1:]] == ["a1", "a2"]
+
+
+def test_a_list_that_goes_on_says_so_and_a_spreadsheet_holds_all_of_it(server: Server, tmp_path: Path) -> None:
+    more = [_page(_asset("a1"), _asset("a2", "=1+1"), cursor="next"), _page(_asset("a3"))]
+    server.answers = [*more, *more, *more]
+    cut, whole = server.run("asset", "list", "--limit", "2"), server.run("asset", "list", "--limit", "3")
+    assert ("a3" in cut.stdout, "--limit" in cut.stderr) == (False, True)
+    assert ("a3" in whole.stdout, whole.stderr) == (True, "")
+    sheet = tmp_path / "assets.csv"
+    assert server.run("asset", "list", "-o", str(sheet)).returncode == 0
+    rows = list(csv.reader(sheet.read_text(encoding="utf-8-sig").splitlines()))
+    assert [row[0] for row in rows] == ["ID", "a1", "a2", "a3"]
+    assert "'=1+1" in rows[2]
+    server.answers = [_page()]
+    assert server.run("asset", "list", "-o", str(tmp_path / "assets.txt")).returncode == 2
+
+
 @pytest.mark.parametrize(
     ("status", "code", "exit_code"),
     [
@@ -143,11 +185,12 @@ def test_an_answer_that_is_no_json_is_said_so(server: Server, content: bytes) ->
     assert "did not answer with JSON" in done.stderr
 
 
-def test_an_error_page_of_something_else_is_only_a_status(server: Server) -> None:
-    server.answers = [(502, b"<html>\x1b[2J</html>")]
+@pytest.mark.parametrize(("status", "exit_code"), [(502, 5), (520, 2)])  # 520: a proxy's own, in no register
+def test_an_error_page_of_something_else_is_only_a_status(server: Server, status: int, exit_code: int) -> None:
+    server.answers = [(status, b"<html>\x1b[2J</html>")]
     done = server.run("unit", "list")
-    assert done.returncode == 5
-    assert "HTTP 502" in done.stderr
+    assert done.returncode == exit_code
+    assert f"HTTP {status}" in done.stderr
     assert "\x1b" not in done.stderr
 
 
@@ -209,3 +252,8 @@ def test_the_exported_file_is_written_whole_or_not_at_all(server: Server, tmp_pa
     assert server.run("whitelist", "export", "-o", str(target)).returncode == 2
     assert target.read_bytes() == b"PK\x03\x04 a workbook"
     assert sorted(path.name for path in tmp_path.glob(".out*")) == []
+
+
+def test_without_a_collector_the_way_to_name_one_is_told_that_every_command_has() -> None:
+    done = edusec("scan", "--unit", "2164000001")
+    assert (done.returncode, "EDUSEC_OPERATOR" in done.stderr, "--profile" in done.stderr) == (2, True, False)

@@ -11,6 +11,8 @@ import pytest
 
 from collector import tls
 from tests.edusec.run_cli import Done, edusec, json_lines
+from tests.support.processes import Processes
+from tests.support.real_collector import RealCollector
 
 TODAY = datetime.now(UTC).date()
 
@@ -117,8 +119,22 @@ def test_a_collector_that_is_not_there_fails_and_leaves_the_rest_unknown(
     assert done.returncode == 1
     assert _one(done, "collector")["state"] == "fail"
     assert _one(done, "collector")["fix"].startswith("edusec collector run")
-    assert {_one(done, check)["state"] for check in ("certificate", "clock", "operator token")} == {"unknown"}
+    assert {_one(done, check)["state"] for check in ("collector disk", "certificate", "clock", "operator token")} == {
+        "unknown"
+    }
     assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_a_collector_whose_disk_is_nearly_full_fails(
+    tmp_path: Path, process: Processes, free_port: Callable[..., int]
+) -> None:
+    collector = RealCollector(tmp_path / "collector", free_port(), process, f"[room]\nfree_bytes = {1 << 50}\n")
+    collector.make()
+    done = edusec("doctor", "--json", env={"EDUSEC_OPERATOR": str(collector.data / "operator.toml")})
+    assert done.returncode == 1
+    assert {_one(done, check)["state"] for check in ("collector", "operator token")} == {"ok"}
+    assert _one(done, "collector disk")["state"] == "fail"
+    assert "agents keep them" in _one(done, "collector disk")["detail"]
 
 
 def test_a_broken_profile_fails(tmp_path: Path) -> None:

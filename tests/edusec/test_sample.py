@@ -7,7 +7,9 @@ from string import Template
 
 from agent import config
 from collector.registry.codes import faults_of_code, kind_of
-from edusec.scan.whitelist import read_whitelist
+from collector.registry.register_files import read_entry
+from collector.registry.sheets import Problems, Record
+from edusec.scan.request.whitelist import read_whitelist
 from probes.kit import registry
 from probes.kit.options import build
 
@@ -30,6 +32,14 @@ def test_the_sample_whitelist_is_one_that_a_scan_takes() -> None:
     assert all("示例" in entry.approver for entry in entries)
     # A name that RFC 2606 keeps free: nobody's site is ever meant.
     assert [entry.value for entry in entries if entry.kind == "domain"] == ["www.school.example"]
+
+
+def test_the_sample_register_is_one_that_a_collector_takes() -> None:
+    rows = list(csv.DictReader((SAMPLE / "sites.csv").read_text(encoding="utf-8").splitlines()))
+    problems = Problems("sites.csv")
+    records = [Record(number, row) for number, row in enumerate(rows, 2)]
+    assert {read_entry(record, record.values["unit"], problems) is not None for record in records} == {True}
+    assert {row["kind"] for row in rows} == {"website", "system", "network"}
 
 
 def test_the_sample_configuration_is_one_that_an_agent_takes(tmp_path: Path) -> None:

@@ -39,6 +39,47 @@ _RECOG = (
 )
 
 
+_MDNS = (
+    bytes.fromhex("0000840000000003 00000000".replace(" ", ""))
+    + b"\x05_http\x04_tcp\x05local\0\0\x0c\0\1\0\0\0\x78\0\4\1x\xc0\x0c"
+    + b"\xc0\x28\0\x21\0\1\0\0\0\x78\0\x0b\0\0\0\0\0\x50\2pc\xc0\x17"
+    + b"\xc0\x3c\0\1\0\1\0\0\0\x78\0\4\xc6\x12\0\1"
+)
+_SSDP = (
+    b"HTTP/1.1 200 OK\r\nLOCATION: http://198.18.0.1:5000/d.xml\r\nSERVER: Linux UPnP/1.0\r\n"
+    b"USN: uuid:0123\r\nST: upnp:rootdevice\r\n\r\n"
+)
+_DESCRIPTION = b"<root><device><friendlyName>f</friendlyName><UDN>uuid:1</UDN></device></root>"
+_WSD = (
+    b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="a" xmlns:d="d"><s:Header><a:RelatesTo>x'
+    b"</a:RelatesTo></s:Header><s:Body><d:ProbeMatches><a:Address>urn:uuid:00000000-0000-0000-0000-000000000001"
+    b"</a:Address><d:Types>d:Computer</d:Types><d:XAddrs>http://198.18.0.1:5357/x</d:XAddrs></d:ProbeMatches></s:Body>"
+    b"</s:Envelope>"
+)
+_LEASES = (
+    b"1900000000 02:00:00:00:00:01 198.18.0.1 pc 01:02:00:00:00:00:01\n",
+    b'lease 198.18.0.1 {\n  ends never;\n  hardware ethernet 02:00:00:00:00:01;\n  client-hostname "pc";\n}\n',
+    b"address,hwaddr,client_id,expire,hostname,state\n198.18.0.1,02:00:00:00:00:01,,1900000000,pc,0\n",
+)
+_SYN_ACK = (
+    bytes.fromhex("4500002800000000400600001 2000001c612000200509c40".replace(" ", ""))
+    + bytes(8)
+    + b"\x50\x12"
+    + bytes(6)
+)
+_UNREACHABLE = bytes.fromhex("45000038000000004001") + bytes(2) + b"\xc6\x12\0\1\xc6\x12\0\2\3\3" + bytes(6) + _SYN_ACK
+_ROUTER = (
+    b"\x60\0\0\0\0\x38\x3a\xff\xfe\x80" + bytes(13) + b"\1\xff\2" + bytes(13) + b"\1"
+    + b"\x86\0\0\0\x40\xc0\x07\x08" + bytes(8) + b"\3\4\x40\xc0" + bytes(28) + b"\1\1" + bytes(6)
+)  # fmt: skip
+_FRAGMENT = b"\x60\0\0\0\0\x10\x2c\xff" + bytes(32) + b"\x3a\0\0\1\0\0\0\1"
+_ARP = bytes.fromhex("0001080006040002020000000001c6120001020000000002c6120002")
+_DNS = (
+    b"\x81\x80\0\1\0\2\0\0\0\0\3www\6school\7example\0\0\x1c\0\1"
+    b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1a\xc0\x10\xc0\x2f\0\x1c\0\1\0\0\0\x3c\0\x10" + bytes(16)
+)
+
+
 def _kexinit() -> bytes:
     def name(text: bytes) -> bytes:
         return len(text).to_bytes(4, "big") + text
@@ -97,6 +138,7 @@ def _seeds(target: str, talks: int) -> list[bytes]:
         (b"RTSP/1.0 200 OK\r\nServer: Rtsp Server/3.0\r\n\r\n",),
         (b"\x20\2\0\0", b"$SYS/broker/versionmosquitto version 2.0.11"),
         (b"HTTP/1.1 200 OK\r\nServer: gSOAP/2.8\r\n\r\n" + _ONVIF,) * 2,
+        (b'HTTP/1.1 200 OK\r\n\r\n{"etcdserver":"\\ud83d3.5.1"}',),
     ]  # fmt: skip
     return {
         "conversations": [bytes([number]) + _pieces(*answers) for number in range(talks) for answers in said],
@@ -110,7 +152,19 @@ def _seeds(target: str, talks: int) -> list[bytes]:
             b'{"version":{"number":"7.1"},"tagline":""}',
         ],
         "binaries": [_certificate(), _LDAP, _SMB, _TDS, bytes(40) + b"\2\0\4\0a\0b\0\0\0\0\0", _mysql()],
-        "answers": [_SNMP, bytes(60), b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", b"\x84\0\0\1\0\1" + bytes(40)],
+        "answers": [
+            _SNMP,
+            bytes(60),
+            b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n",
+            b"\x84\0\0\1\0\1" + bytes(40),
+            b"\x20\0\0\0DHIP"
+            + bytes(24)
+            + b'{"mac":"\\ud800","params":{"deviceInfo":{"DeviceType":"\\ud83d","Version":"1"}}}',
+            b"\1\0\0\x0e\x03\0\4v1.0\x0b\0\4name",
+            b"\x05\x20\0ServerName;PC;Version;15.0.2000.5;;",
+            b"\0\1\0\5\0\x09\0\0\0\2pc\0\3idl",
+            b"\0\0\0\1\0\0VERSION 1.6.18\r\n",
+        ],
         "snmp": [_SNMP, bytes(100), bytes(range(200))],
         "files": [
             _OWN,
@@ -118,6 +172,12 @@ def _seeds(target: str, talks: int) -> list[bytes]:
             b"Probe TCP Get q|GET / HTTP/1.0|\nports 80\nmatch http m|^HTTP/1.\\d (\\d+)|s p/x/ v/$1/\n",
             b'{"schema":"edusec.fingerprints/1","fingerprints":0,"probes":0}\n{"probe":{}}\n',
             b'[[agent]]\nhosts = ["198.18.0.1"]\ncommunity = "x"\n',
+        ],
+        "announcements": [_MDNS, _SSDP, _DESCRIPTION, _WSD, *_LEASES],
+        "packets": [_SYN_ACK, _UNREACHABLE, _ROUTER, _FRAGMENT + _ROUTER, _ARP],
+        "names": [
+            _DNS,
+            page + b"<base href=/a><img srcset='b 1x, c 2x'><script>'http://192.0.2.1/'</script><style>@import 'x'",
         ],
     }[target]
 

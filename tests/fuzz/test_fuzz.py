@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).with_name("harness.py")
-TARGETS = ("conversations", "pages", "binaries", "answers", "snmp", "files")
+TARGETS = ("conversations", "pages", "binaries", "answers", "snmp", "files", "announcements", "packets", "names")
 RUNS = int(os.environ.get("FUZZ_RUNS", "2000"))
 """Inputs for each target. tests/conftest.py leaves this variable alone, since its name does not begin with EDUSEC_."""
 MEMORY = 1536 << 20
@@ -24,7 +24,7 @@ def _limits() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="needs atheris, which this platform lacks")
 @pytest.mark.skipif(importlib.util.find_spec("pysnmp") is None, reason="needs pysnmp: pip install 'edusec[snmp]'")
-@pytest.mark.timeout(0 if RUNS > 2000 else 120)
+@pytest.mark.timeout(0 if RUNS > 2000 else 600)
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_input_breaks_a_parser(target: str, tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()

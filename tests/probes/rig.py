@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from probes.kit.contract import Context, Progress
-from probes.kit.net import Net
+from probes.kit.contract import Context, Progress, Silent, Words
 from probes.kit.options import build
-from probes.kit.pacing import Pace
 from probes.kit.registry import load
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
+from probes.kit.sending.pacing import Pace
+from wire.coverage import joined
 from wire.types import Coverage, Observation, Policy, ScopeEntry, Skipped, Target
 
 LAB = ("198.18.0.0/15", "2001:db8::/32")
@@ -34,10 +35,11 @@ def net_of(*values: str | ScopeEntry, rate: float = 1e6, **caps: Any) -> Net:
 
 @dataclass
 class Run:
-    """All that a probe yielded."""
+    """All that a probe yielded: its last words, and its coverage in as few lines as it takes."""
 
     observations: list[Observation] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
+    silent: list[Coverage] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
 
@@ -56,13 +58,16 @@ class Run:
 def run(name: str, given: Mapping[str, Any], net: Net, *, policy: Policy = NO_POLICY, seconds: float = 60) -> Run:
     """Run a probe with options as a configuration gives them."""
     probe = load(name)
-    result = Run()
+    words, covered, silent = Words(), list[Coverage](), list[Silent]()
+    result = Run(words.all)
     places: dict[type, Callable[[Any], None]] = {
-        Observation: result.observations.append,
-        Coverage: result.coverage.append,
+        Observation: words.add,
+        Coverage: covered.append,
+        Silent: silent.append,
         Skipped: result.skipped.append,
         Progress: result.progress.append,
     }
     for item in probe.run(build(probe, given), Context(net, policy, time.monotonic() + seconds)):
         places[type(item)](item)
+    result.coverage, result.silent = list(joined(covered)), list(joined(item.area for item in silent))
     return result

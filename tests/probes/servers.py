@@ -1,6 +1,7 @@
 """Servers that tests of probes talk to: named and nginx inside a namespace, and small ones that misbehave."""
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -75,6 +76,13 @@ def udp_server(answer: Callable[[bytes], list[bytes]], *, port: int = 0) -> Iter
             thread.join()
 
 
+def wait_for_end(connection: socket.socket) -> None:
+    """Say and read nothing until the peer has left."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    poll.poll(60_000)
+
+
 @contextlib.contextmanager
 def tcp_server(talk: Callable[[socket.socket], None], *, port: int = 0, host: str = "127.0.0.1") -> Iterator[int]:
     """Let a function talk on each connection, one after the other; gives the port. Whatever the peer does is fine."""
@@ -90,7 +98,7 @@ def tcp_server(talk: Callable[[socket.socket], None], *, port: int = 0, host: st
                 except TimeoutError:
                     continue
                 with connection, contextlib.suppress(OSError):
-                    connection.settimeout(5)
+                    connection.settimeout(60)
                     talk(connection)
 
         thread = threading.Thread(target=serve)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.asset_whitelist import _Hosts
+from probes.asset_whitelist import ListedHosts
 from tests.probes.rig import LAB, NO_POLICY, Run, net_of, run, today
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.processes import Processes
@@ -107,7 +107,6 @@ def test_the_whitelist_decides_by_address_mac_and_date(
 
 def test_who_was_not_heard_of_lately_is_left_out(lan: tuple[Namespace, list[Attachment], list[Namespace]]) -> None:
     gateway, attached, _ = lan
-    time.sleep(1.5)
     gateway.call(net_of(*LAB).connect, str(attached[2].v4.ip), 9, 10)
     everyone = neighbours(gateway.call(run, NAME, {"max_age": 600}, net_of()))
     assert {str(device.v4.ip) for device in attached[1:3]} <= set(everyone)
@@ -158,22 +157,24 @@ def test_the_layout_of_the_whitelist_changes_no_verdict() -> None:
     def mac() -> str:
         return f"02:00:00:00:00:{dice.randrange(8):02x}"
 
+    def prefix() -> str:
+        return f"10.0.{dice.randrange(3)}.0/{dice.choice([24, 29, 30])}"
+
+    makers: list[Callable[[], str]] = [address, mac, prefix, lambda: "x"]
     for _ in range(200):
         entries = []
         for _ in range(dice.randrange(6)):
-            value = dice.choice(
-                [address, mac, lambda: f"10.0.{dice.randrange(3)}.0/{dice.choice([24, 29, 30])}", lambda: "x"]
-            )()
+            value = dice.choice(makers)()
             kind = dice.choice([EntryKind.HOST, EntryKind.HOST, EntryKind.PORT])
             entries.append(approve(kind, value, days=dice.choice([None, 5, -5])))
-        hosts = _Hosts(entries)
+        hosts = ListedHosts(entries)
         who, card = address(), mac()
         assert hosts.standing(ip_address(who), card, day) == match_host(entries, [who], card, day).standing
 
 
 def test_twenty_thousand_entries_meet_a_thousand_neighbours_quickly() -> None:
     entries = [approve(EntryKind.HOST, f"10.{n >> 8}.{n & 255}.{k}") for n in range(200) for k in range(100)]
-    hosts = _Hosts(entries)
+    hosts = ListedHosts(entries)
     standings = [
         hosts.standing(ip_address(f"10.0.{n >> 8}.{n & 255}"), "02:00:00:00:00:01", today()) for n in range(1000)
     ]

@@ -10,10 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
-from probes.host_vitals import _from_proc, _from_psutil
-from probes.kit import proc
+from probes.host_vitals import from_proc, from_psutil
 from probes.kit.contract import CannotRun
+from probes.kit.machine import proc
 from tests.probes.rig import net_of, run
+from tests.support.processes import wait_until
 from wire.types import Outcome, SectionKind, TargetKind
 
 
@@ -45,21 +46,27 @@ def test_without_psutil_proc_says_the_same(monkeypatch: pytest.MonkeyPatch) -> N
             raise ImportError(name)
         return usual(name, *rest)
 
-    theirs = _from_psutil(0.1)
-    monkeypatch.setattr(builtins, "__import__", without)
-    (line,) = run("host_vitals", {"sample": 0.1}, net_of()).observations
+    theirs: dict[str, Any] = dict(from_psutil(0.1))
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", without)
+        (line,) = run("host_vitals", {"sample": 0.1}, net_of()).observations
+    later: dict[str, Any] = dict(from_psutil(0.1))
     assert line.method == "proc"
     ours: dict[str, Any] = dict(line.values)
     assert set(theirs) < set(ours)
     # Others use the machine meanwhile, so the figures agree but for what changed in between.
-    assert ours["memory_ratio"] == pytest.approx(theirs["memory_ratio"], abs=0.05)
-    assert ours["uptime_seconds"] == pytest.approx(theirs["uptime_seconds"], abs=5)
-    assert ours["received_bytes"] >= theirs["received_bytes"]
-    assert ours["sent_bytes"] >= theirs["sent_bytes"]
+    for name, slack in (("memory_ratio", 0.05), ("uptime_seconds", 2), ("received_bytes", 0), ("sent_bytes", 0)):
+        between = sorted((theirs[name], later[name]))
+        assert between[0] - slack <= ours[name] <= between[1] + slack, name
 
 
-def test_a_busy_processor_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_processor_shows() -> None:
     end = threading.Event()
+
+    def busy() -> bool:
+        ratio = from_proc(0.3)["cpu_ratio"]
+        assert isinstance(ratio, float)
+        return ratio >= 0.5 / (os.cpu_count() or 1)
 
     def work() -> None:
         while not end.is_set():
@@ -68,12 +75,11 @@ def test_a_busy_processor_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        busy = _from_proc(0.5)["cpu_ratio"]
+        # Again, where the process was held up meanwhile: nobody is busy then.
+        wait_until(busy, "one processor is busy")
     finally:
         end.set()
         thread.join()
-    assert isinstance(busy, float)
-    assert busy >= 0.5 / (os.cpu_count() or 1)
 
 
 def test_cores_memory_and_uptime_are_those_of_psutil() -> None:
@@ -91,7 +97,7 @@ def test_an_old_kernel_without_available_memory(tmp_path: Path) -> None:
     assert proc.memory(tmp_path) == (1_024_000, 307_200)
 
 
-def test_shares() -> None:
+def test_shares_of_no_time_are_unknown() -> None:
     before = (proc.Cpu(100, 50, 0), proc.Cpu(100, 50, 10))
     after = (proc.Cpu(200, 140, 0), proc.Cpu(200, 60, 95))
     assert proc.idle_share(before, after) == 0.5
@@ -115,10 +121,12 @@ def test_a_folder_that_is_not_there() -> None:
         run("host_vitals", {"disk": "/nowhere", "sample": 0.1}, net_of())
 
 
-def test_near_the_deadline_the_sample_is_short() -> None:
-    started = time.monotonic()
+def test_near_the_deadline_the_sample_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("probes.host_vitals.from_psutil", lambda seconds: slept.append(seconds) or {})
     run("host_vitals", {"sample": 30.0}, net_of(), seconds=1)
-    assert time.monotonic() - started < 5
+    assert len(slept) == 1
+    assert 0.1 <= slept[0] <= 0.5
 
 
 def test_it_is_a_sample() -> None:

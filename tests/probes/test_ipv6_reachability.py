@@ -13,8 +13,8 @@ import dns.rrset
 import pytest
 
 from probes.kit.errors import OptionError
-from probes.kit.net import Net
-from probes.kit.vantage import Endpoint, parse_endpoints
+from probes.kit.ipv6.vantage.gate import Endpoint, parse_endpoints
+from probes.kit.sending.net import Net
 from tests.probes.rig import LAB, NO_POLICY, Run, entry, net_of, run
 from tests.probes.servers import named, nginx, udp_server
 from tests.support.netns import Attachment, Namespace, Namespaces
@@ -299,12 +299,12 @@ def _start(manager: Any) -> Any:
         (["2001:db8:c8::99"], Outcome.FAIL, "resolver_silent: unreachable"),
     ],
 )
-def test_resolvers_over_ipv6(world: World, servers: list[str], outcome: Outcome, reason: str) -> None:
+def test_resolvers_are_judged_over_ipv6_alone(world: World, servers: list[str], outcome: Outcome, reason: str) -> None:
     found = world.look(resolvers=servers, timeout=0.3).of("self", "NET-RES6")
     assert (found.outcome, found.values["reason"]) == (outcome, reason)
 
 
-def test_next_hops(world: World) -> None:
+def test_a_next_hop_that_nobody_heard_proves_nothing(world: World) -> None:
     prober, interface = world.prober, world.here.interface
 
     def verdict() -> tuple[Outcome, str]:
@@ -341,7 +341,7 @@ def test_a_transition_address_is_a_tunnel(world: World) -> None:
     assert world.look(self_targets=[]).of("self", "NET-ADDR").values["tunnel"] is True
 
 
-def test_endpoints() -> None:
+def test_an_endpoint_without_a_port_means_443() -> None:
     assert parse_endpoints(["[2001:db8::1]:53", "2001:db8::2", "[2001:db8::3]"]) == (
         Endpoint(ip_address("2001:db8::1"), 53),  # type: ignore[arg-type]
         Endpoint(ip_address("2001:db8::2"), 443),  # type: ignore[arg-type]

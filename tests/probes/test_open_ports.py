@@ -1,7 +1,10 @@
 """open_ports: what it finds, what it covers, and what it leaves unknown."""
 
+import contextlib
+import select
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -9,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from probes import open_ports
 from probes.kit.errors import OptionError
-from probes.kit.net import Net
-from probes.kit.pacing import QuietHours
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
+from probes.kit.sending.pacing import QuietHours
 from probes.open_ports import DEFAULT_PORTS
 from tests.probes.rig import LAB, Run, entry, net_of, run
 from tests.raw.lab import usable
@@ -37,6 +42,61 @@ def covers(found: Run, address: str, port: int) -> bool:
 def scan(given: Mapping[str, Any], net: Net, *, seconds: float = 60) -> Run:
     """Find ports without asking who answers there, which has tests of its own."""
     return run("open_ports", {"identify": False, **given}, net, seconds=seconds)
+
+
+class _Crowd:
+    """Servers of many ports that greet at once and hold on; `most` connections were open at a time."""
+
+    def __init__(self, ports: int) -> None:
+        self.most = 0
+        self._doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(ports)]
+        self.ports = ",".join(str(door.getsockname()[1]) for door in self._doors)
+        self._held: list[socket.socket] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "_Crowd":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for one in (*self._doors, *self._held):
+            one.close()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            for door in select.select(self._doors, [], [], 0.05)[0]:
+                guest = door.accept()[0]
+                guest.setblocking(False)
+                with contextlib.suppress(OSError):
+                    guest.sendall(b"220 ftp.example ProFTPD 1.3.5 ready\r\n")
+                # Whatever was closed before this one came has been heard of by now.
+                self._held = [one for one in (*self._held, guest) if self._is_open(one)]
+                self.most = max(self.most, len(self._held))
+            self._held = [one for one in self._held if self._is_open(one)]
+
+    @staticmethod
+    def _is_open(one: socket.socket) -> bool:
+        """Whether it stays open: whoever asks something is left."""
+        with contextlib.suppress(OSError):
+            try:
+                one.recv(4096)
+            except BlockingIOError:
+                return True
+        one.close()
+        return False
+
+
+@pytest.mark.parametrize("engine", ["connect", "auto"])
+def test_the_cap_for_one_host_holds_for_those_who_ask_services_too(engine: str) -> None:
+    with _Crowd(24) as crowd:
+        given = {"targets": ["127.0.0.1"], "ports": crowd.ports, "engine": engine, "per_host": 3}
+        found = run("open_ports", given, Net(Scope()), seconds=60)
+    assert {item.values.get("service") for item in found.observations if item.target.port} == {"ftp"}
+    assert len(found.open()) == 24
+    assert 0 < crowd.most <= 3
 
 
 def digest(found: Run) -> str:
@@ -84,6 +144,11 @@ def test_services_hosts_and_coverage(school: tuple[Namespace, Attachment, Attach
     }
     assert found.skipped == []
     assert (found.progress[0].done, found.progress[-1].done) == (0, found.progress[-1].total - 2 * 8)
+    # Whoever names one of those by itself is told why nothing was sent there.
+    broadcast = str(here.v4.network.broadcast_address)
+    alone = gateway.call(scan, {**given, "targets": [broadcast]}, net_of(*LAB))
+    assert [(item.what, item.reason) for item in alone.skipped] == [(broadcast, "no_host")]
+    assert alone.coverage == []
 
 
 def test_the_same_picture_has_the_same_digest(school: tuple[Namespace, Attachment, Attachment]) -> None:
@@ -176,6 +241,20 @@ def test_no_time_at_all_is_said_too() -> None:
     assert {item.what for item in found.skipped} == {"127.0.0.1", "::1"}
 
 
+def test_a_host_on_which_all_is_open_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_ports, "_MAX_OBSERVATIONS", 20)
+    monkeypatch.setattr(open_ports, "_LEAST_OF_HOST", 10)
+    with contextlib.ExitStack() as opened:
+        crowd = [opened.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(30)]
+        opened.enter_context(socket.create_server(("127.0.0.2", crowd[0])))
+        found = scan({"targets": ("127.0.0.1-2",), "ports": ",".join(map(str, crowd))}, net_of())
+    assert ("127.0.0.2", crowd[0]) in found.open()
+    assert covers(found, "127.0.0.2", crowd[0])
+    assert len(found.open()) == 11
+    assert [(item.what, item.reason) for item in found.skipped] == [("127.0.0.1", "too_large")]
+    assert not any(covers(found, "127.0.0.1", port) for port in crowd)
+
+
 def test_the_default_looks_at_this_machine(free_port: Callable[..., int]) -> None:
     found = scan({}, net_of())
     assert {prefix for item in found.coverage for prefix in item.prefixes} == {"127.0.0.1/32", "::1/128"}
@@ -224,6 +303,7 @@ def test_link_local_addresses_are_scanned_on_the_interface_that_was_named(
     assert {item.target.name: item.outcome for item in found.observations if item.target.kind is TargetKind.HOST} == {
         f"fe80::99%{name}": Outcome.SEEN for name in links
     }
+    assert [item.prefixes for item in found.coverage] == [tuple(f"fe80::99%{name}/128" for name in links)]
     refused = gateway.call(scan, given, net_of())
     assert [item.what for item in refused.skipped] == ["fe80::99"]
     assert refused.observations == []

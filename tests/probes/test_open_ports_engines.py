@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from probes.kit.contract import CannotRun
-from probes.kit.engine import AUTO, CONNECT, PAYS, SYN, choose
-from probes.kit.net import Net
-from probes.kit.pacing import QuietHours
 from probes.kit.raw import client
 from probes.kit.raw.messages import Job
+from probes.kit.scan.engine import AUTO, CONNECT, PAYS, SYN, choose
+from probes.kit.sending.net import Net
+from probes.kit.sending.pacing import QuietHours
 from tests.probes.rig import LAB, Run, entry, net_of, run
 from tests.raw.lab import usable
 from tests.support.netns import Attachment, Namespace, Namespaces
@@ -39,7 +39,12 @@ def lab(
     server.sysctl("net.ipv4.icmp_ratelimit", 0)
     server.sysctl("net.ipv6.icmp.ratelimit", 0)
     syn = "tcp flags & (syn | ack) == syn"
-    rules = f"ip daddr 198.18.201.0/24 drop; {syn} tcp dport 100-104 drop; "
+    mute4, mute6 = there.v4.network[77], there.v6.network[0x77]
+    for mute in (f"{mute4}/24", f"{mute6}/64"):
+        server.run(["ip", "address", "add", mute, "dev", there.interface, *(["nodad"] if ":" in mute else [])])
+    rules = (
+        f"ip daddr 198.18.201.0/24 drop; {syn} tcp dport 100-104 drop; ip daddr {mute4} drop; ip6 daddr {mute6} drop; "
+    )
     rules += f"{syn} tcp dport 200-204 reject with icmpx type admin-prohibited"
     server.run([nft, f"table inet lab {{ chain c {{ type filter hook prerouting priority -300; {rules}; }}; }}"])
     server.run(["ip", "route", "add", "local", "198.18.200.0/24", "dev", "lo"])
@@ -75,6 +80,7 @@ def test_both_engines_give_the_same_picture(lab: tuple[Namespace, Namespace, Att
         "targets": [
             "127.0.0.1", "::1", str(here.v4.ip), "198.18.1.0/29", str(there.v6.ip), str(there.v6.network[0x99]),
             "198.18.200.4/31", "198.18.201.1", "198.18.202.1", "10.9.9.0/30",
+            f"{there.v4.network[76]}/31", f"{there.v6.network[0x76]}/127",
         ],
         "ports": "22,25,80,98-106,198-206,443,8080,9100,40000",
     }  # fmt: skip
@@ -88,6 +94,12 @@ def test_both_engines_give_the_same_picture(lab: tuple[Namespace, Namespace, Att
     servers |= {(str(there.v4.ip), port) for port in (22, 80, 443)}
     servers |= {(address, port) for address in ("127.0.0.1", "::1") for port in (25, 80)} | {(str(here.v4.ip), 80)}
     assert by_syn.open() == servers | {(str(here.v4.ip), 25)}
+    # Whoever answers for its hardware address and for nothing else is told, with its ports; whether it is there, not.
+    mute = {item.target.name: item for item in by_syn.observations if item.target.name.endswith("77")}
+    assert set(mute) == {str(there.v4.network[77]), str(there.v6.network[0x77])}
+    assert {item.outcome for item in mute.values()} == {Outcome.UNKNOWN}
+    ports = ("22,25,80,98-106,198-206,443,9100", given["ports"])
+    assert [item.values["filtered"] for _, item in sorted(mute.items())] == list(ports)
     reasons = {item.what: item.reason.partition(":")[0] for item in by_syn.skipped}
     assert {name: reason for name, reason in reasons.items() if "ports" not in name} == {
         "10.9.9.0/30": "out_of_scope",
@@ -97,9 +109,19 @@ def test_both_engines_give_the_same_picture(lab: tuple[Namespace, Namespace, Att
     assert {reason for name, reason in reasons.items() if name.endswith(" ports 8080,40000")} == {"out_of_scope"}
 
 
+def test_progress_counts_what_was_asked_of_those_that_keep_silent(
+    lab: tuple[Namespace, Namespace, Attachment, Attachment],
+) -> None:
+    prober, *_ = lab
+    given = {"targets": ["198.18.201.1"], "ports": "1-200", "engine": SYN, "rate": 300.0}
+    found = prober.call(scan, given, net_of(*LAB))
+    # All but the last wait is behind it, however long that takes: the time left can be told from it.
+    assert max(item.done for item in found.progress[:-1]) > 150
+
+
 def test_auto_takes_syns_where_they_pay(lab: tuple[Namespace, Namespace, Attachment, Attachment]) -> None:
     prober, _, _, there = lab
-    for count, method in ((100, CONNECT), (PAYS, SYN)):
+    for count, method in ((PAYS - 1, CONNECT), (PAYS, SYN)):
         given = {"targets": [str(there.v4.ip)], "ports": f"1-{count}"}
         found = prober.call(scan, given, net_of(*LAB))
         assert {item.method for item in found.observations} == {method}
@@ -137,7 +159,7 @@ def test_when_the_helper_dies_the_connect_engine_takes_over_and_says_so(
             yield said
 
     monkeypatch.setattr(client, "run", killed)
-    given = {"targets": [str(there.v4.ip), str(there.v6.ip)], "ports": f"1-{PAYS},8080"}
+    given = {"targets": [str(there.v4.ip), str(there.v6.ip)], "ports": "1-1000,8080"}
     found = prober.call(scan, {**given, "host_rate": 2000.0}, net_of(*LAB))
     assert found.open() == {(str(ip), port) for ip in (there.v4.ip, there.v6.ip) for port in OPEN}
     assert found.skipped == []

@@ -4,30 +4,30 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from probes.kit.net import Net
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
 from tests.probes.rig import LAB, net_of, run
 from tests.support.names import wait_for_version
 from tests.support.netns import Namespaces
+from tests.support.ports import free_port
 from tests.support.processes import Processes, wait_until
 from wire.ports import contains, parse_ports
 from wire.types import Outcome, TargetKind, Transport
 
 
 def test_an_error_settles_a_port_and_silence_does_not() -> None:
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone,
-    ):
+    closed = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        gone.bind(("127.0.0.1", 0))
-        quiet, closed = silent.getsockname()[1], gone.getsockname()[1]
-        gone.close()
+        quiet = silent.getsockname()[1]
         found = run("udp_ports", {"targets": ["127.0.0.1"], "ports": f"{quiet},{closed}"}, Net(Scope()), seconds=30)
     assert found.open() == set()
     [host] = found.observations
     assert (host.target.kind, host.outcome) == (TargetKind.HOST, Outcome.SEEN)
-    assert dict(host.values) == {"open_filtered": str(quiet)}
+    assert host.values == {"closed_udp": str(closed)}
+    assert [(item.prefixes, item.ports, item.transport) for item in found.silent] == [
+        (("127.0.0.1/32",), str(quiet), Transport.UDP)
+    ]
     (covered,) = found.coverage
     assert covered.transport is Transport.UDP
     assert contains(parse_ports(covered.ports), closed)

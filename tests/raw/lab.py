@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from probes.kit.raw import client
@@ -19,9 +19,9 @@ LAB = ("198.18.0.0/15", "2001:db8::/32", "fe80::/64")
 
 
 def scope(*values: str, ports: str = "") -> tuple[ScopeEntry, ...]:
-    """Authorise prefixes until today."""
-    today = datetime.now(UTC).date()
-    return tuple(ScopeEntry(value, "a person", "the lab", today, ports) for value in values)
+    """Authorise prefixes until tomorrow: midnight may pass while a test runs."""
+    tomorrow = datetime.now(UTC).date() + timedelta(1)
+    return tuple(ScopeEntry(value, "a person", "the lab", tomorrow, ports) for value in values)
 
 
 def job(targets: Iterable[str], ports: str, **more: object) -> Job:

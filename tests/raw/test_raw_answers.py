@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from probes.kit.raw.answers import HEADS, SNAP, Answer, read_ipv4, read_ipv6
 from probes.kit.raw.filters import neighbour_advertisements, syn_answers
 from probes.kit.raw.frames import ipv4, ipv6
-from probes.kit.raw.link_addresses import read_advertisement, read_arp_reply
+from probes.kit.raw.link.addresses import read_advertisement, read_arp_reply
 from probes.kit.raw.ring import attach_filter
 from probes.kit.raw.states import MEANINGS, State, of_icmp4, of_icmp6, pack_states, unpack_states
 

@@ -2,22 +2,23 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from datetime import time as daytime
 from ipaddress import ip_address
 
 import pytest
 
-from probes.kit.blocks import CODE_OF, CODES, PENDING, Block
+from probes.kit.connect.sweep import Sweep
 from probes.kit.errors import Quiet
-from probes.kit.net import Net
-from probes.kit.outcomes import OUTCOMES, Settled
-from probes.kit.pacing import Pace, QuietHours
+from probes.kit.ports.blocks import CODE_OF, CODES, PENDING, Block
 from probes.kit.raw.blocks import SynSweep
-from probes.kit.scope import Scope
-from probes.kit.sweep import Sweep
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
+from probes.kit.sending.outcomes import OUTCOMES, Settled
+from probes.kit.sending.pacing import Pace, QuietHours
 from tests.raw.lab import LAB, scope, usable
 from tests.support.netns import Attachment, Namespace, Namespaces
+from tests.support.patience import given_time
 from wire.types import Outcome
 
 _OPEN = (22, 80, 443, 8080)
@@ -81,17 +82,17 @@ def test_both_engines_say_the_same(lab: tuple[Namespace, Attachment, Attachment]
 def test_what_was_not_asked_in_time_stays_pending(lab: tuple[Namespace, Attachment, Attachment]) -> None:
     scanner, _, there = lab
 
-    def cut() -> tuple[list[Block], int]:
+    def cut(seconds: float) -> tuple[list[Block], int]:
         net = _net()
-        blocks = [Block((net.gate(str(there.v4.ip)),), tuple(range(1000, 1000 + count))) for count in (4000, 3000)]
+        blocks = [Block((net.gate(str(there.v4.ip)),), tuple(range(1000, 1000 + count))) for count in (60_000, 3000)]
         sweep = SynSweep(net, timeout=1.0, retries=1, host_rate=500.0)
-        done = [block for block in sweep.run(blocks, time.monotonic() + 2) if block is not None]
+        done = [block for block in sweep.run(blocks, time.monotonic() + seconds) if block is not None]
         return done, sweep.done
 
-    [block], done = scanner.call(cut)
-    assert len(block.ports) == 4000
-    assert 0 < done < 4000
-    assert block.left == block.states.count(PENDING) == 4000 - done
+    [block], done = given_time(lambda seconds: scanner.call(cut, seconds), lambda found: found[1] > 0, first=2)
+    assert len(block.ports) == 60_000
+    assert 0 < done < 60_000
+    assert block.left == block.states.count(PENDING) == 60_000 - done
 
 
 def test_quiet_hours_end_a_run(lab: tuple[Namespace, Attachment, Attachment]) -> None:
@@ -119,8 +120,7 @@ def test_an_address_that_a_domain_led_to_is_in_scope_for_its_ports_only(netns: N
     space.run(["ip", "route", "add", "9.9.9.0/24", "via", str(there.v4.ip)])
 
     def run() -> tuple[bytes, int]:
-        [entry] = scope("school.example")
-        net = Net(Scope([type(entry)("school.example", "p", "r", datetime.now(UTC).date(), "80")]), pace=Pace(1000.0))
+        net = Net(Scope(scope("school.example", ports="80")), pace=Pace(1000.0))
         net.lend("school.example", [ip_address("9.9.9.9")])
         block = Block((net.gate("9.9.9.9", 80),), (80,))
         sweep = SynSweep(net, timeout=1.0, retries=0, host_rate=100.0)

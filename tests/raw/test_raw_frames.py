@@ -69,15 +69,17 @@ def test_a_panel_holds_the_frames_that_would_be_built_one_by_one(
     source = bytes([198, 18, 0, 1]).rjust(size, b"\x20")
     hosts = [Host(str(number), number.to_bytes(size, "big"), source, of, link) for number, of in enumerate(secrets, 1)]
     panel = Panel(-1, hosts, ports, rows)
+    step = max(1, len(ports) // len(hosts))
     for source_port in (40_000, 40_003):
         panel.dress(source_port)
         for first in range(0, len(ports), rows):
             count = panel.load(first)
-            some = ports[first : first + rows]
-            assert count == len(some) * len(hosts)
             built = [
-                link + syn(source, host.address, source_port, host.secret, port) for port in some for host in hosts
+                link + syn(source, host.address, source_port, host.secret, ports[(row + number * step) % len(ports)])
+                for row in range(first, min(first + rows, len(ports)))
+                for number, host in enumerate(hosts)
             ]
+            assert count == len(built)
             assert [panel.frame(number) for number in range(count)] == built
 
 
@@ -92,7 +94,7 @@ def test_a_panel_sends_exactly_the_frames_it_is_asked_for() -> None:
         assert panel.send(2, 5) == 5
         got = [there.recv(200) for _ in range(5)]
         assert got == [panel.frame(number) for number in range(2, 7)]
-        assert [_check(frame[14:])[1] for frame in got] == [22, 80, 80, 80, 443]
+        assert [_check(frame[14:])[1] for frame in got] == [443, 80, 443, 22, 443]
 
 
 def test_messages_are_laid_out_as_the_kernel_reads_them() -> None:

@@ -11,6 +11,7 @@ import pytest
 from probes.kit.raw.states import State
 from tests.raw.lab import expected, scan, scope, usable
 from tests.support.netns import Attachment, Namespace, Namespaces
+from tests.support.patience import given_time
 from tests.support.processes import wait_until
 from wire.types import ScopeEntry
 
@@ -193,19 +194,11 @@ def test_several_interfaces_and_routers_at_once(netns: Namespaces, listen: Liste
     assert set(result.states(absent).values()) <= {State.HOST_UNREACHABLE, State.SILENT}
 
 
-@pytest.mark.parametrize("kind", ["vlan", "bridge"])
-def test_interfaces_on_top_of_others(netns: Namespaces, listen: Listen, kind: str) -> None:
+def test_a_bridge_on_top_of_an_interface(netns: Namespaces, listen: Listen) -> None:
     scanner, target, there = _pair(netns)
     for space, number in ((scanner, 1), (target, 2)):
-        if kind == "vlan":
-            made = space.run(
-                ["ip", "link", "add", "link", there.interface, "name", "top", "type", "vlan", "id", "7"], check=False
-            )
-            if made.returncode:
-                pytest.skip("needs the kernel's VLAN interfaces: modprobe 8021q")
-        else:
-            space.run(["ip", "link", "add", "name", "top", "type", "bridge"])
-            space.run(["ip", "link", "set", there.interface, "master", "top"])
+        space.run(["ip", "link", "add", "name", "top", "type", "bridge"])
+        space.run(["ip", "link", "set", there.interface, "master", "top"])
         space.run(["ip", "link", "set", "top", "up"])
         space.run(["ip", "address", "add", f"198.19.7.{number}/24", "dev", "top"])
         space.run(["ip", "address", "add", f"2001:db8:7::{number}/64", "dev", "top", "nodad"])
@@ -245,12 +238,17 @@ def test_a_target_that_limits_its_rate_keeps_nothing_hidden(
 
 def test_time_that_is_over_leaves_unknown_not_closed(netns: Namespaces) -> None:
     scanner, _, there = _pair(netns)
-    result = scan(scanner, [str(there.v4.ip)], "1-1000", rate=100.0, seconds=2.0)
+    cut = given_time(
+        lambda seconds: (seconds, scan(scanner, [str(there.v4.ip)], "1-60000", rate=100.0, seconds=seconds)),
+        lambda cut: cut[1].count()[State.CLOSED] > 0,
+        first=2,
+    )
+    seconds, result = cut
     assert result.done is not None
     assert not result.done.complete
     count = result.count()
     assert set(count) == {State.CLOSED, State.NOT_ASKED}
-    assert 50 <= count[State.CLOSED] <= 300
+    assert count[State.CLOSED] <= 150 * seconds
 
 
 def test_what_is_out_of_scope_gets_no_packet(netns: Namespaces, listen: Listen) -> None:
@@ -282,10 +280,12 @@ def test_a_scope_that_ended_authorises_nothing(netns: Namespaces) -> None:
 
 
 def _watch(sniffer: socket.socket, stop: threading.Event, seen: Counter[tuple[str, int]]) -> None:
-    while not stop.is_set():
+    while True:
         try:
             packet = sniffer.recv(2048)
         except TimeoutError:
+            if stop.is_set():
+                return
             continue
         if packet[9] == 6 and packet[33] == 2:
             seen[socket.inet_ntoa(packet[16:20]), int.from_bytes(packet[22:24], "big")] += 1

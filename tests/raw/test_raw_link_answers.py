@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from probes.kit.raw import link_answers
+from probes.kit.raw import filters
 from probes.kit.raw.frames import ipv6
-from probes.kit.raw.link_answers import LinkAnswer, read_echo4, read_echo6, read_link_answer
-from probes.kit.raw.link_frames import COOKIE_BYTES, echo_to_all, icmp4_echo, mld_query
-from probes.kit.raw.link_messages import Heard, read_heard, write_heard
+from probes.kit.raw.link import answers
+from probes.kit.raw.link.answers import LinkAnswer, read_echo4, read_echo6, read_link_answer
+from probes.kit.raw.link.frames import COOKIE_BYTES, echo_to_all, icmp4_echo, mld_query
+from probes.kit.raw.link.messages import Heard, read_heard, write_heard
 
 MARK, COOKIE = 0x1234, bytes(range(COOKIE_BYTES))
 US, THEM = ip_address("fe80::1").packed, ip_address("fe80::2").packed
@@ -53,7 +54,7 @@ def report(kind: int, hops: int = 1, source: bytes = THEM) -> bytes:
         (b"", None),
     ],
 )
-def test_what_counts(packet: bytes, expected: LinkAnswer | None) -> None:
+def test_only_an_answer_to_our_question_counts(packet: bytes, expected: LinkAnswer | None) -> None:
     assert read(packet) == expected
 
 
@@ -63,7 +64,7 @@ def test_a_quote_cut_short_is_no_answer() -> None:
 
 
 @given(some.binary(max_size=300))
-def test_any_bytes(packet: bytes) -> None:
+def test_any_packet_is_read_or_left(packet: bytes) -> None:
     for start in (b"", b"\x60\0\0\0\0\0\x3a\xff", b"\x60\0\0\0\0\0\0\1", b"\x45"):
         read(start + packet)
         read_echo4(start + packet, MARK, COOKIE)
@@ -79,7 +80,7 @@ def test_one_wrong_byte_never_makes_a_failure(place: int, value: int) -> None:
 
 
 def test_the_programs_fit_the_kernel() -> None:
-    for program in (link_answers.arp_replies(), link_answers.link_answers(), *map(link_answers.echo_replies, (4, 6))):
+    for program in (filters.arp_replies(), answers.link_answers(), *map(answers.echo_replies, (4, 6))):
         assert len(program) % 8 == 0
 
 

@@ -123,10 +123,8 @@ def wild_host(space: Namespace, *, linked: bool = True) -> Iterator[WildHost]:
     space.run(["ip", "link", "set", "wild", "up"])
     scanner = b""
     if linked:
-        space.run(["ip", "neigh", "add", ADDRESS6, "lladdr", _HOST.hex(":"), "dev", "wild", "nud", "permanent"])
-        for number in range(2, 255):
-            address = f"198.19.0.{number}"
-            space.run(["ip", "neigh", "add", address, "lladdr", _HOST.hex(":"), "dev", "wild", "nud", "permanent"])
+        everyone = (ADDRESS6, *(f"198.19.0.{number}" for number in range(2, 255)))
+        space.batch(f"neigh add {name} lladdr {_HOST.hex(':')} dev wild nud permanent" for name in everyone)
         link = space.run(["ip", "-brief", "link", "show", "dev", "wild"]).stdout
         scanner = bytes.fromhex(link.split()[2].replace(":", ""))
     host = WildHost(device, linked, scanner)

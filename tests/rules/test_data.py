@@ -59,11 +59,11 @@ def test_policy_items_name_document_and_section() -> None:
         assert set(item.audience) <= set(AUDIENCES)
         assert (item.metric == "capability") == (item.op == "")
         assert item.op in ("", "eq", "ge")
-    assert policies()["NX-BW-K12"].cite() == "宁政发〔2018〕49号 二(四)11"
-    assert policies()["HA-WHITELIST"].cite() == "《河南省“十四五”教育信息化发展规划》 三(七)25"
+    assert policies()["NX-BW-K12"].cite() == "宁政发〔2018〕49号 二（四）11"
+    assert policies()["HA-WHITELIST"].cite() == "《河南省“十四五”教育信息化发展规划》 三（七）25"
 
 
-def test_high_risk_ports() -> None:
+def test_a_high_risk_port_says_how_grave_and_how_sure() -> None:
     smb = high_risk(445, "tcp")
     assert smb is not None
     assert (smb.service, smb.severity, smb.confidence) == ("SMB", Severity.CRITICAL, Confidence.VERIFIED)
@@ -97,7 +97,9 @@ def test_high_risk_ports() -> None:
         ("450102", "school", "2145000001", 100, "GX-BW"),
     ],
 )
-def test_bandwidth_targets(division: str, kind: str, school: str, mbps: int, item: str) -> None:
+def test_each_province_and_kind_of_school_has_its_bandwidth_target(
+    division: str, kind: str, school: str, mbps: int, item: str
+) -> None:
     target = profile_for(division, kind, TODAY, school)["egress_bps"]
     assert (target.value, target.item.id) == (mbps * 1_000_000, item)
 

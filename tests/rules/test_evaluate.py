@@ -201,6 +201,7 @@ def test_given_facts_are_never_replaced_by_derived_ones() -> None:
     assert judged(made, port=445, transport="tcp", port_risk="none").verdict is Verdict.MATCH
     assert judged(made, port=8888, transport="udp").verdict is Verdict.MATCH
     assert judged(made, port=8888).verdict is Verdict.UNKNOWN
+    assert judged(made, transport="tcp").verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -209,16 +210,16 @@ def test_given_facts_are_never_replaced_by_derived_ones() -> None:
         (3, "640104", "GB/T 22239-2019 8.1.3.1 b"),
         (4, "640104", "GB/T 22239-2019 8.1.3.1 b"),
         (5, "", "GB/T 22239-2019 8.1.3.1 b"),
-        (2, "640104", "宁政发〔2018〕49号 二(十)29"),
-        (None, "2164000001", "宁政发〔2018〕49号 二(十)29"),
-        (1, "640104", "宁政发〔2018〕49号 二(十)29"),
-        ("3", "640104", "宁政发〔2018〕49号 二(十)29"),
-        (2, "410102", "《河南省“十四五”教育信息化发展规划》 三(七)25"),
-        (None, "", "《河南省“十四五”教育信息化发展规划》 三(七)25"),
+        (2, "640104", "宁政发〔2018〕49号 二（十）29"),
+        (None, "2164000001", "宁政发〔2018〕49号 二（十）29"),
+        (1, "640104", "宁政发〔2018〕49号 二（十）29"),
+        ("3", "640104", "宁政发〔2018〕49号 二（十）29"),
+        (2, "410102", "《河南省“十四五”教育信息化发展规划》 三（七）25"),
+        (None, "", "《河南省“十四五”教育信息化发展规划》 三（七）25"),
         (2, "440103", ""),
     ],
 )
-def test_citation(level: Any, unit: str, citation: str) -> None:
+def test_a_judgement_cites_the_clause_of_its_level_or_the_policy(level: Any, unit: str, citation: str) -> None:
     assert judged(rule(), unit, mlps_level=level, state="open").citation == citation
 
 

@@ -74,7 +74,7 @@ def test_a_rule_is_read_as_written(tmp_path: Path) -> None:
     assert rule.title == ("摄像头端口开放", "Camera port open")
     assert rule.severity is Severity.CRITICAL
     assert rule.hold == 600
-    assert rule.drift
+    assert rule.drift == "baseline"
     assert rule.confidence is Confidence.COMMON
     assert rule.maximum is Colour.ORANGE
     assert rule.minimum == (Minimum(Colour.YELLOW, 3, ("internet",)),)
@@ -90,7 +90,7 @@ def test_a_rule_is_read_as_written(tmp_path: Path) -> None:
 
 def test_what_may_be_left_out_has_its_default(tmp_path: Path) -> None:
     rule = load(write(tmp_path))
-    assert (rule.hold, rule.drift, rule.confidence, rule.maximum) == (0, False, Confidence.VERIFIED, Colour.RED)
+    assert (rule.hold, rule.drift, rule.confidence, rule.maximum) == (0, "", Confidence.VERIFIED, Colour.RED)
     assert (rule.given, rule.minimum) == (None, ())
     assert isinstance(rule.basis, Basis)
 
@@ -117,7 +117,7 @@ def test_what_may_be_left_out_has_its_default(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_conditions(tmp_path: Path, written: str, condition: Condition) -> None:
+def test_a_condition_is_read_as_it_is_written(tmp_path: Path, written: str, condition: Condition) -> None:
     text = GOOD.replace('state = "open"\nport = { in = [554, 37777] }', written)
     (rule,) = [rule for rule in load_packs([write(tmp_path, text)], run=False) if rule.id == "camera-port"]
     assert rule.when == condition
@@ -126,7 +126,7 @@ def test_conditions(tmp_path: Path, written: str, condition: Condition) -> None:
 @pytest.mark.parametrize(
     ("written", "seconds"), [("0", 0), ("90", 90), ("1.5", 1.5), ("'90s'", 90), ("'2 h'", 7200), ("'7d'", 604800)]
 )
-def test_hold_times(tmp_path: Path, written: str, seconds: float) -> None:
+def test_a_hold_time_is_seconds_or_has_its_unit(tmp_path: Path, written: str, seconds: float) -> None:
     assert load(write(tmp_path, f"for = {written}\n{GOOD}")).hold == seconds
 
 
@@ -159,7 +159,7 @@ def test_files_that_are_no_toml(tmp_path: Path, raw: bytes, what: str) -> None:
     path.write_bytes(raw)
     (fault,) = faults_of(path)
     assert (fault.file, fault.key) == (str(path), "")
-    assert fault.what.startswith(what)
+    assert fault.what.en.startswith(what)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -174,13 +174,13 @@ def test_an_id_may_come_only_once(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", GOOD + "\n")
     (fault,) = faults_of(tmp_path)
     assert (fault.file, fault.key) == (str(second), "id")
-    assert f"'camera-port' is already the rule of {first}" in fault.what
+    assert f"'camera-port' is already the rule of {first}" in fault.what.en
 
 
 def test_a_shipped_rule_is_replaced_only_on_purpose(tmp_path: Path) -> None:
     text = GOOD.replace("camera-port", "unlisted-port")
     (fault,) = faults_of(write(tmp_path, text, "unlisted-port"))
-    assert "is already the rule of rules/packs/base/unlisted-port.toml" in fault.what
+    assert "is already the rule of rules/packs/base/unlisted-port.toml" in fault.what.en
     path = write(tmp_path, f"replaces = true\n{text}", "unlisted-port")
     rules = {rule.id: rule for rule in load_packs([path])}
     assert rules["unlisted-port"].file == str(path)
@@ -196,7 +196,7 @@ def test_folders_and_files_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder.toml").mkdir()
     os.mkfifo(tmp_path / "pipe.toml")
-    assert [(fault.file, fault.what) for fault in faults_of(tmp_path / "no", tmp_path / "empty", tmp_path)] == [
+    assert [(fault.file, fault.what.en) for fault in faults_of(tmp_path / "no", tmp_path / "empty", tmp_path)] == [
         (f"{tmp_path}/no", "is no file or folder that can be read"),
         (f"{tmp_path}/empty", "holds no rule file (*.toml)"),
         (f"{tmp_path}/folder.toml", "is no file or folder that can be read"),
@@ -210,7 +210,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     if os.access(path, os.R_OK):
         pytest.skip("root reads every file")
     (fault,) = faults_of(path)
-    assert fault.what == "cannot be read: Permission denied"
+    assert fault.what.en == "cannot be read: Permission denied"
 
 
 def test_examples_may_be_left_to_the_caller(tmp_path: Path) -> None:

@@ -58,7 +58,11 @@ _FAULTS = {
         (f'severity = "low"\nfor = {10**400}', "for", "at most 366 days"),
         ('severity = "low"\nfor = nan', "for", "at most 366 days"),
         ('severity = "low"\nfor = true', "for", "must be seconds"),
-        ('severity = "low"\ndrift = "yes"', "drift", "must be true or false, not a text"),
+        (
+            'severity = "low"\ndrift = "yes"',
+            "drift",
+            "must be true, false or one of baseline, baseline_expired, not a text",
+        ),
         ('severity = "low"\nreplaces = 1', "replaces", "must be true or false, not a whole number"),
         ('severity = "low"\nreplaces = true', "replaces", "there is no rule 'camera-port' to replace"),
         ('severity = "low"\nconfidence = "rumour"', "confidence", "is not one of verified, common"),
@@ -178,7 +182,7 @@ def test_every_fault_names_its_key_and_what_is_allowed(tmp_path: Path, old: str,
     path = write(tmp_path, GOOD.replace(old, new, 1))
     found = {fault.key: fault for fault in faults_of(path)}
     assert key in found
-    assert what in found[key].what
+    assert what in found[key].what.en
     assert str(found[key]).startswith(f"{path}: {key}: ")
     assert str(found[key]).isprintable()
 
@@ -257,6 +261,6 @@ def test_junk_anywhere_in_a_rule_is_a_fault_or_a_rule(
         assert any(rule.file == str(file) for rule in rules)
     for fault in faults:
         assert fault.file == str(file)
-        assert not fault.what.startswith("not TOML")
+        assert not fault.what.en.startswith("not TOML")
         assert str(fault).isprintable()
         assert len(str(fault)) < 2000

@@ -50,7 +50,7 @@ def test_the_truth_tables() -> None:
 
 
 @given(st.lists(THREE, max_size=4), st.lists(THREE, max_size=4), THREE)
-def test_laws(one: list[bool | None], other: list[bool | None], part: bool | None) -> None:
+def test_the_laws_of_kleene_hold(one: list[bool | None], other: list[bool | None], part: bool | None) -> None:
     assert all_of(one) == all_of(reversed(one))
     assert all_of([all_of(one), all_of(other)]) == all_of([*one, *other])
     assert any_of([any_of(one), any_of(other)]) == any_of([*one, *other])
@@ -126,7 +126,7 @@ def test_a_test_of_nothing_known_is_unknown(op: str, value: Any) -> None:
         ("known", False, True, True),
     ],
 )
-def test_operators(op: str, fact: Any, value: Any, answer: bool | None) -> None:
+def test_each_operator_answers_yes_no_or_unknown(op: str, fact: Any, value: Any, answer: bool | None) -> None:
     assert holds(Condition(op, "a", value), {"a": fact}) is answer
 
 

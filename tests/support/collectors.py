@@ -5,14 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+
 from collector.alerts.queries import list_alerts
 from collector.core import Core, open_core
 from collector.ingest import submit
 from collector.inventory.assets import list_assets
 from collector.registry import agents, people, units, whitelist
-from collector.registry.agents import AgentIdentity
+from collector.registry.directory import AgentIdentity
 from collector.registry.people import Person, Role
 from collector.settings import Settings
+from collector.store import migrate
 from collector.views import Alert, Asset
 from tests.support.reports import Sender
 from wire.types import Answer, EnrolmentRequest, Section
@@ -65,8 +70,8 @@ class Desk:
         assert found is not None
         return found
 
-    def agent(self, unit: str = SCHOOL, name: str = "gateway") -> AgentIdentity:
-        token = agents.create_token(self.core, self.admin, unit, 3600)
+    def agent(self, unit: str = SCHOOL, name: str = "gateway", vantage: str = "unknown") -> AgentIdentity:
+        token = agents.create_token(self.core, self.admin, unit, 3600, vantage)
         made = agents.enrol(self.core, EnrolmentRequest(token.secret, name, "test"), self.clock.now)
         identity = agents.authenticate(self.core, made.credential)
         assert identity is not None
@@ -101,6 +106,18 @@ def desk(folder: Path, settings: Settings | None = None, clock: Clock | None = N
         yield made
     finally:
         made.core.close()
+
+
+def old_schema(file: Path, revision: str) -> None:
+    """Make an empty database as the release with this revision of the schema left it."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate.FOLDER))
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+    engine.dispose()
 
 
 def _root() -> Person:

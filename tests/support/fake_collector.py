@@ -1,4 +1,4 @@
-"""A small collector over real TLS for tests of the agent: it keeps the contract of docs/architecture.md, in memory."""
+"""A small collector over real TLS for tests of the agent: it keeps the contract of docs/interfaces.md, in memory."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 
 from wire.codec import decode, decompress, encode
 from wire.digest import section_digest
-from wire.types import Answer, Enrolment, EnrolmentRequest, Orders, Policy, Refusal, Report, Section
+from wire.orders import Orders
+from wire.types import Answer, Enrolment, EnrolmentRequest, Policy, Refusal, Report, Section
 
 SECRET = "s" * 32
 CREDENTIAL = "the-agents-own-credential"
@@ -83,7 +84,8 @@ def make_authority(
 class Store:
     """What the collector keeps, and what it is told to do wrong: `script` holds answers for the next reports.
 
-    With `holds` it knows of orders, has none, and holds questions about them until there is `news`.
+    With `holds` it knows of orders, has none, and holds questions about them until there is `news`. `claims` holds the
+    answers to words on orders.
     """
 
     policy: Policy | None = None
@@ -98,6 +100,7 @@ class Store:
     news: threading.Event = field(default_factory=threading.Event)
     clock: float = 0.0
     script: deque[Callable[[Report], Reply | None]] = field(default_factory=deque)
+    claims: deque[Reply] = field(default_factory=deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def names(self) -> list[str]:
@@ -132,11 +135,11 @@ class FakeCollector:
         """Listen."""
         collector = self
 
-        class Handler(_Handler):
+        class Bound(Handler):
             store = collector.store
             authority = collector.authority
 
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), Bound)
         server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.authority.chain)
@@ -163,7 +166,9 @@ def running(authority: Authority, port: int) -> Iterator[FakeCollector]:
         made.stop()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """What answers one request; `FakeCollector.start` binds it to a store."""
+
     store: Store
     authority: Authority
     timeout = 20
@@ -199,7 +204,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.store.paths.append(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self._send(self._enrol(body) if self.path == "/api/v1/enrol" else self._report(body))
+        if self.path.startswith("/api/v1/orders/"):
+            self._send(self.store.claims.popleft())
+        else:
+            self._send(self._enrol(body) if self.path == "/api/v1/enrol" else self._report(body))
 
     def _send(self, reply: Reply) -> None:
         status, headers, body = reply

@@ -7,7 +7,7 @@ import itertools
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -69,6 +69,14 @@ class Namespace:
             raise RuntimeError(f"{full}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
+    def batch(self, lines: Iterable[str]) -> None:
+        """Run many commands of ip(8) inside, in one process."""
+        text = "\n".join(lines)
+        full = [*self.prefix, "ip", "-batch", "-"]
+        done = subprocess.run(full, input=text, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise RuntimeError(f"ip -batch: {done.stderr.strip()}")
+
     def sysctl(self, key: str, value: int | str) -> None:
         """Set one sysctl inside, for example net.ipv4.ip_forward."""
         self.call(Path("/proc/sys", *key.split(".")).write_text, str(value))
@@ -117,6 +125,7 @@ class Namespaces:
         """Start with no namespace."""
         self._made: list[Namespace] = []
         self._subnets = itertools.count(1)
+        self._indexes = itertools.count(100)
 
     def __call__(self) -> Namespace:
         """Make one namespace, joined to nothing."""
@@ -136,10 +145,7 @@ class Namespaces:
         """Join two namespaces by a veth pair; left gets .1 and ::1 of a fresh subnet, right .2 and ::2."""
         subnet = next(self._subnets)
         interface = f"veth{subnet}"
-        _ip(
-            *("link", "add", "name", interface, "netns", left.name),
-            *("type", "veth", "peer", "name", interface, "netns", right.name),
-        )
+        self._pair(left, interface, right, interface)
         return _attach(left, interface, subnet, 1), _attach(right, interface, subnet, 2)
 
     def lan(self, *hosts: Namespace) -> tuple[Attachment, ...]:
@@ -151,13 +157,22 @@ class Namespaces:
         attached = []
         for number, host in enumerate(hosts, start=1):
             interface, port = f"veth{subnet}", f"port{number}"
-            _ip(
-                *("link", "add", "name", interface, "netns", host.name),
-                *("type", "veth", "peer", "name", port, "netns", switch.name),
-            )
+            self._pair(host, interface, switch, port)
             _ip("-n", switch.name, "link", "set", port, "master", "br0", "up")
             attached.append(_attach(host, interface, subnet, number))
         return tuple(attached)
+
+    def _pair(self, left: Namespace, here: str, right: Namespace, there: str) -> None:
+        """Make a veth pair whose ends have unlike indexes.
+
+        With one index for both, as in fresh namespaces, the kernel takes them for one device that has no peer, and puts
+        off the news that the second has a carrier, and with it its IPv6 address, for up to a second (linkwatch).
+        """
+        first, second = (str(next(self._indexes)) for _ in range(2))
+        _ip(
+            *("link", "add", "name", here, "index", first, "netns", left.name),
+            *("type", "veth", "peer", "name", there, "index", second, "netns", right.name),
+        )
 
     def close(self) -> None:
         """Remove every namespace made here; whatever was left running inside is ended first."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from probes.kit.raw.process import NAME
 from tests.support.netns import Namespace
 from tests.support.ports import listens
 
@@ -19,7 +20,7 @@ class NotReady(AssertionError):
     """A process ended, or its time was over, before it was ready; the message carries its output."""
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
     """Wait for a condition, asked again every few milliseconds; a generous limit, never a measurement."""
     end = time.monotonic() + seconds
     while not condition():
@@ -28,16 +29,24 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30)
         time.sleep(0.02)
 
 
+def open_files() -> set[str]:
+    """What this process holds open, each by a name that no other has; what others leave late may go in between."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(f"{entry.name} {entry.readlink()}")
+    return found
+
+
 def helpers_of(parent: int) -> list[int]:
     """Process ids of the SYN engine's helpers that a process started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = entry.read_text(encoding="utf-8").rpartition(")")[2].split()
-            words = entry.with_name("cmdline").read_bytes().split(b"\0")
+            named, _, rest = entry.read_text(encoding="utf-8").rpartition(")")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[1]) == parent and b"probes.kit.raw" in words:
+        if int(rest.split()[1]) == parent and named.endswith(f"({NAME}"):
             found.append(int(entry.parent.name))
     return found
 
@@ -82,7 +91,7 @@ class Running:
         """What it wrote to standard error so far."""
         return self._err.read_text(encoding="utf-8", errors="replace")
 
-    def wait_ready(self, ready: Ready, *, seconds: float = 30) -> None:
+    def wait_ready(self, ready: Ready, *, seconds: float = 60) -> None:
         """Wait for a listening TCP port (int), a pattern in the output (str, compiled) or a condition (callable)."""
         if ready is None:
             return
@@ -113,7 +122,7 @@ class Running:
         except NotReady as error:
             raise NotReady(f"{error}\n{self._story()}") from None
 
-    def wait(self, *, seconds: float = 60) -> int:
+    def wait(self, *, seconds: float = 100) -> int:
         """Exit status of the process when it ends by itself (negative: the signal)."""
         try:
             return self._popen.wait(timeout=seconds)
@@ -124,7 +133,7 @@ class Running:
         """Send a signal to the process alone, not to its children; harmless when it has ended."""
         self._popen.send_signal(number)
 
-    def terminate(self, *, seconds: float = 20) -> int:
+    def terminate(self, *, seconds: float = 60) -> int:
         """Ask it to end (SIGTERM) and return its exit status; a process that does not obey fails the test."""
         self.send(signal.SIGTERM)
         return self.wait(seconds=seconds)
@@ -157,7 +166,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         netns: Namespace | None = None,
-        seconds: float = 30,
+        seconds: float = 60,
     ) -> Running:
         """Start argv, inside a namespace if one is given, and return once it is ready.
 

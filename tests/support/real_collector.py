@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from collector import setup
 from tests.support.processes import Processes, Running, wait_until
 
 UNITS = """code,name,kind,parent,division_code
@@ -19,23 +20,26 @@ UNITS = """code,name,kind,parent,division_code
 640104,兴庆区,county,640100,640104
 2164000001,示例小学,school,640104,640104
 """
+COUNTY = "640104"
 SCHOOL = "2164000001"
 
 
 @dataclass(slots=True)
 class RealCollector:
-    """One collector with its data folder; it can be killed and started again."""
+    """One collector with its data folder and TOML of its own; it can be killed and started again."""
 
     data: Path
     port: int
     process: Processes
+    settings: str = ""
     log: list[Running] = field(default_factory=list)
 
     def make(self) -> None:
         """Make the data folder and start, with one school in it."""
-        listen = ("--listen", f"127.0.0.1:{self.port}", "--name", "127.0.0.1")
-        made = self.process([sys.executable, "-P", "-m", "collector", "init", "--data", self.data, *listen])
-        assert made.wait() == 0, made.stderr
+        setup.init(self.data, [f"127.0.0.1:{self.port}"], ["127.0.0.1"], lang="zh")
+        with (self.data / "collector.toml").open("a", encoding="ascii") as config:
+            config.write('\n[scrape]\nports = "1024-65535"\n')  # agents of tests take any that is free
+            config.write(self.settings)
         self.start()
         self.send("/api/v1/units/import?filename=units.csv", UNITS.encode(), kind="text/csv")
 

@@ -72,6 +72,17 @@ def state(
     return Section(name, probe, kind, status, section_digest(probe, status, reason, body), at - 1, at, reason, body)
 
 
+def ports(at: float, *open_ports: int) -> Section:
+    """Make the open ports of 10.0.0.5 (22 unless told otherwise), its network covered."""
+    return state(
+        "ports",
+        host("10.0.0.5"),
+        *(service("10.0.0.5", port) for port in open_ports or (22,)),
+        covers("10.0.0.0/24"),
+        at=at,
+    )
+
+
 def unchanged(section: Section, at: float) -> Section:
     """The same section a run later, as its digest alone."""
     return Section(

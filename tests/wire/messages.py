@@ -11,13 +11,16 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from hypothesis import strategies as st
 
-from wire import types
-from wire.codec import DEFAULT_INTEGERS, DEFAULT_MAX, DEFAULT_NUMBERS, MAX_LIST_ITEMS
+from wire import orders, types
+from wire.decoders import DEFAULT_INTEGERS, DEFAULT_MAX, DEFAULT_NUMBERS, MAX_LIST_ITEMS
 from wire.ports import format_ports
 from wire.types import Check, Max, Range, Value
 
 MESSAGES: tuple[type[Any], ...] = tuple(
-    member for _, member in inspect.getmembers(types, dataclasses.is_dataclass) if inspect.isclass(member)
+    member
+    for module in (types, orders)
+    for _, member in inspect.getmembers(module, dataclasses.is_dataclass)
+    if inspect.isclass(member)
 )
 
 # Text that JSON, UTF-8 and terminals like to stumble over, besides what hypothesis thinks of.

@@ -79,7 +79,7 @@ def test_claims_that_a_stranger_signed_badly_are_refused() -> None:
     from wire import bandwidth
 
     for claims in ("", "e30", "%%%", "bm9uc2Vuc2U"):
-        ticket = f"edb1.{claims}.{bandwidth._key(SECRET, claims)}"
+        ticket = f"edb1.{claims}.{bandwidth.ticket_key(SECRET, claims)}"
         if claims:
             with pytest.raises(TicketRefused, match="cannot be read"):
                 check_ticket(SECRET, NONCE, request(ticket), NOW)

@@ -12,20 +12,8 @@ from hypothesis import strategies as st
 from tests.wire import messages as m
 from wire.codec import compress, decode, decompress, encode, from_plain, to_plain
 from wire.errors import UnsupportedSchema
-from wire.types import (
-    PROGRESS_SCHEMA,
-    Body,
-    Observation,
-    OrderProgress,
-    OrderState,
-    Outcome,
-    Report,
-    RunStatus,
-    Section,
-    SectionKind,
-    Target,
-    TargetKind,
-)
+from wire.orders import PROGRESS_SCHEMA, OrderProgress, OrderState
+from wire.types import Body, Observation, Outcome, Report, RunStatus, Section, SectionKind, Target, TargetKind
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

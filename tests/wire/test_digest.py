@@ -1,7 +1,7 @@
 """A digest stands for a section: blind to times and order, and to nothing else."""
 
 import dataclasses
-from typing import Any
+from typing import Any, get_type_hints
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ def test_other_contents_have_another_digest(one: Body, other: Body) -> None:
 @given(m.messages(Observation), st.data())
 def test_every_other_part_of_an_observation_counts(seen: Observation, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["probe", "method", "target", "outcome", "values"]))
-    hints = m.get_type_hints(Observation, include_extras=True)
+    hints = get_type_hints(Observation, include_extras=True)
     changed = dataclasses.replace(seen, **{name: data.draw(m.messages(hints[name]))})
     assert (digest(Body((seen,))) == digest(Body((changed,)))) == (_content(seen) == _content(changed))
 

@@ -20,7 +20,7 @@ def _defined(probe: str, status: RunStatus, reason: str, body: Body) -> str:
     for observation in plain.get("observations", ()):
         observation.pop("time", None)
         observation.pop("duration", None)
-    lists = (sorted(map(canonical, plain.get(key, ()))) for key in ("observations", "coverage", "skipped"))
+    lists = (sorted(map(canonical, plain.get(key, ()))) for key in ("observations", "coverage", "skipped", "silent"))
     return hashlib.sha256(canonical([probe, status.value, reason, *lists]).encode()).hexdigest()
 
 

@@ -50,7 +50,7 @@ def test_contains_agrees_with_the_list(ports: frozenset[int], port: int) -> None
         ("00022", ((22, 22),)),
     ],
 )
-def test_spellings(spec: str, ranges: tuple[tuple[int, int], ...]) -> None:
+def test_every_spelling_means_its_ranges(spec: str, ranges: tuple[tuple[int, int], ...]) -> None:
     assert parse_ports(spec) == ranges
 
 

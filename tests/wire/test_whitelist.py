@@ -87,7 +87,7 @@ def test_any_address_or_the_mac_suffices() -> None:
         ("10.0.0.2", "8080", Transport.TCP, False),
     ],
 )
-def test_services(value: str, ports: str, transport: Transport, listed: bool) -> None:
+def test_a_service_is_listed_by_its_entry_alone(value: str, ports: str, transport: Transport, listed: bool) -> None:
     approval = WhitelistEntry(EntryKind.PORT, value, "o", "r", "a", None, ports, transport)
     standing = match_service([approval], "10.0.0.1", Transport.TCP, 8080, TODAY).standing
     assert standing is (Standing.LISTED if listed else Standing.UNLISTED)
@@ -107,7 +107,7 @@ def test_services(value: str, ports: str, transport: Transport, listed: bool) ->
         ("*", "www.example.edu.cn", False),
     ],
 )
-def test_domains(pattern: str, name: str, listed: bool) -> None:
+def test_a_domain_is_listed_by_name_or_wildcard(pattern: str, name: str, listed: bool) -> None:
     standing = match_domain([entry(EntryKind.DOMAIN, pattern)], name, TODAY).standing
     assert standing is (Standing.LISTED if listed else Standing.UNLISTED)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network, ip_network, summarize_address_range
 
 from probes.kit.errors import OutOfScope, Quiet
-from probes.kit.multicast import link_prefixes
-from probes.kit.neighbours import Link, Own, not_hosts
-from probes.kit.net import Gate, Net
-from probes.kit.raw.routes import routes
+from probes.kit.machine.neighbours import Link, Own, not_hosts
+from probes.kit.machine.routes import routes
 from probes.kit.reasons import because
-from probes.kit.scope import Address, Network
-from probes.kit.targets import MAX_ADDRESSES, Span, parse_targets, plain_prefixes
+from probes.kit.scope.addresses import Address, Network
+from probes.kit.scope.targets import MAX_ADDRESSES, Span, parse_targets, plain_prefixes
+from probes.kit.sending.multicast import link_prefixes
+from probes.kit.sending.net import Gate, Net
 from wire.types import Family, Skipped
 
 _FAMILIES: tuple[Family, ...] = (4, 6)
@@ -69,7 +69,7 @@ def survey(net: Net, texts: Sequence[str], own: tuple[Own, ...], links: Iterable
         if not any(_overlap(network, item.address.network) for item in own):
             area.skipped.append(Skipped(str(network), because("too_large", "/112")))
         elif not net.scope.holds(network, None, net.today()):
-            area.skipped.append(net.count(OutOfScope(str(network), str(network))).skipped)
+            area.skipped.append(net.count(net.scope.refusal(str(network), str(network))).skipped)
     return area
 
 
@@ -148,7 +148,7 @@ def _sort(net: Net, area: Area, spans: Sequence[Span], own: tuple[Own, ...], eth
             area.on_link[ethernet[route.interface]].append(gate)
         else:
             area.beyond.append(gate)
-    area.skipped += [OutOfScope(prefix, prefix).skipped for prefix in plain_prefixes(out)]
+    area.skipped += [net.scope.refusal(prefix, prefix).skipped for prefix in plain_prefixes(out)]
     area.skipped += [Skipped(prefix, reason) for reason, held in quiet.items() for prefix in plain_prefixes(held)]
     area.skipped += [Skipped(prefix, because("unreachable")) for prefix in plain_prefixes(lost)]
 

@@ -2,43 +2,46 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from probes.kit.blocks import CODE_OF, Block
+from probes.kit.connect.sweep import Sweep
 from probes.kit.contract import Progress
 from probes.kit.discovery.sightings import Sightings
-from probes.kit.net import Gate, Net
-from probes.kit.outcomes import Settled as Found
+from probes.kit.ports.blocks import CODE_OF, Block
 from probes.kit.raw.blocks import SynSweep
-from probes.kit.scope import Address
-from probes.kit.sweep import Sweep
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.net import Gate, Net
+from probes.kit.sending.outcomes import Settled as Found
 
+RETRIES = 1
 _BLOCK_HOSTS = 256
 _ALIVE = frozenset({CODE_OF[Found.OPEN], CODE_OF[Found.CLOSED]})
 _NO_HOST = CODE_OF[Found.NO_HOST]
 _HOST_RATE = 200.0
 
 
+@dataclass(frozen=True, slots=True)
+class Pings:
+    """On which ports, by raw SYNs or by connecting, how many a second at most, and seconds to wait for each answer."""
+
+    ports: Sequence[int]
+    raw: bool
+    rate: float
+    timeout: float
+
+
 def tcp_ping(
-    net: Net,
-    gates: Sequence[Gate],
-    ports: Sequence[int],
-    seen: Sightings,
-    gone: list[Address],
-    deadline: float,
-    *,
-    raw: bool,
-    timeout: float,
-    rate: float,
+    net: Net, gates: Sequence[Gate], how: Pings, seen: Sightings, gone: list[Address], deadline: float
 ) -> Iterator[Progress]:
     """Ask each address on each port that is in scope there; `gone` gets those of which a router says: no such host."""
-    blocks = _blocks(gates, ports)
+    parts = blocks(gates, how.ports)
     engine: SynSweep | Sweep
-    if raw:
-        engine = SynSweep(net, timeout=timeout, retries=1, host_rate=_HOST_RATE, rate=rate)
+    if how.raw:
+        engine = SynSweep(net, timeout=how.timeout, retries=RETRIES, host_rate=_HOST_RATE, rate=how.rate)
     else:
-        engine = Sweep(net, timeout=timeout, retries=1, rate=rate)
-    total = sum(block.left for block in blocks)
-    for block in engine.run(blocks, deadline):
+        engine = Sweep(net, timeout=how.timeout, retries=RETRIES, rate=how.rate)
+    total = sum(block.left for block in parts)
+    for block in engine.run(parts, deadline):
         if block is not None:
             for number, gate in enumerate(block.hosts):
                 row = block.row(number)
@@ -49,7 +52,8 @@ def tcp_ping(
         yield Progress(engine.done, total)
 
 
-def _blocks(gates: Sequence[Gate], ports: Sequence[int]) -> list[Block]:
+def blocks(gates: Sequence[Gate], ports: Sequence[int]) -> list[Block]:
+    """Give the plan: those with the same ports in scope together."""
     groups: dict[tuple[int, ...], list[Gate]] = defaultdict(list)
     for gate in gates:
         allowed = tuple(port for port in ports if gate.allows(port))

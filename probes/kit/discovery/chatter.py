@@ -9,29 +9,32 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from probes.kit.discovery import mdns, ssdp, wsd
-from probes.kit.discovery.told import Told
-from probes.kit.errors import Refused
-from probes.kit.multicast import Group
-from probes.kit.neighbours import Own
-from probes.kit.net import Net
-from probes.kit.scope import Address
+from probes.kit.discovery.told import DESCRIPTION, Told
+from probes.kit.errors import READING, Refused
+from probes.kit.machine.neighbours import Own
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.multicast import Group
+from probes.kit.sending.net import Net
 from wire.types import Family
 
 METHODS = (mdns.METHOD, ssdp.METHOD, wsd.METHOD)
 _ASKED = 2
 _AGAIN_SECONDS = 0.8
-_AT_ONCE = 256
+_AT_ONCE = 64
 _MOST_ANSWERS = 20_000
 """Answers of one link and protocol that are read in all, whoever sends them."""
 _MOST_OF_ONE = 40
 _MOST_SENDERS = 4096
 _MOST_KINDS = 64
-_PROTOCOLS: Mapping[str, tuple[Mapping[int, str], int, int]] = {
+_MOST_RESOLVED = 256
+PROTOCOLS: Mapping[str, tuple[Mapping[int, str], int, int]] = {
     mdns.METHOD: (mdns.GROUPS, mdns.PORT, 255),
     ssdp.METHOD: (ssdp.GROUPS, ssdp.PORT, 1),
     wsd.METHOD: (wsd.GROUPS, wsd.PORT, 1),
 }
 """Group by family, port, and hops: RFC 6762 section 11 asks for 255, and its groups never leave the link anyway."""
+
+_QUESTIONS = {wsd.METHOD: len(wsd.questions())}
 
 Same = Callable[[Address], Iterable[Address]]
 
@@ -57,6 +60,8 @@ class _Talk:
     heard: int = 0
     senders: Counter[Address] = field(default_factory=Counter)
     kinds: set[mdns.Labels] = field(default_factory=lambda: {name for name, _ in mdns.FIRST})
+    marks: set[str] = field(default_factory=set)
+    resolved: set[str] = field(default_factory=set)
 
 
 class Chatter:
@@ -67,7 +72,9 @@ class Chatter:
         self.refused: list[Refused] = []
         self._net = net
         self._own = own
-        self._methods = [method for method in METHODS if method in set(methods)]
+        wanted = set(methods)
+        self._methods = [method for method in METHODS if method in wanted]
+        self._resolves = DESCRIPTION in wanted
         self._same = same
         self._mark = int.from_bytes(os.urandom(2), "big")
         self._named: set[mdns.Labels] = set()
@@ -107,7 +114,7 @@ class Chatter:
 
     def _open(self, interface: str, family: Family, known: Sequence[Address], opened: ExitStack) -> Iterator[_Talk]:
         for method in self._methods:
-            groups, port, hops = _PROTOCOLS[method]
+            groups, port, hops = PROTOCOLS[method]
             try:
                 group = Group(self._net, self._own, interface, groups[family], port, hops=hops)
             except Refused as refusal:
@@ -126,7 +133,8 @@ class Chatter:
         if method == ssdp.METHOD:
             return _Talk(method, group, [], lambda packet, _: ssdp.read(packet), (ssdp.question(family),))
         probes = wsd.questions()
-        return _Talk(method, group, [], lambda packet, _: wsd.read(packet, probes), tuple(probes.values()))
+        marks = set(probes)
+        return _Talk(method, group, [], lambda packet, _: wsd.read(packet, marks), tuple(probes.values()), marks=marks)
 
     def _ask(self, talk: _Talk) -> None:
         waiting, talk.waiting = talk.waiting, []
@@ -151,11 +159,16 @@ class Chatter:
             talk.senders[sender] += 1
             if talk.senders[sender] > _MOST_OF_ONE:
                 continue
-            told = talk.read(packet, sender)
+            try:
+                told = talk.read(packet, sender)
+            except READING:
+                continue
             if told is None:
                 continue
             if talk.method == mdns.METHOD:
                 self._follow(talk)
+            elif talk.method == wsd.METHOD and self._resolves:
+                _resolve(talk, told)
             yield Spoken(sender, talk.group.interface, told)
 
     def _read_mdns(self, packet: bytes, sender: Address) -> Told | None:
@@ -170,3 +183,18 @@ class Chatter:
         for kind in sorted(self._named - talk.kinds)[: max(0, _MOST_KINDS - len(talk.kinds))]:
             talk.kinds.add(kind)
             talk.waiting.append(mdns.question(self._mark, [(kind, mdns.PTR)]))
+
+
+def asked(method: str) -> int:
+    """Give how many packets ask everybody on a link where nobody answers."""
+    return _ASKED * _QUESTIONS.get(method, 1)
+
+
+def _resolve(talk: _Talk, told: Told) -> None:
+    """Ask, once, where an endpoint is that did not say so: its description is there."""
+    endpoint = wsd.endpoint_of(told)
+    if endpoint and not told.locations and endpoint not in talk.resolved and len(talk.resolved) < _MOST_RESOLVED:
+        talk.resolved.add(endpoint)
+        mark, question = wsd.resolve(endpoint)
+        talk.marks.add(mark)
+        talk.waiting.append(question)

@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from probes.kit.evidence import dhcp_id, duid, normal_hostname, normal_mac
-from probes.kit.scope import Address, unmapped
+from probes.kit.scope.addresses import Address, unmapped
 
 DEFAULT_FILES = (
     "/var/lib/misc/dnsmasq.leases",
@@ -28,7 +28,9 @@ MAX_FILE_BYTES = 8 << 20
 """Of a longer file the end is read: servers add what is new there."""
 MOST_LEASES = 1 << 16
 _MAX_LINE = 4096
-_NEVER = 253402300799.0
+_FIRST_PERSON = 1000
+"""User ids below are those of servers (login.defs(5), UID_MIN); in /tmp other people's files say nothing of leases."""
+NEVER = 253402300799.0
 """Expiry of a lease without an end."""
 _HEAD_BYTES = 4096
 _ACTIVE = "0"
@@ -122,6 +124,8 @@ def _text(path: Path) -> str:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(0, "is not a plain file")
+        if path.parent.stat().st_mode & stat.S_IWOTH and _FIRST_PERSON <= about.st_uid != os.geteuid():
+            raise OSError(0, "anybody may have written it")
         head = b""
         if about.st_size > MAX_FILE_BYTES:
             head = file.readline(_MAX_LINE)
@@ -142,7 +146,7 @@ def _dnsmasq(text: str) -> Iterator[tuple[Address, Lease]]:
         seconds = _seconds(fields[0]) if address is not None else None
         if address is None or seconds is None:
             continue
-        expires = seconds or _NEVER
+        expires = seconds or NEVER
         hostname = normal_hostname(fields[3]) if fields[3] != "*" else ""
         client = _hex(fields[4])
         if isinstance(address, IPv6Address):
@@ -214,7 +218,7 @@ def _isc_lease(address: Address, client: bytes, said: str) -> Lease | None:
 
 def _isc_time(ends: "re.Match[str] | None") -> float:
     if ends is None or ends[1]:
-        return _NEVER
+        return NEVER
     if ends[2]:
         return float(ends[2])
     try:

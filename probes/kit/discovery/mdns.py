@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from probes.kit.discovery.told import Told, word, words
 from probes.kit.evidence import normal_mac
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
 
 METHOD = "mdns"
 PORT = 5353

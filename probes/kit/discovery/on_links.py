@@ -10,37 +10,47 @@ from typing import TYPE_CHECKING
 from probes.kit.contract import Progress
 from probes.kit.discovery.sightings import Sightings
 from probes.kit.errors import Refused
-from probes.kit.multicast import link_prefixes, require_link
-from probes.kit.neighbours import LIVE, Own, State, links, neighbours
-from probes.kit.net import Gate, Net
-from probes.kit.raw.link_client import find_hosts
-from probes.kit.raw.link_messages import GROUP_METHODS, ICMP, Heard, LinkDone, LinkJob, LinkTask
-from probes.kit.scope import ALL_PORTS, Address
-from probes.kit.targets import prefixes
-from wire.types import Family, ScopeEntry, Skipped
+from probes.kit.machine.neighbours import LIVE, Own, State, links, neighbours
+from probes.kit.ports.order import shuffled
+from probes.kit.raw.link.client import find_hosts
+from probes.kit.raw.link.messages import GROUP_METHODS, ICMP, Heard, LinkDone, LinkJob, LinkTask
+from probes.kit.scope.addresses import Address
+from probes.kit.scope.model import ALL_PORTS
+from probes.kit.scope.targets import prefixes
+from probes.kit.sending.multicast import link_prefixes, require_link
+from probes.kit.sending.net import Gate, Net
+from wire.types import Family, Outcome, ScopeEntry, Skipped
 
 if TYPE_CHECKING:
-    from probes.kit.datagram_sweep import Answered
+    from probes.kit.scan.udp import Answered
 
 _LEAST_SECONDS = 1.0
 _KERNEL_AT_ONCE = 384
 """Addresses that the kernel is made to ask for at a time; its tables hold 1024 by default (gc_thresh3)."""
 _KERNEL_SECONDS = 5.0
 """After three requests, each a second apart, the kernel gives an address up."""
+_CONTROLS = 32
+"""Silent addresses that the kernel asks once more: one that answers now proves that questions get lost."""
 _NETBIOS = 137
 _ALIVE = frozenset({"open", "closed"})
 
 
 @dataclass(slots=True)
 class Settled:
-    """What came of the links: addresses whose presence or absence is settled, and what was not done and why."""
+    """What came of the links: addresses whose presence or absence is settled, and what was not done and why.
+
+    `silent` are those of each link that the kernel asked for in vain, settled once `ask_silent_again` was through; of
+    the NetBIOS questions that it takes, `answers` are signs of life, and `asked` are all hosts that they reached.
+    """
 
     addresses: list[Address] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     unfinished: list[Address] = field(default_factory=list)
     lossy: list[Address] = field(default_factory=list)
     down: list[Address] = field(default_factory=list)
+    silent: dict[str, list[Gate]] = field(default_factory=dict)
     answers: "list[Answered]" = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
     stopped: Refused | None = None
 
 
@@ -89,7 +99,7 @@ def ask_raw(
     before = {link.name for link in links().values() if link.up}
     done = None
     listening = find_hosts(job)
-    mark = net.time_mark()
+    mark = net.gate_mark()
     try:
         for said in listening:
             if isinstance(said, Heard):
@@ -123,25 +133,45 @@ def ask_kernel(
 ) -> Iterator[Progress]:
     """Send a datagram to each address, so that the kernel asks for it, and read what it learnt in its tables.
 
-    The datagram is the NetBIOS question, which is worth an answer of its own.
+    The datagram is the NetBIOS question, which is worth an answer of its own. Where a switch lets only some of so many
+    questions through, nobody's silence is believed: `ask_silent_again` is to follow.
     """
     total = sum(map(len, on_link.values()))
     done = 0
     for name, gates in on_link.items():
         asked = iter(_of_methods(gates, methods))
+        silent = settled.silent[name] = []
         while some := list(islice(asked, _KERNEL_AT_ONCE)):
             if time.monotonic() >= deadline:
                 settled.unfinished += [*_addresses(some), *_addresses(asked)]
                 break
-            _touch(net, name, some, seen, settled, deadline)
+            silent += _touch(net, name, some, seen, settled, deadline)
             done += len(some)
             yield Progress(done, total)
 
 
-def _touch(net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled: Settled, deadline: float) -> None:
-    from probes.kit.datagram_sweep import sweep
+def ask_silent_again(net: Net, seen: Sightings, settled: Settled, deadline: float) -> None:
+    """Settle who kept silent: absent, unless one of some that are asked once more answers after all."""
+    for name, silent in settled.silent.items():
+        controls = [silent[place] for place in shuffled(len(silent))[:_CONTROLS]]
+        if controls and time.monotonic() >= deadline:
+            settled.unfinished += _addresses(silent)
+            continue
+        sound = len(_touch(net, name, controls, seen, settled, deadline)) == len(controls)
+        found = {*settled.addresses}
+        (settled.addresses if sound else settled.lossy).extend(
+            gate.parsed for gate in silent if gate.parsed not in found
+        )
+
+
+def _touch(
+    net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled: Settled, deadline: float
+) -> list[Gate]:
+    """Have the kernel ask for addresses and take who answers; give those that it asked for in vain."""
+    from probes.kit.scan.udp import sweep
 
     refused: set[str] = set()
+    reached: set[str] = set()
     started = time.monotonic()
     for answer in sweep(net, ((gate.address, _NETBIOS) for gate in gates), deadline):
         if answer.refused is not None:
@@ -149,6 +179,9 @@ def _touch(net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled:
             settled.skipped.append(answer.refused.skipped)
         elif answer.outcome in _ALIVE:
             settled.answers.append(answer)
+            settled.asked.add(answer.address)
+        elif answer.outcome is Outcome.OPEN_FILTERED:
+            reached.add(answer.address)
     mine = {gate.parsed: gate for gate in gates if gate.address not in refused}
     end = min(deadline, started + _KERNEL_SECONDS)
     while True:
@@ -157,15 +190,19 @@ def _touch(net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled:
             break
         time.sleep(0.1)
     up = any(link.name == name and link.up for link in links().values())
-    for address in mine:
+    silent = []
+    for address, gate in mine.items():
         entry = table.get(address)
         if entry is not None and entry.state in LIVE and entry.mac and entry.state is not State.PERMANENT:
             seen.see(address, "arp" if address.version == 4 else "nd", mac=entry.mac, interface=name)
             settled.addresses.append(address)
+            if gate.address in reached:
+                settled.asked.add(gate.address)
         elif entry is not None and entry.state is State.FAILED and up:
-            settled.addresses.append(address)
+            silent.append(gate)
         else:
             (settled.unfinished if up else settled.down).append(address)
+    return silent
 
 
 def _groups(net: Net, own: tuple[Own, ...], name: str, methods: frozenset[str], settled: Settled) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """All that a run learns of each address, joined: which methods saw it, its hardware address, what it calls itself."""
 
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -7,19 +8,19 @@ from dataclasses import dataclass, field
 
 from probes.kit import evidence
 from probes.kit.discovery.leases import Lease
-from probes.kit.discovery.told import MOST_WORDS, Told
-from probes.kit.scope import Address
+from probes.kit.discovery.told import DESCRIPTION, MOST_WORDS, Told
+from probes.kit.scope.addresses import Address
 from wire.types import Observation, Outcome, Target, TargetKind, Value
 
 PROBE = "discovery"
 OWN, TABLE, LEASE = "own", "neighbour_table", "dhcp_lease"
-RANK = (OWN, "arp", "nd", "tcp", "icmp", "echo", "opt80", "mld", "netbios", "wsd", "ssdp", "mdns", TABLE)
+RANK = (OWN, "arp", "nd", "tcp", DESCRIPTION, "icmp", "echo", "opt80", "mld", "netbios", "wsd", "ssdp", "mdns", TABLE)
 """Methods by how much they prove: what the link layer says first, what anybody may have forged last."""
 SPOKEN = frozenset({"mdns", "ssdp", "wsd"})
 """Methods whose answers are datagrams that anybody on the link can send in another's name."""
 _MOST_MACS = 5
 _MOST_TEXTS = 4 * MOST_WORDS
-_PROXY_ADDRESSES = 8
+PROXY_ADDRESSES = 8
 """A MAC with more IPv4 addresses than this answers for others: what is said of one of them is not said of the rest."""
 
 
@@ -42,10 +43,11 @@ class Sighting:
 
 
 class Sightings:
-    """All addresses of a run."""
+    """All addresses of a run; several threads may add to them."""
 
     def __init__(self) -> None:
         """Start with none."""
+        self._lock = threading.Lock()
         self.by_address: dict[Address, Sighting] = {}
         self._by_mac: dict[str, set[Address]] = defaultdict(set)
         self._fours: Counter[str] = Counter()
@@ -60,16 +62,17 @@ class Sightings:
 
     def see(self, address: Address, method: str, *, mac: str = "", interface: str = "") -> Sighting:
         """Note that a method saw an address."""
-        seen = self.by_address.get(address)
-        if seen is None:
-            seen = self.by_address[address] = Sighting(address)
-        seen.via.add(method)
-        seen.interface = seen.interface or interface
-        if mac and mac not in seen.macs and len(seen.macs) < _MOST_MACS:
-            seen.macs.append(mac)
-            self._fours[mac] += address.version == 4
-            self._by_mac[mac].add(address)
-        return seen
+        with self._lock:
+            seen = self.by_address.get(address)
+            if seen is None:
+                seen = self.by_address[address] = Sighting(address)
+            seen.via.add(method)
+            seen.interface = seen.interface or interface
+            if mac and mac not in seen.macs and len(seen.macs) < _MOST_MACS:
+                seen.macs.append(mac)
+                self._fours[mac] += address.version == 4
+                self._by_mac[mac].add(address)
+            return seen
 
     def tell(self, address: Address, told: Told) -> None:
         """Add what an address, which was seen, says of itself."""
@@ -84,18 +87,27 @@ class Sightings:
             "device": (told.device,),
             "workgroup": (told.workgroup,),
             "system": (told.system,),
+            "serial": (evidence.normal_serial(told.serial),),
+            "firmware": (told.firmware,),
             "claimed_mac": (told.mac,),
         }
-        for name, texts in facts.items():
-            said[name] |= set([text for text in texts if text][: max(0, _MOST_TEXTS - len(said[name]))])
+        with self._lock:
+            for name, texts in facts.items():
+                said[name] |= set([text for text in texts if text][: max(0, _MOST_TEXTS - len(said[name]))])
 
     def same(self, address: Address) -> set[Address]:
         """Give the addresses that are known to be of the same machine, by its hardware address."""
-        seen = self.by_address.get(address)
-        if seen is None or len(seen.macs) != 1:
-            return {address}
-        mac = seen.macs[0]
-        return self._by_mac[mac] if self._fours[mac] <= _PROXY_ADDRESSES else {address}
+        with self._lock:
+            seen = self.by_address.get(address)
+            if seen is None or len(seen.macs) != 1:
+                return {address}
+            mac = seen.macs[0]
+            return {*self._by_mac[mac]} if self._fours[mac] <= PROXY_ADDRESSES else {address}
+
+    def all(self) -> list[Sighting]:
+        """Give what there is by now."""
+        with self._lock:
+            return [*self.by_address.values()]
 
     def observations(self, leases: Iterable[Lease]) -> Iterator[Observation]:
         """Give one observation for each address, then one for each lease; a lease proves nothing to be there."""
@@ -103,7 +115,7 @@ class Sightings:
         by_address = {lease.address: lease for lease in held}
         by_mac = {lease.mac: lease for lease in held if lease.mac}
         now = time.time()
-        for seen in sorted(self.by_address.values(), key=lambda item: (item.address.version, int(item.address))):
+        for seen in sorted(self.by_address.values(), key=self._order):
             lease = self._lease_of(seen, by_address, by_mac)
             outcome = Outcome.UNKNOWN if seen.doubted else Outcome.SEEN
             target = Target(TargetKind.HOST, str(seen.address))
@@ -112,6 +124,11 @@ class Sightings:
             target = Target(TargetKind.HOST, str(lease.address))
             left = min(1e9, max(0.0, lease.expires - now))
             yield Observation(PROBE, LEASE, target, Outcome.UNKNOWN, now, _identity(lease.mac, lease), left)
+
+    def _order(self, seen: Sighting) -> tuple[bool, int, int]:
+        """Sort by address, but last what only answers for others: there may be more of it than a report carries."""
+        proxied = bool(seen.macs) and all(self._fours[mac] > PROXY_ADDRESSES for mac in seen.macs)
+        return proxied, seen.address.version, int(seen.address)
 
     def _lease_of(self, seen: Sighting, by_address: dict[Address, Lease], by_mac: dict[str, Lease]) -> Lease | None:
         lease = by_address.get(seen.address)
@@ -162,7 +179,7 @@ def _values(seen: Sighting, lease: Lease | None) -> dict[str, Value]:
         )
     if names:
         values["names"] = tuple(names)
-    for name in ("model", "vendor", "device", "workgroup", "system"):
+    for name in ("model", "vendor", "device", "workgroup", "system", evidence.SERIAL, "firmware"):
         if told[name]:
             values[name] = min(told[name])
     if told["services"]:

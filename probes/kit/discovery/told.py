@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 from probes.kit.services.talk import text
 
+DESCRIPTION = "description"
+"""The method of what a device's own description says, asked for where SSDP or WS-Discovery announce it."""
 MAX_WORD = 128
 MOST_WORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Words of one answer: `hosts` are names for the machine, `names` those for people; empty is what was not said."""
+    """Words of one answer: `hosts` are names for the machine, `names` those for people; empty is what was not said.
+
+    `locations` are URLs where the device says that its description is.
+    """
 
     method: str
     hosts: tuple[str, ...] = ()
@@ -24,6 +29,9 @@ class Told:
     mac: str = ""
     services: tuple[str, ...] = ()
     system: str = ""
+    serial: str = ""
+    firmware: str = ""
+    locations: tuple[str, ...] = ()
 
 
 def word(raw: bytes | str) -> str:

@@ -1,26 +1,35 @@
-"""Search with a bound on time: some patterns of others' files take for ever on an answer that was made for it.
+"""Patterns with a bound on time: some of others' files take for ever on an answer made for it, or to be compiled.
 
-`re` knows no bound of its own, and looks for signals while it searches: a timer of the process's own CPU time ends a
-search that is not worth waiting for, however busy the machine is. Signals reach the main thread only, and a probe
-runs there; in any other thread a search is bounded by the size of its text alone.
+`re` knows no bound of its own, and looks for signals while it works: a timer of the process's own CPU time ends a
+search that is not worth waiting for, however busy the machine and the other threads are. Signals reach the main thread
+only, and a probe runs there; in any other thread a search is bounded by the size of its text alone.
 """
 
+import gc
 import math
 import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import Self
+from types import FrameType
+from typing import Self, TypeVar
+
+from wire.text import TextError
+
+T = TypeVar("T")
 
 SECONDS = 0.2
 """CPU time that one pattern may take; ordinary ones take microseconds."""
 _TICK = 0.1
 
 
-class TooLong(Exception):
-    """A search took longer than SECONDS and was ended."""
+class TooLong(TextError):
+    """A pattern took longer than SECONDS, to be compiled or to search, and was ended."""
+
+    def __init__(self) -> None:
+        super().__init__("正则表达式用时过长", "the pattern takes too long")
 
 
 @dataclass(slots=True)
@@ -45,9 +54,7 @@ class Clock:
             signal.setitimer(signal.ITIMER_VIRTUAL, _TICK, _TICK)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the timer."""
         if self._active:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -56,17 +63,39 @@ class Clock:
 
     def search(self, pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
         """Search; raises TooLong."""
+        return self.run(lambda: pattern.search(text))
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Do what works with one pattern; raises TooLong, and what the call raises.
+
+        The garbage of a large process is collected afterwards: the time that takes is not the pattern's.
+        """
+        collects = gc.isenabled()
+        gc.disable()
         try:
-            self._since = time.process_time()
-            return pattern.search(text)
+            try:
+                self._since = time.thread_time()
+                return call()
+            finally:
+                self._since = math.inf
         finally:
-            self._since = math.inf
+            self._since = math.inf  # the end may have been raised just before it was set
+            if collects:
+                gc.enable()
 
     def _tick(self, _number: int, _frame: FrameType | None) -> None:
-        if time.process_time() - self._since > SECONDS:
-            self._since = math.inf
+        now = time.thread_time()
+        if now - self._since > SECONDS:
+            # Raised within a finaliser it would be printed and forgotten: then it is said again.
+            self._since = now
             raise TooLong
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
     pass
+
+
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Compile a pattern of a file; raises TooLong, re.error, RecursionError or OverflowError."""
+    with Clock() as clock:
+        return clock.run(lambda: re.compile(pattern, flags))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from probes.kit.fingerprint.bounded import Clock, Patience, TooLong
-from probes.kit.fingerprint.model import MAX_TEXT, MAX_VALUE, Fingerprint
+from probes.kit.fingerprint.model import MAX_TEMPLATE, MAX_TEXT, MAX_VALUE, Fingerprint
 
 PLACEHOLDER = re.compile(r"\{(?P<group>[0-9]{1,2})(?:(?P<order>[<>])|\|(?P<old>[^|}]{1,16})\|(?P<new>[^|}]{0,16}))?\}")
 NAMED = re.compile(r"\{([a-z][a-z0-9_.]{0,63})\}")
@@ -49,10 +49,12 @@ def identify(fingerprints: Iterable[Fingerprint], text: str, patience: Patience 
             if patience.left <= 0:
                 break
             try:
-                found = clock.search(fingerprint.compiled(), bounded)
+                found = clock.run(lambda: fingerprint.compiled().search(bounded))  # noqa: B023 (called at once)
             except TooLong:
                 patience.left -= 1
                 continue
+            except (re.error, ValueError, OverflowError, RecursionError):
+                continue  # a file that was kept for another Python, or that somebody changed
             if found is None:
                 continue
             best = Identity(
@@ -66,9 +68,12 @@ def fill(says: Mapping[str, str], found: re.Match[str]) -> dict[str, str]:
 
     In a template `{1}` is the text of group 1, `{1|_|.}` the same with `_` replaced by `.`, `{1>}` and `{1<}` the
     group's bytes as a big- or little-endian number, and `{service.version}` what another name
-    of the same fingerprint says.
+    of the same fingerprint says. A group that the pattern does not have is empty: a file may say anything.
     """
-    own = {name: PLACEHOLDER.sub(lambda hole: _group(hole, found), text)[:MAX_VALUE] for name, text in says.items()}
+    own = {
+        name: PLACEHOLDER.sub(lambda hole: _group(hole, found), text[:MAX_TEMPLATE])[:MAX_VALUE]
+        for name, text in says.items()
+    }
     filled: dict[str, str] = {}
     for name, text in own.items():
         value = NAMED.sub(lambda hole: own.get(hole[1], ""), text)[:MAX_VALUE]
@@ -80,7 +85,8 @@ def fill(says: Mapping[str, str], found: re.Match[str]) -> dict[str, str]:
 
 
 def _group(hole: re.Match[str], found: re.Match[str]) -> str:
-    text = found[int(hole["group"])] or ""
+    number = int(hole["group"])
+    text = (found[number] or "")[: 4 * MAX_VALUE] if number <= found.re.groups else ""
     if hole["order"]:
         octets = text.encode("latin-1", errors="replace")[:8]
         return str(int.from_bytes(octets, "big" if hole["order"] == ">" else "little"))

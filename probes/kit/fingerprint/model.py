@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from wire.errors import EdusecError
+from wire.text import Text, text_of
 
 MAX_TEXT = 4096
 """Characters of an answer that are matched: patterns see no more, however much a hostile server sends."""
 MAX_PATTERN = 4096
+MAX_TEMPLATE = 1024
 MAX_VALUE = 256
 MAX_FILE = 16 << 20
 """Largest fingerprint file in bytes."""
@@ -60,12 +62,37 @@ class Fault:
     """Why one entry of a fingerprint file was left out: the file, where in it, and the reason."""
 
     file: str
-    where: str
-    reason: str
+    where: Text
+    reason: Text
+
+    @property
+    def text(self) -> Text:
+        """Give the one line that an operator reads."""
+        return Text(
+            f"{self.file}: {self.where.zh}：{self.reason.zh}", f"{self.file}: {self.where.en}: {self.reason.en}"
+        )
 
     def __str__(self) -> str:
-        """Give the one line that an operator reads."""
-        return f"{self.file}: {self.where}: {self.reason}"
+        """Give it in English."""
+        return self.text.en
+
+
+def why_not(error: Exception) -> Text:
+    """Say why an entry cannot be used; Python's own words on a pattern stay English beside the place."""
+    if isinstance(error, re.error):
+        place = "" if error.pos is None else f"第 {error.pos + 1} 个字符处"
+        return Text(f"正则表达式{place}有误，Python 无法读取", f"not a pattern: {error}")
+    if isinstance(error, RecursionError | OverflowError):
+        return Text("正则表达式过于复杂", f"the pattern is too complex: {error}")
+    return text_of(error)
+
+
+def entry_place(number: int, title: str) -> Text:
+    """Say which entry of a file it is, counted from 1."""
+    return Text(f"第 {number} 条指纹（{title}）", f"fingerprint {number} ({title})")
+
+
+BAD_LENGTH = Text(f"正则表达式须为 1 至 {MAX_PATTERN} 个字符", f"a pattern must have 1 to {MAX_PATTERN} characters")
 
 
 @dataclass(frozen=True, slots=True)

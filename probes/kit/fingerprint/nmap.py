@@ -10,8 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from probes.kit.fingerprint.model import MAX_FILE, MAX_PATTERN, Fault, Fingerprint, FingerprintFileError
+from probes.kit.fingerprint.bounded import compiled
+from probes.kit.fingerprint.model import (
+    BAD_LENGTH,
+    MAX_FILE,
+    MAX_PATTERN,
+    Fault,
+    Fingerprint,
+    FingerprintFileError,
+    why_not,
+)
+from wire.faults import reason, too_large
 from wire.ports import parse_ports
+from wire.text import Text, TextError, within
 from wire.types import Transport
 
 HARD, SOFT = 0.9, 0.4
@@ -39,7 +50,6 @@ class ServiceProbe:
     transport: Transport
     payload: bytes
     ports: tuple[tuple[int, int], ...] = ()
-    tls_ports: tuple[tuple[int, int], ...] = ()
     rarity: int = 5
     fallback: tuple[str, ...] = ()
     fingerprints: tuple[Fingerprint, ...] = ()
@@ -57,10 +67,10 @@ def read_nmap(path: Path) -> ServiceProbes:
     """Read a file; raises FingerprintFileError when it cannot be read or holds no probe."""
     try:
         if path.stat().st_size > MAX_FILE:
-            raise FingerprintFileError(f"{path}: larger than {MAX_FILE} bytes")
+            raise FingerprintFileError(within(str(path), too_large(MAX_FILE)))
         lines = path.read_text("latin-1").split("\n")
     except OSError as error:
-        raise FingerprintFileError(f"{path}: {error.strerror}") from None
+        raise FingerprintFileError(within(str(path), reason(error))) from None
     probes: list[ServiceProbe] = []
     matches: list[Fingerprint] = []
     faults: list[Fault] = []
@@ -79,23 +89,28 @@ def read_nmap(path: Path) -> ServiceProbes:
                 probes.append(_probe(line))
             elif not probes:
                 if not line.startswith("Exclude "):
-                    raise ValueError("expected a Probe line first")
+                    raise TextError("之前须有 Probe 行", "expected a Probe line first")
             elif line.startswith(("match ", "softmatch ")):
                 matches.append(_match(line, probes[-1].name, path.name))
             else:
                 probes[-1] = _directive(line, probes[-1])
         except (ValueError, re.error, OverflowError, RecursionError) as error:
-            faults.append(Fault(path.name, f"line {number}", str(error)))
+            faults.append(Fault(path.name, Text(f"第 {number} 行", f"line {number}"), why_not(error)))
     close()
     if not probes:
-        raise FingerprintFileError(f"{path}: holds no Probe line; is it an nmap-service-probes file?")
+        raise FingerprintFileError(
+            Text(
+                f"{path}：没有 Probe 行，是 nmap-service-probes 文件吗？",
+                f"{path}: holds no Probe line; is it an nmap-service-probes file?",
+            )
+        )
     return ServiceProbes(tuple(probes), tuple(faults))
 
 
 def _probe(line: str) -> ServiceProbe:
     found = PROBE.fullmatch(line)
     if found is None:
-        raise ValueError("a probe must read: Probe TCP|UDP name q|payload|")
+        raise TextError("探测行须写成：Probe TCP|UDP 名称 q|载荷|", "a probe must read: Probe TCP|UDP name q|payload|")
     payload, _ = _delimited(found["rest"])
     return ServiceProbe(found["name"], Transport(found["transport"].lower()), unescape(payload))
 
@@ -105,32 +120,34 @@ def _directive(line: str, probe: ServiceProbe) -> ServiceProbe:
     match word:
         case "ports":
             return replace(probe, ports=parse_ports(rest.strip()))
-        case "sslports":
-            return replace(probe, tls_ports=parse_ports(rest.strip()))
         case "rarity":
+            if not (rest.isascii() and rest.isdigit() and len(rest) == 1):
+                raise TextError("rarity 须为 1 至 9", "rarity must be from 1 to 9")
             return replace(probe, rarity=int(rest))
         case "fallback":
             return replace(probe, fallback=tuple(rest.strip().split(",")))
-        case "totalwaitms" | "tcpwrappedms":
+        case "sslports" | "totalwaitms" | "tcpwrappedms":
             return probe
         case _:
-            raise ValueError(f"unknown word {word[:32]!r}")
+            raise TextError(f"未知的关键词 {word[:32]!r}", f"unknown word {word[:32]!r}")
 
 
 def _match(line: str, probe: str, file: str) -> Fingerprint:
     found = MATCH.fullmatch(line)
     if found is None:
-        raise ValueError("a match must read: match service m|pattern|flags fields")
+        raise TextError(
+            "匹配行须写成：match 服务 m|正则表达式|标志 字段", "a match must read: match service m|pattern|flags fields"
+        )
     perl, rest = _delimited(found["rest"])
     if not 0 < len(perl) <= MAX_PATTERN:
-        raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters")
+        raise TextError(*BAD_LENGTH)
     letters = re.match(r"[a-z]*", rest)[0]  # type: ignore[index]  # it matches the empty text too
     flags = (re.IGNORECASE if "i" in letters else 0) | (re.DOTALL if "s" in letters else 0)
     pattern = _python(perl)
-    compiled = re.compile(pattern, flags)
+    groups = compiled(pattern, flags).groups
     says = {"service.name": found["service"].removeprefix("ssl/"), **dict(_fields(rest[len(letters) :]))}
-    if max((int(n) for text in says.values() for n in re.findall(r"\{(\d)", text)), default=0) > compiled.groups:
-        raise ValueError("a field names a group that the pattern does not have")
+    if max((int(n) for text in says.values() for n in re.findall(r"\{(\d)", text)), default=0) > groups:
+        raise TextError("字段引用了正则表达式中没有的分组", "a field names a group that the pattern does not have")
     return Fingerprint(
         key=f"nmap.{probe}",
         pattern=pattern,
@@ -147,7 +164,7 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
     while rest:
         name = "cpe:" if rest.startswith("cpe:") else rest[0]
         if name != "cpe:" and name not in NAMES:
-            raise ValueError(f"unknown field {name!r}")
+            raise TextError(f"未知的字段 {name!r}", f"unknown field {name!r}")
         value, rest = _delimited(rest[len(name) :])
         rest = rest.removeprefix("a").strip() if name == "cpe:" else rest.strip()
         template = CALL.sub(_placeholder, value)
@@ -169,10 +186,10 @@ def _placeholder(call: re.Match[str]) -> str:
 
 def _delimited(text: str) -> tuple[str, str]:
     if not text:
-        raise ValueError("a delimiter is missing")
+        raise TextError("缺少分隔符", "a delimiter is missing")
     inside, closed, rest = text[1:].partition(text[0])
     if not closed:
-        raise ValueError(f"the closing {text[0]!r} is missing")
+        raise TextError(f"缺少结尾的 {text[0]!r}", f"the closing {text[0]!r} is missing")
     return inside, rest
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from probes.kit.fingerprint.model import MAX_PATTERN, Fingerprint, FingerprintFileError
 from probes.kit.fingerprint.nmap import ServiceProbe
+from wire.faults import not_utf8, reason, too_large
+from wire.text import Text, within
 from wire.types import Transport
 
 SCHEMA = "edusec.fingerprints/1"
@@ -29,9 +30,9 @@ class Imported:
 def save(path: Path, imported: Imported) -> None:
     """Write a file whole or not at all; examples are left out, since they have been tried by then."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
-        with partial.open("w", encoding="utf-8") as out:
+        with partial.open("x", encoding="utf-8") as out:
             for line in _lines(imported):
                 out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
             out.flush()
@@ -60,10 +61,12 @@ def load(paths: Iterable[Path]) -> Imported:
     for path in paths:
         try:
             if path.stat().st_size > MAX_BYTES:
-                raise FingerprintFileError(f"{path}: larger than {MAX_BYTES} bytes")
+                raise FingerprintFileError(within(str(path), too_large(MAX_BYTES)))
             lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FingerprintFileError(f"{path}: {error}") from None
+        except OSError as error:
+            raise FingerprintFileError(within(str(path), reason(error))) from None
+        except UnicodeDecodeError as error:
+            raise FingerprintFileError(within(str(path), not_utf8(error))) from None
         for number, line in enumerate(lines[:MAX_LINES], 1):
             try:
                 plain = json.loads(line)
@@ -74,8 +77,13 @@ def load(paths: Iterable[Path]) -> Imported:
                     probes.append(_probe(plain["probe"]))
                 else:
                     fingerprints.append(_fingerprint(plain["fingerprint"]))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise FingerprintFileError(f"{path}:{number}: {error!s:.200}; import the data again") from None
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+                raise FingerprintFileError(
+                    Text(
+                        f"{path}:{number}：已损坏或被改动，请重新导入",
+                        f"{path}:{number}: {error!s:.200}; import the data again",
+                    )
+                ) from None
     return Imported(tuple(fingerprints), tuple(probes))
 
 
@@ -96,7 +104,6 @@ def _probe(plain: dict[str, Any]) -> ServiceProbe:
         transport=Transport(plain["transport"]),
         payload=base64.b64decode(plain["payload"]),
         ports=_ranges(plain["ports"]),
-        tls_ports=_ranges(plain["tls_ports"]),
         rarity=int(plain["rarity"]),
         fallback=tuple(str(name) for name in plain["fallback"]),
     )
@@ -104,12 +111,3 @@ def _probe(plain: dict[str, Any]) -> ServiceProbe:
 
 def _ranges(plain: Any) -> tuple[tuple[int, int], ...]:
     return tuple((int(low), int(high)) for low, high in plain)
-
-
-def usable(fingerprint: Fingerprint) -> bool:
-    """Tell whether the pattern of a stored fingerprint still compiles with this Python."""
-    try:
-        fingerprint.compiled()
-    except (re.error, OverflowError, RecursionError):
-        return False
-    return True

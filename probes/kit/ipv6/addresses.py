@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from ipaddress import IPv6Address, IPv6Network
 
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
 
 _KINDS = (
     ("mapped", IPv6Network("::ffff:0:0/96")),  # RFC 4291 section 2.5.5.2

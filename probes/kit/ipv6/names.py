@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from probes.kit.errors import Refused
+from probes.kit.exchange.dns import Status
+from probes.kit.exchange.resolve import TELLING, Answer, Kind, lookup
 from probes.kit.ipv6.addresses import dns64_prefixes, fault_of
-from probes.kit.net import Net
-from probes.kit.resolve import TELLING, Answer, Kind, Status, lookup
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.net import Net
 
 MAX_NAMES = 4096
 DNS64_NAME = "ipv4only.arpa"

@@ -4,15 +4,15 @@ import time
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 
-from probes.kit.blocks import CODE_OF, PENDING, Block
-from probes.kit.errors import Refused
-from probes.kit.net import Gate, Net
-from probes.kit.outcomes import Settled
+from probes.kit.errors import Refused, TooLossy
+from probes.kit.ports.blocks import CODE_OF, PENDING, Block
 from probes.kit.raw import client
 from probes.kit.raw.client import HostStates, Opened
-from probes.kit.raw.messages import MAX_PAIRS, Done, Job
+from probes.kit.raw.messages import MAX_PAIRS, Done, Job, Progress
 from probes.kit.raw.states import MEANINGS
-from probes.kit.scope import ALL_PORTS
+from probes.kit.scope.model import ALL_PORTS
+from probes.kit.sending.net import Gate, Net
+from probes.kit.sending.outcomes import Settled
 from wire.ports import format_ports
 from wire.types import ScopeEntry
 
@@ -20,6 +20,7 @@ _LOCAL_RATE = 1e6
 HOSTS_AT_ONCE = 4096
 """Hosts of one job: each costs the helper some 2 KB for its frames, and a gateway may have 128 MiB in all."""
 _LEAST_SECONDS = 1.0
+_LEAST_HEARD, _MOST_WORTH = 0.05, 0.95
 _CERTAIN = bytes(
     CODE_OF[meaning.settled] if (meaning := MEANINGS.get(state)) and meaning.settled else PENDING
     for state in range(256)
@@ -33,8 +34,8 @@ class SynSweep:
     """Drop-in for `Sweep`: `timeout` is the longest last wait, `host_rate` the most SYNs a second at one host.
 
     `rate` can only narrow what the Net allows. `done` is the number of settled pairs, `sending` the SYNs a second just
-    now, `lost` the share of answers that got lost. After a run `stopped` is the reason when the scope or quiet hours
-    ended it early, and `figures` holds one Done for each helper that ran.
+    now, `lost` the share of answers that got lost. After a run `stopped` is the reason when the scope, quiet hours or
+    loss on the way ended it early, and `figures` holds one Done for each helper that ran.
     """
 
     def __init__(self, net: Net, *, timeout: float, retries: int, host_rate: float, rate: float | None = None) -> None:
@@ -45,13 +46,14 @@ class SynSweep:
         self._host_rate = host_rate
         self._rate = net.pace.rate if rate is None else min(rate, net.pace.rate)
         self._settled = self._settling = 0
+        self.begun: list[Block] = []
         self.sending = self.lost = 0.0
         self.stopped: Refused | None = None
         self.figures: list[Done] = []
 
     @property
     def done(self) -> int:
-        """Pairs that are settled, those of the helper that runs just now among them."""
+        """Pairs that are settled, and what the questions of the helper that runs just now amount to."""
         return self._settled + self._settling
 
     def run(self, blocks: Iterable[Block], deadline: float) -> Iterator[Block | None]:
@@ -60,6 +62,8 @@ class SynSweep:
         At the deadline (time.monotonic()), or when the scope no longer allows it, the blocks begun are yielded with
         states still pending, and later ones are not taken. Raises CannotRun when the engine cannot work here.
         """
+        if time.monotonic() >= deadline:
+            return
         for group in _groups(blocks):
             yield from self._run(group, deadline)
             if self.stopped or time.monotonic() >= deadline:
@@ -67,11 +71,12 @@ class SynSweep:
 
     def _run(self, group: list[Block], deadline: float) -> Iterator[Block | None]:
         places: dict[str, list[tuple[Block, int]]] = {}
+        self.begun = group
         for block in group:
             for number, gate in enumerate(block.hosts):
                 places.setdefault(gate.address, []).append((block, number))
         gates = [gate for block in group for gate in block.hosts]
-        mark = self._net.time_mark()
+        mark = self._net.gate_mark()
         listening = client.run(self._job(group[0].ports, gates, tuple(places), deadline))
         try:
             for said in listening:
@@ -85,8 +90,10 @@ class SynSweep:
                     self.figures.append(said)
                     self._net.sent += said.sent
                     self.lost = said.lost
+                    if said.lossy:
+                        self.stopped = TooLossy("")
                 else:
-                    self._settling, self.sending, self.lost = said.settled, said.rate, said.lost
+                    self._settling, self.sending, self.lost = self._worth(said), said.rate, said.lost
                     yield None
                 if mark != (mark := self._net.time_mark()):
                     for gate in gates:
@@ -98,6 +105,15 @@ class SynSweep:
             self._settling = 0
         self._settled += sum(len(block.states) - block.left for block in group)
         yield from group
+
+    def _worth(self, said: Progress) -> int:
+        """Give how many pairs the work so far amounts to: silent ones are asked several times, more if much is lost.
+
+        They never count in full before they are settled.
+        """
+        tries = (1 + self._retries) / max(_LEAST_HEARD, 1 - said.lost)
+        asked = max(0, said.sent - said.settled) / tries
+        return said.settled + int(min(asked, _MOST_WORTH * (said.pairs - said.settled)))
 
     def _job(self, ports: tuple[int, ...], gates: list[Gate], names: tuple[str, ...], deadline: float) -> Job:
         local = not any(gate.paced for gate in gates)

@@ -2,20 +2,21 @@
 
 import contextlib
 import os
-import subprocess
-import sys
+import select
+import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from probes.kit.errors import CannotRun
 from probes.kit.raw.messages import MAX_LINE_BYTES, MOST_STATES, Done, Hosts, Job, Progress, Said, read_opened
+from probes.kit.raw.process import Helper, Work, start
 from probes.kit.raw.states import unpack_states
-from probes.kit.raw.syscalls import ambient_net_raw, holds_net_raw
+from probes.kit.raw.syscalls import holds_net_raw
 from probes.kit.reasons import REASONS, because
-from wire.codec import decode, encode
+from wire.codec import decode
 from wire.errors import WireError
 
-_MODULE = "probes.kit.raw"
 _UNREADABLE = "it said something that cannot be read"
 _STDERR_BYTES = 2000
 _END_SECONDS = 10.0
@@ -55,38 +56,38 @@ def why_not() -> str | None:
 
 
 def run(job: Job) -> Generator[Event, None, None]:
-    """Start the helper, give it the job and yield what it says; closing the iterator ends the helper.
+    """Start the helper for a job and yield what it says; closing the iterator ends the helper.
 
     One HostStates per target comes near the end, then Done. Raises CannotRun when it fails. The helper dies with the
     thread that started it.
     """
-    with contextlib.closing(lines(encode(job))) as said:
+    from probes.kit.raw.helper import work
+
+    with contextlib.closing(lines(partial(work, job), job.seconds)) as said:
         for line in said:
             yield from _events(_read(line))
 
 
-def lines(job: bytes) -> Generator[bytes, None, None]:
-    """Start the helper, give it a job of any kind and yield its lines; see `run`. Each line has to be checked."""
+def lines(work: Work, seconds: float) -> Generator[bytes, None, None]:
+    """Have work of any kind done by a helper and yield its lines; see `run`. Each line has to be checked.
+
+    The work's modules are to be loaded by now: a lock of the import system that another thread holds at the fork stays
+    locked in the helper.
+    """
     with os.fdopen(os.memfd_create("errors"), "r+b") as errors:
-        with ambient_net_raw():
-            helper = subprocess.Popen(
-                [sys.executable, "-P", "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-            )
-        assert helper.stdin is not None and helper.stdout is not None  # noqa: S101, PT018 (both are pipes)
+        helper = start(work, seconds, errors.fileno())
+        ended = None
         try:
-            with contextlib.suppress(BrokenPipeError):
-                helper.stdin.write(job + b"\n")
-                helper.stdin.flush()
-            while line := helper.stdout.readline(MAX_LINE_BYTES):
-                yield line
-            status = helper.wait()
-            if status:
-                raise _failed(f"ended early ({status}): {_last_words(errors.fileno())}")
+            with os.fdopen(helper.said, "rb") as said:
+                while line := said.readline(MAX_LINE_BYTES):
+                    yield line
+            ended = _status(helper, None)
+            if ended:
+                raise _failed(f"ended early ({ended}): {_last_words(errors.fileno())}")
         finally:
-            with contextlib.suppress(BrokenPipeError):
-                helper.stdin.close()
-            helper.stdout.close()
-            _end(helper)
+            os.close(helper.lifeline)
+            if ended is None:
+                _end(helper)
 
 
 def _read(line: bytes) -> Said:
@@ -128,13 +129,22 @@ def _hosts(hosts: Hosts) -> Iterator[HostStates]:
         yield HostStates(name, row, seconds if seconds >= 0 else None, certain)
 
 
-def _end(helper: "subprocess.Popen[bytes]") -> None:
-    # It ends by itself once its standard input is closed; a moment for that, then by force.
+def _end(helper: Helper) -> None:
+    # It ends by itself once its lifeline is closed; a moment for that, then by force.
+    if _status(helper, _END_SECONDS) is None:
+        os.kill(helper.pid, signal.SIGKILL)
+        _status(helper, None)
+
+
+def _status(helper: Helper, seconds: float | None) -> int | None:
+    """Wait for the helper's end and give its exit status (a signal's number below zero); None when it goes on."""
+    handle = os.pidfd_open(helper.pid)
     try:
-        helper.wait(_END_SECONDS if helper.poll() is None else 0)
-    except subprocess.TimeoutExpired:
-        helper.kill()
-        helper.wait()
+        if not select.select([handle], [], [], seconds)[0]:
+            return None
+    finally:
+        os.close(handle)
+    return os.waitstatus_to_exitcode(os.waitpid(helper.pid, 0)[1])
 
 
 def _last_words(errors: int) -> str:

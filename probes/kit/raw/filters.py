@@ -8,8 +8,12 @@ from typing import NamedTuple
 
 from probes.kit.raw.answers import SNAP
 
-LOAD_BYTE, LOAD_HALF, LOAD_HALF_X, LOAD_BYTE_X, LOAD_HEADER_X = 0x30, 0x28, 0x48, 0x50, 0xB1
+LOAD_WORD, LOAD_BYTE, LOAD_HALF, LOAD_HALF_X, LOAD_BYTE_X, LOAD_HEADER_X = 0x20, 0x30, 0x28, 0x48, 0x50, 0xB1
 AND, ADD_X, SHIFT_LEFT, TO_X, JUMP_EQUAL, JUMP_SET, RETURN = 0x54, 0x0C, 0x64, 0x07, 0x15, 0x45, 0x06
+
+_INTERFACE = 0xFFFFF000 + 8
+"""Ancillary data of Linux (SKF_AD_OFF in linux/filter.h): the index of the interface that the packet is now at."""
+_INSTRUCTION = struct.Struct("=HBBI")
 
 
 class Step(NamedTuple):
@@ -30,9 +34,18 @@ def assemble(steps: list[Step]) -> bytes:
         return places[label] - number - 1 if label else 0
 
     return b"".join(
-        struct.pack("=HBBI", step.code, distance(number, step.true), distance(number, step.false), step.value)
+        _INSTRUCTION.pack(step.code, distance(number, step.true), distance(number, step.false), step.value)
         for number, step in enumerate(steps)
     )
+
+
+def only_at(interface: int, program: bytes) -> bytes:
+    """Put before a program that a packet must be at this very interface, given by its index.
+
+    A socket that is bound to an interface is also shown what arrives for the VLANs on top of it, without their tags.
+    """
+    steps = ((LOAD_WORD, 0, 0, _INTERFACE), (JUMP_EQUAL, 1, 0, interface), (RETURN, 0, 0, 0))
+    return b"".join(_INSTRUCTION.pack(*step) for step in steps) + program
 
 
 def syn_answers(family: int, first_port: int, ports: int) -> bytes:
@@ -44,12 +57,35 @@ def syn_answers(family: int, first_port: int, ports: int) -> bytes:
     return assemble(_ipv4(first_port, mask) if family == 4 else _ipv6(first_port, mask))
 
 
+def arp_replies() -> bytes:
+    """Let through ARP replies (RFC 826)."""
+    return assemble([
+        Step(LOAD_HALF, 6), Step(JUMP_EQUAL, 2, false="drop"),
+        Step(RETURN, 64),
+        Step(RETURN, 0, label="drop"),
+    ])  # fmt: skip
+
+
 def neighbour_advertisements() -> bytes:
     """Let through ICMPv6 neighbour advertisements (RFC 4861 section 4.4)."""
     return assemble([
         Step(LOAD_BYTE, 6), Step(JUMP_EQUAL, 58, false="drop"),
         Step(LOAD_BYTE, 40), Step(JUMP_EQUAL, 136, false="drop"),
         Step(RETURN, SNAP),
+        Step(RETURN, 0, label="drop"),
+    ])  # fmt: skip
+
+
+def bootp_replies() -> bytes:
+    """Let through what a DHCP server sends to a client (RFC 2131 section 4.1), unless it is in fragments."""
+    return assemble([
+        Step(LOAD_HALF, 6), Step(JUMP_SET, 0x3FFF, true="drop"),
+        Step(LOAD_BYTE, 9), Step(JUMP_EQUAL, 17, false="drop"),
+        Step(LOAD_HEADER_X, 0),
+        Step(LOAD_HALF_X, 0), Step(JUMP_EQUAL, 67, false="drop"),
+        Step(LOAD_HALF_X, 2), Step(JUMP_EQUAL, 68, false="drop"),
+        Step(LOAD_BYTE_X, 8), Step(JUMP_EQUAL, 2, false="drop"),
+        Step(RETURN, 0xFFFF),
         Step(RETURN, 0, label="drop"),
     ])  # fmt: skip
 

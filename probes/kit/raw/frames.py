@@ -4,7 +4,6 @@ import struct
 
 from probes.kit.raw.cookie import Secret, sequence
 
-ETHERNET_BYTES = 14
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 IP_BYTES = {4: 20, 6: 40}
 TCP_BYTES = 24

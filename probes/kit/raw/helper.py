@@ -3,27 +3,27 @@
 import operator
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from probes.kit.errors import CannotRun
+from probes.kit.ports.order import shuffled
 from probes.kit.raw.cookie import KEY_BYTES, secret
 from probes.kit.raw.frames import ETHERTYPES, ethernet
 from probes.kit.raw.lane import LONGEST_TRIP, Lane
-from probes.kit.raw.link_addresses import LinkAddresses
+from probes.kit.raw.link.addresses import LinkAddresses
 from probes.kit.raw.messages import MOST_HOSTS, MOST_STATES, UNKNOWN_SECONDS, Hosts, Job, Said
-from probes.kit.raw.order import shuffled
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import burst_of
 from probes.kit.raw.panel import Host
-from probes.kit.raw.plan import Plan, Road, make_plan
+from probes.kit.raw.plan import Plan, Reached, Road, make_plan
 from probes.kit.raw.privilege import give_up_all
 from probes.kit.raw.rounds import Rounds
 from probes.kit.raw.sockets import FIRST_PORTS, Sockets, reserve_ports
 from probes.kit.raw.states import State, pack_states
 from probes.kit.reasons import because
-from probes.kit.scope import ALL_PORTS
+from probes.kit.scope.model import ALL_PORTS
 from wire.ports import contains
 
 _PORT_TRIES = 64
@@ -41,12 +41,13 @@ def work(job: Job, outlet: Outlet) -> None:
         roads = {road: _open(road, first_port, closing) for road in plan.roads}
         give_up_all()
         order = shuffled(len(plan.ports))
+        ports = [plan.ports[number] for number in order]
         key = os.urandom(KEY_BYTES)
         lanes = []
         for road, (sockets, asking) in roads.items():
             hosts = _hosts(plan, road, asking, key, job.rate, deadline)
             if hosts:
-                lanes.append(_lane(plan, road, hosts, sockets, order, job, first_port))
+                lanes.append(_lane(plan.roads[road], hosts, ports, sockets, job, first_port))
         rounds = Rounds(lanes, job, deadline, outlet)
         rounds.run()
         figures = rounds.figures(time.monotonic() - started)
@@ -72,7 +73,7 @@ def _hosts(
     """Give the hosts of a lane in random order; those that nobody answers for on the link are settled without a SYN."""
     reached = plan.roads[road]
     wanted = {host.next_hop: host.source for host in reached.values()}
-    hops = asking.resolve(wanted, rate, deadline) if asking else {}
+    hops, proven = asking.resolve(wanted, rate, deadline) if asking else ({}, True)
     in_time = time.monotonic() < deadline
     hosts = []
     for name, host in reached.items():
@@ -81,7 +82,7 @@ def _hosts(
             hardware = hops.get(host.next_hop)
             if hardware is None:
                 absent = State.NO_ROUTE if host.routed else State.NO_NEIGHBOUR
-                plan.settled[name] = absent if in_time else State.NOT_ASKED
+                plan.settled[name] = (absent if proven else State.SILENT) if in_time else State.NOT_ASKED
                 continue
             link = ethernet(hardware, asking.hardware, ETHERTYPES[road.family])
         hosts.append(Host(name, host.address, host.source, secret(key, host.address), link, host.zone))
@@ -89,10 +90,13 @@ def _hosts(
 
 
 def _lane(
-    plan: Plan, road: Road, hosts: Sequence[Host], sockets: Sockets, order: Sequence[int], job: Job, first_port: int
+    reached: Mapping[str, Reached],
+    hosts: Sequence[Host],
+    ports: Sequence[int],
+    sockets: Sockets,
+    job: Job,
+    first_port: int,
 ) -> Lane:
-    ports = [plan.ports[number] for number in order]
-    reached = plan.roads[road]
     lane = Lane(
         sockets,
         hosts,
@@ -128,5 +132,5 @@ def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet:
             else:
                 states += bytes([plan.settled[name]]) * len(order)
                 seconds.append(UNKNOWN_SECONDS)
-                certain.append(True)
+                certain.append(plan.settled[name] != State.SILENT)
         outlet.say(Said(hosts=Hosts(tuple(names), pack_states(bytes(states)), tuple(seconds), tuple(certain))))

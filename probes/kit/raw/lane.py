@@ -6,8 +6,9 @@ import re
 import struct
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 from probes.kit.raw.answers import CLOSED, HEADS, OPEN, RESET, SYN_ACK, TCP
@@ -21,9 +22,17 @@ LONGEST_TRIP = 60.0
 
 _SHORTEST_TRIP = 1e-6
 _SILENT = frozenset({0, int(State.GIVEN_UP), int(State.DOUBTED)})
-_TO_ASK = re.compile(rb"\0+")
+_AGAIN = 32
+"""Marks a pair that is open or closed and is asked once more, to see whether its host still answers."""
+_TO_ASK = re.compile(rb"[\0%c%c]+" % (OPEN | _AGAIN, CLOSED | _AGAIN))
+_ANSWERED = re.compile(rb"[%c%c]" % (OPEN, CLOSED))
+_UNMARK = bytes(state ^ _AGAIN if state in (OPEN | _AGAIN, CLOSED | _AGAIN) else state for state in range(256))
 _GIVE_UP = bytes([State.GIVEN_UP, *range(1, 256)])
 _DOUBT = bytes([State.DOUBTED, *range(1, 256)])
+_LEAVE = bytes([State.NOT_ASKED, *range(1, 256)])
+_SIGNS_OF_LIFE = 3
+"""Answered questions that are put to a host again with each further look at what it did not answer."""
+_LIFELESS_ROUNDS = 2
 _MISSING_TO_DOUBT = 0.1
 _SURE, _FEW = 0.01, 256
 _FULL = frozenset({errno.ENOBUFS, errno.EAGAIN})
@@ -45,7 +54,7 @@ class Piece(NamedTuple):
 
 
 class Lane:
-    """The state of every pair of a lane, one byte each, in the order of sending: port by port, host by host."""
+    """The state of every pair of a lane, one byte each, in the order of sending: row by row, host by host."""
 
     def __init__(
         self,
@@ -78,6 +87,8 @@ class Lane:
 
         self._missed = array("L", [0]) * len(hosts)  # `missed` of each host
         self._quiet = array("L", [0]) * len(hosts)  # rounds in a row without anything new
+        self._lifeless = array("L", [0]) * len(hosts)  # rounds in a row without an answer that was given before
+        self._signs: dict[int, int] = {}  # state of the pairs that are marked _AGAIN
         self._width = width = len(hosts)
         self._burst = burst
         rows = max(1, burst // width)
@@ -93,14 +104,21 @@ class Lane:
         self._highs = [host.secret.high << 16 for host in hosts]
         self._lows = [host.secret.low - 1 for host in hosts]
         self._host_numbers = {host.address: number for number, host in enumerate(hosts)}
-        self._port_numbers = [-1] * 65536
+        self._count = len(ports)
+        self._shifts = [number * self._panel.step % len(ports) for number in range(width)]
+        # A pair's place is the start of its port less what its host is ahead, around the end; see _take.
+        self._ahead = [shift * width - number for number, shift in enumerate(self._shifts)]
+        self._starts = [-1] * 65536
         for number, port in enumerate(ports):
-            self._port_numbers[port] = number
+            self._starts[port] = number * width
 
     def begin(self, number: int) -> None:
         """Prepare a round of asking, counted from 0."""
         self._round = number
+        self._see_who_lives()
         self.recovered = array("L", [0]) * self._width
+        if number:
+            self._ask_for_life()
         self._panel.dress(self._first_port + number % SOURCE_PORTS)
 
     def ask(self, rows_at_once: int) -> Iterator[Piece]:
@@ -162,13 +180,18 @@ class Lane:
 
         A loss is the share of a host's answers that came in this round and not when they were asked for first.
         """
-        if not any(self._missed):
+        self._see_who_lives()
+        if not any(self._missed) and not any(self._lifeless):
             self.states[:] = self.states.translate(_GIVE_UP)
             return 0.0
         worst = 0.0
         for host, new in enumerate(self.recovered):
             column = self.states[host :: self._width]
             if 0 not in column:
+                continue
+            if self._lifeless[host]:
+                if self._lifeless[host] >= _LIFELESS_ROUNDS:
+                    self.states[host :: self._width] = column.translate(_DOUBT)
                 continue
             answered = column.count(OPEN) + column.count(CLOSED)
             missed = self._missed[host]
@@ -180,20 +203,53 @@ class Lane:
             self._quiet[host] += 1
             if self._quiet[host] >= quiet_rounds(odds, column.count(0)):
                 doubted = answered * odds ** (self._round + 1) > _MISSING_TO_DOUBT
-                self.settle(host, column.translate(_DOUBT if doubted else _GIVE_UP))
+                self.states[host :: self._width] = column.translate(_DOUBT if doubted else _GIVE_UP)
         return worst
+
+    def give_up(self) -> None:
+        """Ask nothing more: all silence is in doubt, and what was not come to stays so."""
+        self.states[: self.asked] = self.states[: self.asked].translate(_DOUBT)
+        self.states[self.asked :] = self.states[self.asked :].translate(_LEAVE)
+
+    def set_aside(self, hosts: Iterable[int]) -> None:
+        """Ask some hosts nothing more: what they have not answered is in doubt."""
+        for host in hosts:
+            self.states[host :: self._width] = self.states[host :: self._width].translate(_DOUBT)
+
+    def _ask_for_life(self) -> None:
+        """Choose a few answered pairs of each host with silent ones, to be asked with them."""
+        for host in range(self._width):
+            column = self.states[host :: self._width]
+            if 0 in column:
+                for found in islice(_ANSWERED.finditer(column), _SIGNS_OF_LIFE):
+                    index = found.start() * self._width + host
+                    self._signs[index] = self.states[index]
+                    self.states[index] |= _AGAIN
+
+    def _see_who_lives(self) -> None:
+        """Count the rounds in which a host no longer answered what it had answered; what it had said stands."""
+        alive: dict[int, bool] = {}
+        for index, before in self._signs.items():
+            host, now = index % self._width, self.states[index]
+            alive[host] = alive.get(host, self.recovered[host] > 0) or now <= CLOSED
+            self.states[index] = min(before, now)
+        for host, lives in alive.items():
+            self._lifeless[host] = 0 if lives else self._lifeless[host] + 1
+        self._signs.clear()
 
     def settle(self, host: int, column: bytes | bytearray) -> None:
         """Set the states of one host, in the order of the lane's ports."""
-        self.states[host :: self._width] = column
+        shift = self._shifts[host]
+        self.states[host :: self._width] = column[shift:] + column[:shift]
 
     def column(self, host: int) -> bytes:
         """Give the states of one host, in the order of the lane's ports; what was never asked is NOT_ASKED."""
-        column = bytearray(self.states[host :: self._width])
+        column = bytearray(self.states[host :: self._width]).translate(_UNMARK)
         rows, rest = divmod(self.asked, self._width)
         come_to = rows + (host < rest)
         column[come_to:] = column[come_to:].replace(b"\0", bytes([State.NOT_ASKED]))
-        return bytes(column)
+        first = self._count - self._shifts[host]
+        return bytes(column[first:] + column[:first])
 
     def _send(self, first: int, start: int, stop: int) -> int:
         try:
@@ -211,9 +267,9 @@ class Lane:
         return frames
 
     def _take(self, target: bytes, port: int, source_port: int, quoted: int, state: int, at: int) -> None:
-        host, row = self._host_numbers.get(target, -1), self._port_numbers[port]
+        host, start = self._host_numbers.get(target, -1), self._starts[port]
         asked_in = source_port - self._first_port
-        if host < 0 or row < 0 or not 0 <= asked_in < SOURCE_PORTS:
+        if host < 0 or start < 0 or not 0 <= asked_in < SOURCE_PORTS:
             self.forged += 1
             return
         expected = self._highs[host] | (self._lows[host] - port) % 0xFFFF + 1
@@ -222,7 +278,9 @@ class Lane:
             self.forged += 1
             return
         self.answers += 1
-        index = row * self._width + host
+        index = start - self._ahead[host]
+        if index < 0:
+            index += len(self.states)
         before = self.states[index]
         if before and before <= state:
             return
@@ -242,7 +300,7 @@ class Lane:
         if trip is not None:
             self.longest = max(self.longest, trip)
             self.trips[host] = min(self.trips[host], trip)
-        if state == OPEN:
+        if state == OPEN and before != OPEN | _AGAIN:
             self.opened.append((host, port, trip))
 
     def _trip(self, index: int, arrived: int) -> float | None:

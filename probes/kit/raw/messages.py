@@ -1,15 +1,14 @@
-"""What the helper is asked and what it says: JSON lines, whose types and bounds `wire.codec` checks."""
+"""What the helper is asked, and what it says: JSON lines, whose types and bounds `wire.codec` checks."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from wire.types import Count, Line, Max, Name, PortSet, Range, ScopeEntry, Seconds
+from wire.errors import EdusecError
+from wire.types import Count, Line, Max, Name, ScopeEntry, Seconds
 
-JOB_SCHEMA = "edusec.syn-job/1"
 MAX_HOSTS = 1 << 16
 MAX_PAIRS = 1 << 24
 """Most (address, port) pairs of one job; each costs the helper about one byte."""
-MAX_JOB_BYTES = 8 << 20
 MAX_LINE_BYTES = 1 << 20
 MAX_PACKED_STATES = 1 << 19
 MOST_STATES = 1 << 18
@@ -21,7 +20,9 @@ MOST_ROUNDS = 40
 """How often a pair is asked at most, where packets get lost."""
 UNKNOWN_SECONDS = -1.0
 
-Rate = Annotated[float, Range(1, 1e9)]
+
+class BadJob(EdusecError):
+    """The job cannot be done; the text names the field and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,14 @@ class Job:
     the time for all. `scope` is checked in the helper, for each address and port, before a frame is built.
     """
 
-    targets: Annotated[tuple[Name, ...], Max(MAX_HOSTS)]
-    ports: PortSet
-    scope: Annotated[tuple[ScopeEntry, ...], Max(MAX_HOSTS)]
-    rate: Rate = 5_000.0
-    host_rate: Rate = 1_000.0
-    retries: Annotated[int, Range(0, 5)] = 1
-    wait: Annotated[float, Range(0.05, 30)] = 1.0
-    seconds: Annotated[float, Range(1, 86_400)] = 3_600.0
-    schema: Name = JOB_SCHEMA
+    targets: tuple[str, ...]
+    ports: str
+    scope: tuple[ScopeEntry, ...]
+    rate: float = 5_000.0
+    host_rate: float = 1_000.0
+    retries: int = 1
+    wait: float = 1.0
+    seconds: float = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,10 @@ class Hosts:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The figures of a run. `dropped` packets found the receive ring full, `forged` ones failed the cookie."""
+    """The figures of a run. `dropped` packets found the receive ring full, `forged` ones failed the cookie.
+
+    `lossy`: it was given up, since more and more got lost on the way and slower sending did not help.
+    """
 
     complete: bool
     sent: Count
@@ -87,6 +90,7 @@ class Done:
     send_seconds: Seconds
     seconds: Seconds
     lost: float = 0.0
+    lossy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

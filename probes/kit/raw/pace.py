@@ -1,6 +1,6 @@
 """How fast SYNs leave: a rate for all, a rate per host, and less of it when packets get lost at this machine."""
 
-from probes.kit.pacing import Pace
+from probes.kit.sending.pacing import Pace
 
 _LEAST_RATE = 200.0
 _SLOWER, _FASTER = 0.5, 1.25

@@ -8,9 +8,12 @@ frame; so Python costs some tens of nanoseconds per frame, and the rest is the k
 import ctypes
 import socket
 import struct
+import sys
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from probes.kit.ports.order import stride
 from probes.kit.raw.cookie import Secret
 from probes.kit.raw.frames import IP_BYTES, LOW_SEQUENCE_AT, PORT_AT, TCP_BYTES, syn
 from probes.kit.raw.syscalls import Buffer, Message, send_messages
@@ -32,15 +35,19 @@ class Host:
 
 
 class Panel:
-    """The frames of one lane; `ports` are in the order of sending."""
+    """The frames of one lane: in row r, host h is asked for port number r + h * `step` of `ports`, around its end."""
 
     def __init__(self, descriptor: int, hosts: Sequence[Host], ports: Sequence[int], rows: int) -> None:
-        """Build buffers for `rows` ports at a time; the descriptor must outlive the panel."""
+        """Build buffers for so many `rows`; the descriptor must outlive the panel."""
         self.width = len(hosts)
         self.rows = rows
         self._descriptor = descriptor
         self._hosts = hosts
-        self._lanes = struct.pack(f"<{len(ports)}I", *ports)
+        self.step = stride(self.width, len(ports))
+        self._count = len(ports)
+        self._around = array("I", ports) * (1 - (-self.width * self.step // len(ports)))
+        if sys.byteorder == "big":
+            self._around.byteswap()
         family = 4 if len(hosts[0].address) == 4 else 6
         tcp = len(hosts[0].link) + IP_BYTES[family]
         self._port_at, self._low_at = tcp + PORT_AT, tcp + LOW_SEQUENCE_AT
@@ -65,10 +72,12 @@ class Panel:
         self._buffer[:] = row * self.rows
 
     def load(self, first: int) -> int:
-        """Write the ports from number `first` on, one per row, and give how many frames that makes."""
-        lanes = self._lanes[first * _LANE : (first + self.rows) * _LANE]
-        if self.width > 1:
-            lanes = b"".join([lanes[at : at + _LANE] * self.width for at in range(0, len(lanes), _LANE)])
+        """Write the rows from number `first` on, and give how many frames that makes."""
+        last, reach = min(first + self.rows, self._count), self.width * self.step
+        if self.width == 1:
+            lanes = self._around[first:last].tobytes()
+        else:
+            lanes = b"".join([self._around[row : row + reach : self.step] for row in range(first, last)])
         count = len(lanes) // _LANE
         # (low - port) mod 65535 in every lane: fold the carry of the lane back, as one's complement does.
         wide = self._minuend - int.from_bytes(lanes, "little")

@@ -9,19 +9,15 @@ from datetime import date
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from probes.kit.raw.messages import MAX_HOSTS, MAX_PAIRS, Job
-from probes.kit.raw.routes import routes, source_towards
+from probes.kit.machine.routes import routes, source_towards
+from probes.kit.raw.messages import MAX_HOSTS, MAX_PAIRS, BadJob, Job
 from probes.kit.raw.states import State
-from probes.kit.scope import Address, Ranges, Scope, unmapped
-from wire.errors import EdusecError
+from probes.kit.scope.addresses import Address, unmapped
+from probes.kit.scope.model import Ranges, Scope
 from wire.ports import contains, expand, parse_ports
 
 _GET_HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
 _ETHERNET = 1  # ARPHRD_ETHER
-
-
-class BadJob(EdusecError):
-    """The job cannot be used; the text names the field and what is allowed."""
 
 
 class Road(NamedTuple):

@@ -18,9 +18,16 @@ def bind_life_to_parent(parent: int) -> bool:
 
 
 def limit(seconds: float) -> None:
-    """Bound time, memory and open files; the kernel ends the process when its time is over."""
+    """Bound time, further memory and open files; the kernel ends the process when its time is over."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    for kind, wanted in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_NOFILE, _FILES), (resource.RLIMIT_CORE, 0)):
+    # Bytes, as text would import a codec, whose lock another thread may have held when this process was forked.
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 (pathlib costs memory here)
+        held = int(file.read().split()[0]) * resource.getpagesize()
+    for kind, wanted in (
+        (resource.RLIMIT_AS, held + _MEMORY),
+        (resource.RLIMIT_NOFILE, _FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
         hard = resource.getrlimit(kind)[1]
         bound = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(kind, (bound, bound))

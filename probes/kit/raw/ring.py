@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from probes.kit.raw.filters import only_at
+
 SOL_PACKET = 263
 _RX_RING, _STATISTICS, _VERSION = 5, 6, 10
 _TPACKET_V3 = 2
@@ -51,7 +53,7 @@ class Ring:
         self.dropped = 0
         self._block = 0
         try:
-            attach_filter(self.socket, program)
+            attach_filter(self.socket, only_at(interface, program))
             self.socket.setsockopt(SOL_PACKET, _VERSION, _TPACKET_V3)
             slots = _BLOCK_BYTES // _SLOT_BYTES * _BLOCKS
             request = struct.pack("=7I", _BLOCK_BYTES, _BLOCKS, _SLOT_BYTES, slots, _RETIRE_MILLISECONDS, 0, 0)

@@ -4,11 +4,12 @@ import select
 import time
 from collections.abc import Iterator, Sequence
 
-from probes.kit.pacing import Pace
 from probes.kit.raw.lane import LONGEST_TRIP, Lane, Piece
 from probes.kit.raw.messages import MOST_OPENED, MOST_ROUNDS, Done, Job, Progress, Said, write_opened
 from probes.kit.raw.outlet import Outlet
 from probes.kit.raw.pace import BURST_SECONDS, Throttle
+from probes.kit.raw.silence import FirstRound
+from probes.kit.sending.pacing import Pace
 
 _MOST_OVERFLOWS = 3
 """Rounds that are repeated because answers found the receive ring full; somebody may be flooding it."""
@@ -17,9 +18,13 @@ _SECOND_LOOK = 0.25
 _FAST_ENOUGH = 20_000.0
 """A second look goes at a quarter of the rate of the first one, but no slower than this at one host for that reason."""
 _LEAST_HOST_RATE = 50.0
+_LEAST_FURTHER, _FURTHER = 60.0, 4.0
+"""Seconds, and multiples of what the first rounds took, for further ones: some hosts answer late by design."""
 _SETTLING, _UNKNOWN_TRIP = 0.02, 0.25
 _TRIPS_BETWEEN, _TRIPS_AT_END = 2, 4
 _LEAST_PATIENCE = 0.1
+_LEAST_TO_BE_SILENT = 0.25
+"""Seconds after which a first question may count as unanswered, while others are still being asked."""
 _HOUSEKEEPING_SECONDS = 0.05
 _PROGRESS_SECONDS = 0.5
 _FULL_QUEUE_SECONDS = 0.001
@@ -37,6 +42,7 @@ class Rounds:
         self.rounds = 0
         self.send_seconds = 0.0
         self.finished = False
+        self.lossy = False  # some lane gave up, since more and more got lost
         self._lanes = lanes
         self._job = job
         self._deadline = deadline
@@ -45,7 +51,7 @@ class Rounds:
         self._host_rate = job.host_rate
         self._overflow = False
         self._overflows = 0
-        self._kept = self._told = time.monotonic()
+        self._kept = self._told = self._heard = time.monotonic()
         self._sent_then = 0
         self._poll = select.poll()
         for lane in lanes:
@@ -53,6 +59,7 @@ class Rounds:
 
     def run(self) -> None:
         """Ask until every pair is settled or its silence is believed; stops at the deadline. Raises ParentGone."""
+        began = time.monotonic()
         try:
             while self._silent():
                 if self.rounds == MOST_ROUNDS or self._overflows == _MOST_OVERFLOWS:
@@ -66,6 +73,7 @@ class Rounds:
                 else:
                     self._wait_for_answers(max(map(self._patience, self._lanes)))
                     self._judge(rate)
+                    self._bound(time.monotonic() - began)
             self.finished = True
         except OutOfTime:
             return
@@ -86,6 +94,7 @@ class Rounds:
             send_seconds=self.send_seconds,
             seconds=seconds,
             lost=self._lost(),
+            lossy=self.lossy,
         )
 
     def _lost(self) -> float:
@@ -102,13 +111,23 @@ class Rounds:
         burst = max(1, int(self._host_rate * BURST_SECONDS))
         rows = dict.fromkeys(self._lanes, 0)
         asking: dict[Lane, tuple[Iterator[Piece], Pace]] = {}
+        brakes = {} if self.rounds else {lane: FirstRound(lane.states, len(lane.hosts)) for lane in self._lanes}
         for lane in self._lanes:
             lane.begin(self.rounds)
             asking[lane] = lane.ask(burst), Pace(self._host_rate, burst)
         while asking:
             shortest = 1.0
             for lane, (pieces, pace) in list(asking.items()):
-                left = pace.wait()
+                brake = brakes.get(lane)
+                if brake and not self._overflow and brake.in_vain(self._heard, self._silent_after(lane)):
+                    if fallen := brake.fallen():
+                        lane.set_aside(fallen)
+                        continue
+                    lane.give_up()
+                    self.lossy = True
+                    del asking[lane]
+                    continue
+                left = max(pace.wait(), brake.wait()) if brake else pace.wait()
                 shortest = min(shortest, left)
                 if left > 0:
                     continue
@@ -118,6 +137,8 @@ class Rounds:
                     continue
                 pace.spend(piece.rows)
                 rows[lane] += piece.rows
+                if brake:
+                    brake.sent(piece.frames, lane.asked, time.monotonic())
                 self._account(piece)
             if asking and shortest > 0:
                 self._pause(shortest)
@@ -140,10 +161,19 @@ class Rounds:
         if max([lane.judge() for lane in self._lanes]) > _LOSS_THAT_SLOWS:
             self._host_rate = max(_LEAST_HOST_RATE, min(self._host_rate, rate) / 2)
 
+    def _bound(self, took: float) -> None:
+        """Once all was asked as often as it has to be, bound what is asked of those that still bring something new."""
+        if self.rounds == self._job.retries + 1:
+            self._deadline = min(self._deadline, time.monotonic() + max(_LEAST_FURTHER, _FURTHER * took))
+
     def _settling(self) -> float:
         """How long to wait before the next look, so that answers under way are not asked for again."""
         longest = max(lane.longest for lane in self._lanes)
         return min(self._job.wait, max(_SETTLING, _TRIPS_BETWEEN * longest) if longest else _UNKNOWN_TRIP)
+
+    def _silent_after(self, lane: Lane) -> float:
+        longest = max(_LEAST_TO_BE_SILENT, _TRIPS_AT_END * lane.longest)
+        return min(self._job.wait, longest) if lane.longest else self._job.wait
 
     def _patience(self, lane: Lane) -> float:
         """How long silence is waited for: by the round trips seen, longer where silent hosts may be farther away."""
@@ -158,6 +188,7 @@ class Rounds:
         while self._silent() and (left := end - time.monotonic()) > 0:
             self._poll.poll(left * 1000)
             self._receive()
+        self._receive()  # what came while this process did not run was in time
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -166,6 +197,7 @@ class Rounds:
             self._receive()
 
     def _receive(self) -> None:
+        self._heard = time.monotonic()  # what came before that is taken in
         for lane in self._lanes:
             lane.receive()
         now = time.monotonic()

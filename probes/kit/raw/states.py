@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from probes.kit.outcomes import Settled
+from probes.kit.sending.outcomes import Settled
 
 
 class State(IntEnum):

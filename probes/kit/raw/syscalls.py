@@ -1,17 +1,15 @@
 """The few system calls that Python does not offer: sendmmsg(2), prctl(2), capget(2) and capset(2)."""
 
-import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
 from typing import Self
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
-_SET_DEATH_SIGNAL, _NO_NEW_PRIVILEGES, _AMBIENT = 1, 38, 47
-_AMBIENT_IS_SET, _AMBIENT_RAISE, _AMBIENT_LOWER, _AMBIENT_CLEAR_ALL = 1, 2, 3, 4
+_SET_DEATH_SIGNAL, _SET_NAME, _NO_NEW_PRIVILEGES, _AMBIENT = 1, 15, 38, 47
+_AMBIENT_CLEAR_ALL = 4
 _NET_RAW = 13
 _CAPABILITY_VERSION = 0x20080522
 
@@ -78,26 +76,20 @@ def drop_capabilities() -> None:
 
 
 def holds_net_raw() -> bool:
-    """Tell whether this thread may open raw sockets, or let a child do so."""
+    """Tell whether this thread, or one that it forks, may open raw sockets."""
     return bool(_capabilities()[0].permitted & 1 << _NET_RAW)
 
 
-@contextlib.contextmanager
-def ambient_net_raw() -> Iterator[None]:
-    """Let processes that this thread starts meanwhile have CAP_NET_RAW, if it holds that; root's have it anyway."""
-    before = _capabilities()
-    if not before[0].permitted & 1 << _NET_RAW or _prctl(_AMBIENT, _AMBIENT_IS_SET, _NET_RAW):
-        yield
-        return
-    during = _capabilities()
-    during[0].inheritable |= 1 << _NET_RAW
-    _set_capabilities(during)
-    _prctl(_AMBIENT, _AMBIENT_RAISE, _NET_RAW)
-    try:
-        yield
-    finally:
-        _prctl(_AMBIENT, _AMBIENT_LOWER, _NET_RAW)
-        _set_capabilities(before)
+def use_net_raw() -> None:
+    """Put CAP_NET_RAW to use where this thread was only permitted it."""
+    sets = _capabilities()
+    sets[0].effective |= sets[0].permitted & 1 << _NET_RAW
+    _set_capabilities(sets)
+
+
+def name_process(name: str) -> None:
+    """Set the name that `ps` shows, of 15 bytes at most."""
+    _prctl(_SET_NAME, ctypes.addressof(ctypes.create_string_buffer(name.encode())))
 
 
 def _capabilities() -> "ctypes.Array[_Capabilities]":

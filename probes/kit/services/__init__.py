@@ -1,1 +1,1 @@
-"""How services are asked who they are: one file per protocol, each a conversation without sockets."""
+"""How services are asked who they are: what chooses, holds and reads conversations, and in `protocols` the words."""

@@ -1,45 +1,52 @@
 """Hold many conversations at once on epoll: connect, encrypt, send, receive and time out, all within the Net's bounds.
 
-A hostile peer costs at most `seconds` of wall time and 64 KiB for each conversation, and some ten conversations.
+A hostile peer costs at most `seconds` of wall time and 64 KiB for each conversation, and some dozen conversations; a
+host costs MOST_CPU at most, over all of its ports.
 """
 
+import math
 import select
 import socket
-import ssl
 import struct
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from probes.kit.errors import Refused
+from probes.kit.errors import READING, Refused
 from probes.kit.fingerprint.nmap import ServiceProbe
-from probes.kit.net import Gate, Net
-from probes.kit.outcomes import BUSY
-from probes.kit.services import onvif
-from probes.kit.services.plan import MOST_FURTHER, TELLING, imported, plan
-from probes.kit.services.talk import Ciphered, Heard, Receive, Secure, Send, Start, Talk
-from probes.kit.services.tls import lenient_context
+from probes.kit.sending.connection import PRINTER_PORTS
+from probes.kit.sending.net import Gate, Net
+from probes.kit.sending.outcomes import BUSY
+from probes.kit.services.plan import MOST_FURTHER, OTHERS, PATIENT, TELLING, imported, patience, plan
+from probes.kit.services.protocols import onvif
+from probes.kit.services.protocols.tls import lenient_context
+from probes.kit.services.stream import Stream
+from probes.kit.services.talk import MAX_FACT, Ciphered, Heard, Receive, Secure, Send, Start, Talk
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_CHUNK = 16 << 10
 _LOOK_EVERY = 0.05
-MOST_BYTES = 1 << 20
-"""Bytes that one connection may send us, encryption included; more than any conversation asks for."""
 CONNECT_SECONDS = 3.0
+MOST_TRYING = 20.0
+"""Seconds after which nothing more is begun with a port that nothing understood."""
+MOST_CPU = 10.0
+"""Seconds of our own CPU that one host may cost in a run. Ordinary ports cost milliseconds, but in TLS a server may
+choose numbers that cost us half a second for each of its ports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of one open port: what was heard, or None when nothing in the plan was understood.
 
-    `refused` is set instead when the sending layer did not allow it.
+    `refused` is set instead when the sending layer did not allow it. `fault` names a defect of ours that an answer met.
     """
 
     address: str
     port: int
     heard: Heard | None
     refused: Refused | None = None
+    fault: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,10 +56,12 @@ class _Call:
     gate: Gate
     port: int
     starts: deque[Start]
+    since: float = math.inf
     weak: Heard | None = None
     known: Heard | None = None
     further: int = 0
     looked: bool = False
+    fault: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -60,47 +69,57 @@ class _Line:
     """One conversation under way."""
 
     call: _Call
-    sock: socket.socket
+    stream: Stream
     start: Start
     talk: Talk
     due: float
     connected: bool = False
-    answered: bool = False
     step: Send | Receive | Secure | None = None
-    outgoing: bytearray = field(default_factory=bytearray)
-    incoming: bytearray = field(default_factory=bytearray)
-    received: int = 0
-    closed: bool = False
     step_due: float = 0.0
-    tls: ssl.SSLObject | None = None
-    tls_in: ssl.MemoryBIO | None = None
-    tls_out: ssl.MemoryBIO | None = None
-    shaking: bool = False
+
+    def read(self) -> None:
+        """Take what has arrived, as much as the step under way asks for."""
+        self.stream.read(self.step.limit if isinstance(self.step, Receive) else 0)
 
 
 class Drive:
     """One run over a Net; `connections` at once, `seconds` at most for each conversation.
 
-    `probes` are an operator's own (`fingerprint.store`), tried where nothing else is understood.
+    `probes` are an operator's own (`fingerprint.store`), tried where nothing else is understood. `starts` gives the
+    conversations for an address and port, which are those of the plan by default.
     """
 
     def __init__(
-        self, net: Net, *, connections: int = 256, seconds: float = 6.0, probes: Sequence[ServiceProbe] = ()
+        self,
+        net: Net,
+        *,
+        connections: int = 256,
+        seconds: float = 6.0,
+        probes: Sequence[ServiceProbe] = (),
+        starts: Callable[[str, int], Iterable[Start]] | None = None,
     ) -> None:
         """See the class; nothing is opened yet."""
-        self._probes = probes
+        self._starts = starts or (lambda _, port: _planned(port, probes))
         self._net = net
         self._most = max(1, min(connections, net.connections))
         self._seconds = seconds
         self._epoll = select.epoll()
         self._lines: dict[int, _Line] = {}
         self._busy: Counter[str] = Counter()
+        self._spent: defaultdict[str, float] = defaultdict(float)
         self._ready: deque[_Call] = deque()
         self._results: list[Result] = []
         self._context = lenient_context()
 
     def run(self, services: Iterable[tuple[str, int]], deadline: float) -> Iterator[Result]:
-        """Identify (address, port) pairs; at the deadline (time.monotonic()) what is under way is given up as None."""
+        """Identify (address, port) pairs; nothing comes of those silent until the deadline (time.monotonic()).
+
+        Nor does anything of those that were not asked to the end, since their host had cost too much.
+        """
+        return (result for result in self.steps(services, deadline) if result is not None)
+
+    def steps(self, services: Iterable[tuple[str, int]], deadline: float) -> Iterator[Result | None]:
+        """Do the same, with None in between many times a second as a sign of life."""
         source = iter(services)
         more = True
         try:
@@ -119,12 +138,14 @@ class Drive:
                 if now >= deadline or not (more or self._ready or self._lines):
                     break
                 self._collect(now)
+                yield None
             for call in [*(line.call for line in self._lines.values()), *self._ready]:
-                yield Result(call.gate.address, call.port, call.known or call.weak)
+                self._tell(call, call.known or call.weak, asked=False)
+            yield from self._results
         finally:
             for line in self._lines.values():
                 line.talk.close()
-                line.sock.close()
+                line.stream.sock.close()
             self._lines.clear()
             self._epoll.close()
 
@@ -134,9 +155,9 @@ class Drive:
         except Refused as refusal:
             self._results.append(Result(address, port, None, refusal))
             return
-        starts = deque(plan(port))
+        starts = deque(() if port in PRINTER_PORTS else self._starts(address, port))
         if starts:
-            self._ready.append(_Call(gate, port, deque((*starts, *imported(self._probes, port)))))
+            self._ready.append(_Call(gate, port, starts))
         else:
             self._results.append(Result(address, port, None))
 
@@ -145,6 +166,9 @@ class Drive:
             if len(self._lines) >= self._most:
                 return
             call = self._ready.popleft()
+            if self._spent[call.gate.address] > MOST_CPU:
+                self._tell(call, call.known or call.weak, asked=False)
+                continue
             if self._busy[call.gate.address] >= self._net.per_host:
                 self._ready.append(call)
                 continue
@@ -173,8 +197,8 @@ class Drive:
             sock.close()
             self._ready.append(call)
             return
-        start = call.starts.popleft()
-        line = _Line(call, sock, start, start(call.gate.address, call.port), now + CONNECT_SECONDS)
+        start, call.since = call.starts.popleft(), min(call.since, now)
+        line = _Line(call, Stream(sock), start, start(call.gate.address, call.port), now + CONNECT_SECONDS)
         self._lines[sock.fileno()] = line
         self._busy[call.gate.address] += 1
         self._epoll.register(sock.fileno(), select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
@@ -183,18 +207,42 @@ class Drive:
         for descriptor, events in self._epoll.poll(_LOOK_EVERY, 256):
             line = self._lines.get(descriptor)
             if line is not None:
-                self._touch(line, events)
+                self._work(line, partial(self._touch, line, events))
         for line in [
             line for line in self._lines.values() if line.due <= now or (line.step_due and line.step_due <= now)
         ]:
             if not line.connected or line.due <= now or not isinstance(line.step, Receive):
-                line.closed = True
-            self._advance(line, timed_out=True)
+                line.stream.closed = True
+            self._work(line, partial(self._advance, line, timed_out=True))
+
+    def _work(self, line: _Line, step: Callable[[], None]) -> None:
+        """Take a step and charge its host for it; an answer that a reader fails at costs its conversation only."""
+        before = time.thread_time()
+        try:
+            step()
+        except READING as error:
+            line.call.fault = f"{type(error).__name__}: {error}"[:MAX_FACT]
+            if line.stream.sock.fileno() >= 0:
+                self._end(line, None)
+            else:
+                self._tell(line.call, line.call.known or line.call.weak)
+        self._charge(line.call.gate.address, time.thread_time() - before)
+
+    def _charge(self, address: str, seconds: float) -> None:
+        self._spent[address] += seconds
+        if seconds > _LOOK_EVERY:
+            for line in self._lines.values():  # what one peer costs us is not the others' silence
+                line.due += seconds
+                line.step_due += seconds if line.step_due else 0.0
 
     def _touch(self, line: _Line, events: int) -> None:
+        if self._spent[line.call.gate.address] > MOST_CPU:
+            self._close(line)
+            self._ready.append(line.call)  # which `_launch` takes off again
+            return
         now = time.monotonic()
         if not line.connected:
-            if line.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            if line.stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 self._end(line, None)
                 return
             if not events & select.EPOLLOUT:
@@ -202,66 +250,32 @@ class Drive:
             line.connected = True
             line.due = now + self._seconds
             self._next(line, None)
-            if line.sock.fileno() < 0:
+            if line.stream.sock.fileno() < 0:
                 return
-        self._read(line)
+        line.read()
         self._advance(line)
-
-    def _read(self, line: _Line) -> None:
-        while not line.closed:
-            wanted = line.step.limit if isinstance(line.step, Receive) else _CHUNK
-            if len(line.incoming) >= max(wanted, _CHUNK):
-                return
-            try:
-                data = line.sock.recv(_CHUNK)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            line.answered = True  # hanging up is an answer too
-            line.received += len(data)
-            if not data or line.received > MOST_BYTES:
-                # A flood of records that hold nothing for us would keep this loop, and all other lines, busy.
-                line.closed = True
-                if line.tls_in is not None:
-                    line.tls_in.write_eof()
-            elif line.tls_in is not None:
-                line.tls_in.write(data)
-                self._decrypt(line)
-            else:
-                line.incoming += data
-
-    def _decrypt(self, line: _Line) -> None:
-        if line.tls is None or line.shaking:
-            return
-        try:
-            while data := line.tls.read(_CHUNK):
-                line.incoming += data
-                if len(line.incoming) >= 4 * _CHUNK:
-                    return
-        except ssl.SSLWantReadError:
-            return
-        except ssl.SSLError:
-            line.closed = True
 
     def _advance(self, line: _Line, timed_out: bool = False) -> None:
         """Go on with a conversation as far as what has arrived allows."""
-        while line.sock.fileno() >= 0:
-            self._flush(line)
+        stream = line.stream
+        while stream.sock.fileno() >= 0:
+            stream.flush()
             step = line.step
             if isinstance(step, Receive):
-                self._read(line)
-                data = bytes(line.incoming[: step.limit])
-                if not (timed_out or line.closed or len(data) >= step.limit or step.enough(data)):
+                line.read()
+                data = bytes(stream.incoming[: step.limit])
+                if not (timed_out or stream.closed or len(data) >= step.limit or step.enough(data)):
                     return
-                del line.incoming[: step.limit]
+                del stream.incoming[: step.limit]
                 timed_out = False
                 self._next(line, data)
             elif isinstance(step, Secure):
-                if not self._shake(line, give_up=timed_out or line.closed):
+                certificate = stream.shake(give_up=timed_out or stream.closed)
+                if certificate is None:
                     return
                 timed_out = False
-            elif line.closed or not line.connected:
+                self._next(line, certificate)
+            elif stream.closed or not line.connected:
                 self._end(line, None)
             else:
                 return
@@ -276,65 +290,19 @@ class Drive:
                 self._end(line, end.value)
                 return
             if isinstance(step, Send):
-                self._write(line, step.data)
+                line.stream.write(step.data)
                 reply = b""
                 continue
             if isinstance(step, Ciphered):
-                reply = _cipher(line.tls)
+                reply = line.stream.cipher()
                 continue
             line.step = step
-            line.step_due = min(line.due, now + step.seconds) if isinstance(step, Receive) else line.due
+            longest = patience(line.start, line.call.port)
+            seconds = min(step.seconds, longest) if isinstance(step, Receive) else longest
+            line.step_due = min(line.due, now + seconds)
             if isinstance(step, Secure):
-                self._secure(line)
+                line.stream.secure(self._context)
             return
-
-    def _write(self, line: _Line, data: bytes) -> None:
-        if line.tls is not None:
-            try:
-                line.tls.write(data)
-            except ssl.SSLError:
-                line.closed = True
-        else:
-            line.outgoing += data
-        self._flush(line)
-
-    def _flush(self, line: _Line) -> None:
-        if line.tls_out is not None:
-            line.outgoing += line.tls_out.read()
-        while line.outgoing and not line.closed:
-            try:
-                sent = line.sock.send(line.outgoing)
-            except BlockingIOError:
-                return
-            except OSError:
-                line.closed = True
-                return
-            del line.outgoing[:sent]
-
-    def _secure(self, line: _Line) -> None:
-        line.tls_in, line.tls_out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        line.tls = self._context.wrap_bio(line.tls_in, line.tls_out, server_side=False, server_hostname=None)
-        line.shaking = True
-
-    def _shake(self, line: _Line, *, give_up: bool) -> bool:
-        """Go on with the handshake; True when it ended either way and the conversation has its answer."""
-        certificate = b""
-        try:
-            if line.tls is None:
-                raise ValueError("the handshake has not begun")
-            line.tls.do_handshake()
-            certificate = line.tls.getpeercert(binary_form=True) or b""
-        except ssl.SSLWantReadError:
-            if not give_up:
-                self._flush(line)
-                return False
-        except (ssl.SSLError, ValueError):
-            certificate = b""
-        line.shaking = False
-        self._flush(line)
-        self._decrypt(line)
-        self._next(line, certificate)
-        return True
 
     def _go_on(self, call: _Call, heard: Heard) -> None:
         """Have the further conversations that a service is worth, a few at most."""
@@ -353,14 +321,24 @@ class Drive:
         if call.starts:
             self._ready.append(call)
         else:
-            self._results.append(Result(call.gate.address, call.port, call.known))
+            self._tell(call, call.known)
+
+    def _tell(self, call: _Call, heard: Heard | None, *, asked: bool = True) -> None:
+        """Give what came of a port; nothing comes of one that was not `asked` to the end and of which nothing is known.
+
+        That it met a defect of ours is said in any case.
+        """
+        if asked or heard is not None or call.fault:
+            self._results.append(Result(call.gate.address, call.port, heard, fault=call.fault))
+
+    def _close(self, line: _Line) -> None:
+        line.talk.close()
+        self._lines.pop(line.stream.sock.fileno(), None)
+        self._busy[line.call.gate.address] -= 1
+        line.stream.sock.close()
 
     def _end(self, line: _Line, heard: Heard | None) -> None:
-        descriptor = line.sock.fileno()
-        line.talk.close()
-        self._lines.pop(descriptor, None)
-        self._busy[line.call.gate.address] -= 1
-        line.sock.close()
+        self._close(line)
         call = line.call
         if call.known is not None:
             self._go_on(call, call.known if heard is None else _add(call.known, heard))
@@ -371,21 +349,25 @@ class Drive:
         if heard is not None and heard.service == "unknown":
             # A text in no known form; what follows in the plan may still understand more.
             call.weak, heard = _join(call.weak, heard), None
-        silent = not line.answered and line.start in TELLING
-        if heard is not None or not call.starts or not line.connected or silent:
-            self._results.append(Result(call.gate.address, call.port, heard or call.weak))
+            call.starts = deque(start for start in call.starts if start not in OTHERS)  # none of them speaks first
+        if not line.stream.answered and line.start in TELLING:
+            call.starts = deque(start for start in call.starts if start in PATIENT)
+        if time.monotonic() - call.since > MOST_TRYING:
+            call.starts.clear()
+        if heard is not None or not call.starts or not line.connected:
+            self._tell(call, heard or call.weak)
         else:
             self._ready.append(call)
+
+
+def _planned(port: int, probes: Sequence[ServiceProbe]) -> tuple[Start, ...]:
+    starts = plan(port)
+    return (*starts, *imported(probes, port)) if starts else ()
 
 
 def _add(known: Heard, heard: Heard) -> Heard:
     """Add what a further conversation heard; where both say something, the later one was the closer look."""
     return Heard(known.service, {**known.facts, **heard.facts}, (*known.answers, *heard.answers), heard.then)
-
-
-def _cipher(tls: ssl.SSLObject | None) -> bytes:
-    cipher = tls.cipher() if tls is not None else None
-    return f"{tls.version()} {cipher[0]}".encode() if tls is not None and cipher else b""
 
 
 def _join(before: Heard | None, heard: Heard) -> Heard:

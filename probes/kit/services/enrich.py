@@ -1,27 +1,37 @@
-"""Tell of open services who they are: takes a scan's observations and gives them back with what was heard."""
+"""Tell of open services who they are: passes a scan on, and says of each service what was heard of it."""
 
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 
-from probes.kit.contract import Progress, Yield
+from probes.kit.contract import IDENTIFIED, Progress, Yield
+from probes.kit.errors import READING
 from probes.kit.fingerprint.bounded import Patience
 from probes.kit.fingerprint.match import by_key
 from probes.kit.fingerprint.model import Fingerprint
 from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.fingerprint.own import built_in
-from probes.kit.net import Net
+from probes.kit.reasons import because
+from probes.kit.scope.addresses import Address
+from probes.kit.scope.targets import plain_prefixes
+from probes.kit.sending.net import Net
 from probes.kit.services import identity
 from probes.kit.services.drive import Drive
 from probes.kit.services.talk import Heard
-from wire.types import Observation, Outcome, TargetKind, Value
+from wire.ports import format_ports
+from wire.types import Observation, Outcome, Skipped, Value
 
 KEPT = (
     "authentication",
     "banner",
     "cert",
     "cluster",
+    "dhcp.dns",
+    "dhcp.domain",
+    "dhcp.router",
+    "dhcp.server",
     "dns.recursion",
     "firmware",
     "host.dns_name",
@@ -34,6 +44,7 @@ KEPT = (
     "http.generator",
     "http.icon",
     "http.location",
+    "http.login",
     "http.status",
     "http.title",
     "ldap.root",
@@ -46,12 +57,16 @@ KEPT = (
     "refusal",
     "security",
     "signing",
+    "smtp.auth",
+    "starttls",
     "tls.cipher",
     "tls.issuer",
     "tls.key",
     "tls.names",
     "tls.not_after",
+    "tls.not_before",
     "tls.self_signed",
+    "tls.signature",
     "tls.subject",
     "tls.version",
 )
@@ -60,6 +75,7 @@ MOST_CUT = 10
 """Searches that one host's answers may have cut short in a run, each some 0.2 s; then fingerprints are not asked."""
 SHARE = 0.4
 """How much of a run's time is kept back for identification."""
+_SHOW_SECONDS = 0.2
 
 
 def identified(
@@ -70,38 +86,68 @@ def identified(
     fingerprints: Sequence[Fingerprint] = (),
     probes: Sequence[ServiceProbe] = (),
 ) -> Iterator[Yield]:
-    """Pass a scan on, with its open services identified at the end; coverage comes last, behind what it speaks for.
+    """Pass a scan on as it comes, open services with a first word (`contract.Words`); ask them once the scan is over.
 
-    Everything but progress waits until then: the scan's sockets would wait for us in between and take it for silence.
+    The scan's sockets would wait for us in between and take it for silence. What comes of a service is said at once, so
+    that whoever ends the run has it; of those that were not asked by the deadline a skipped part says so.
     """
-    held: list[Yield] = []
+    services: dict[tuple[str, int], Observation] = {}
     total = 0
     for item in scan:
         if isinstance(item, Progress):
             total = item.total
-            yield item
-        else:
-            held.append(item)
-    services = {
-        (item.target.name, item.target.port): place
-        for place, item in enumerate(held)
-        if isinstance(item, Observation) and item.target.kind is TargetKind.SERVICE and item.outcome is Outcome.OPEN
-    }
-    pairs = [(name, port) for name, port in services if port is not None]
-    known = by_key((*built_in(), *fingerprints)) if pairs else {}
+        elif isinstance(item, Observation) and item.outcome is Outcome.OPEN and item.target.port is not None:
+            services[item.target.name, item.target.port] = item
+            item = replace(item, values={**item.values, IDENTIFIED: False})
+        yield item
+    known = by_key((*built_in(), *fingerprints)) if services else {}
     patience = patience_of_hosts()
+    count = len(services)
+    refused: dict[tuple[str, int], str] = {}
     shown = time.monotonic()
-    for done, result in enumerate(Drive(net, probes=probes).run(pairs, deadline), 1):
-        place = services[result.address, result.port]
-        item = held[place]
-        if result.heard is not None and isinstance(item, Observation):
-            held[place] = replace(
-                item, values={**item.values, **values_of(result.heard, known, patience[result.address])}
-            )
-        if time.monotonic() - shown > 0.5:
+    for result in Drive(net, probes=probes).steps(_in_turn(services), deadline):
+        if result is not None and result.refused is not None:
+            refused[result.address, result.port] = result.refused.skipped.reason
+        elif result is not None:
+            item = services.pop((result.address, result.port))
+            fault = result.fault
+            if result.heard is not None:
+                try:
+                    found = values_of(result.heard, known, patience[result.address])
+                    item = replace(item, values={**item.values, **found})
+                except READING as error:
+                    fault = f"{type(error).__name__}: {error}"
+            yield item
+            if fault:
+                yield Skipped(f"{result.address} ports {result.port}", because("not_read", fault))
+        if time.monotonic() - shown > _SHOW_SECONDS:
             shown = time.monotonic()
-            yield Progress(total, total, f"{done}/{len(pairs)} services")
-    yield from held
+            yield Progress(total, total, because("identifying", f"{count - len(services)}/{count}"))
+    yield from _not_asked({pair: refused.get(pair, because("not_identified")) for pair in services})
+
+
+def _not_asked(reasons: Mapping[tuple[str, int], str]) -> Iterator[Skipped]:
+    """Say why services were not asked, those of the same ports and reason together."""
+    ports: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for (name, port), reason in reasons.items():
+        ports[name, reason].append(port)
+    alike: dict[tuple[str, str], list[Address]] = defaultdict(list)
+    for (name, reason), found in ports.items():
+        alike[format_ports(found), reason].append(ip_address(name))
+    for (text, reason), addresses in alike.items():
+        for prefix in plain_prefixes(addresses):
+            yield Skipped(f"{prefix} ports {text}"[:1024], reason)
+
+
+def _in_turn(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Sort so that each host's first port comes before any host's second: one with thousands keeps none waiting."""
+    turn: Counter[str] = Counter()
+
+    def turn_of(pair: tuple[str, int]) -> int:
+        turn[pair[0]] += 1
+        return turn[pair[0]]
+
+    return sorted(pairs, key=turn_of)
 
 
 def patience_of_hosts() -> defaultdict[str, Patience]:

@@ -10,7 +10,12 @@ from probes.kit.services.talk import Heard
 
 SURE = 0.95
 """Confidence in what a protocol's own field says, such as the version in MySQL's first packet."""
-_OF_PAGES = frozenset({"html_title", "html_generator", "http_body", "http_icon", "http_header.cookie"})
+_OF_PAGES = frozenset(
+    {
+        "html_title", "html_generator", "http_body", "http_header", "http_header.cookie", "http_header.x-powered-by",
+        "http_icon",
+    }
+)  # fmt: skip
 """Answers that tell of the application behind a web server."""
 PROTOCOL_ONLY = 0.7
 """Confidence when a service spoke a protocol and said nothing more."""
@@ -45,7 +50,7 @@ def of(
     Sources are asked in the order of their confidence; a later one fills what is missing and never contradicts product
     and version, which always come from one source together. `patience` is the host's, see `fingerprint.bounded`.
     """
-    tells = any(name in heard.facts for name in ("service.product", "hw.vendor", "hw.device"))
+    tells = any(name in heard.facts for name in ("service.product", "hw.vendor", "hw.device", "os.product"))
     found = [(SURE, dict(heard.facts), "protocol")] if tells else []
     pages: list[tuple[float, dict[str, str]]] = []
     for key, answer in heard.answers:

@@ -1,63 +1,57 @@
 """Which conversations are worth having at a port, most likely first; each has a connection of its own."""
 
-from collections.abc import Sequence
+import importlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
 
-from probes.kit.connection import PRINTER_PORTS
 from probes.kit.fingerprint.nmap import ServiceProbe
-from probes.kit.services import (
-    dns,
-    greeting,
-    http,
-    ldap,
-    memcached,
-    mongodb,
-    mqtt,
-    mssql,
-    onvif,
-    postgresql,
-    rdp,
-    redis,
-    rtsp,
-    smb,
-    tls,
-)
+from probes.kit.sending.connection import PRINTER_PORTS
+from probes.kit.services.protocols import greeting, http, ldap, memcached, mqtt, mssql, postgresql, rdp, redis, sip, tls
 from probes.kit.services.talk import MAX_RAW, Heard, Receive, Send, Start, Talk, at_least, with_raw
 from wire.ports import contains
 from wire.types import Transport
+
+_PROTOCOLS = Path(__file__).parent / "protocols"
 
 SPEAK_FIRST = frozenset({21, 22, 23, 25, 110, 119, 143, 220, 587, 873, 2121, 2222, 2525, 3306, 3307, 5900, 5901, 33060})
 TLS_FIRST = frozenset(
     {261, 443, 465, 563, 636, 853, 990, 992, 993, 994, 995, 3269, 4443, 5986, 8443, 8883, 9443, 10250}
 )
-OWN: dict[int, Start] = {
-    53: dns.talk,
-    139: smb.talk,
-    389: ldap.talk,
-    445: smb.talk,
-    554: rtsp.talk,
-    1433: mssql.talk,
-    1883: mqtt.talk,
-    2020: onvif.talk,
-    3268: ldap.talk,
-    3389: rdp.talk,
-    5432: postgresql.talk,
-    5433: postgresql.talk,
-    6379: redis.talk,
-    8554: rtsp.talk,
-    8899: onvif.talk,
-    11211: memcached.talk,
-    27017: mongodb.talk,
-}
 HTTP_FIRST = frozenset(
     {80, 81, 88, 591, 2375, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
 )
+OTHERS: tuple[Start, ...] = (
+    redis.talk,
+    memcached.talk,
+    rdp.talk,
+    postgresql.talk,
+    mssql.talk,
+    mqtt.talk,
+    ldap.talk,
+    sip.talk,
+)
+"""What hangs up on a request for a page, and is often moved to a port of the operator's choice."""
+PATIENT: frozenset[Start] = frozenset({rdp.talk, ldap.talk})
+"""Of those, the ones whose servers wait in silence for the rest of what is no message of theirs."""
 MOST_IMPORTED = 3
 MOST_FURTHER = 4
 """Further conversations with a service that was understood: where it redirects to (2), its icon, and ONVIF."""
-MOST_CONVERSATIONS = 3 + max(MOST_IMPORTED, MOST_FURTHER)
+MOST_CONVERSATIONS = 3 + len(OTHERS) + max(MOST_IMPORTED, MOST_FURTHER)
 """Most connections that one open port gets: an operator's own fingerprints are for what nothing else understood."""
 SHORT_WAIT = 0.4
 """Seconds to wait for a greeting where the client usually speaks first."""
+
+
+def protocols() -> Iterator[ModuleType]:
+    """Import every protocol's file, in the order of their names."""
+    for file in sorted(_PROTOCOLS.glob("[!_]*.py")):
+        yield importlib.import_module(f"{greeting.__package__}.{file.stem}")
+
+
+OWN: dict[int, Start] = {port: module.talk for module in protocols() for port in getattr(module, "PORTS", ())}
+"""The conversation that is the usual one at a port: of the protocol whose file names it in PORTS."""
 
 
 def plan(port: int) -> tuple[Start, ...]:
@@ -66,12 +60,21 @@ def plan(port: int) -> tuple[Start, ...]:
         return ()
     first: tuple[Start, ...] = (OWN[port],) if port in OWN else ()
     if port in SPEAK_FIRST:
-        return (greeting.talk, http.talk, tls.talk)
-    if port in TLS_FIRST:
-        return (*first, tls.talk, listen_then_ask)
-    if port in HTTP_FIRST:
-        return (http.talk, tls.talk, greeting.talk)
-    return (*first, listen_then_ask, tls.talk)
+        usual: tuple[Start, ...] = (greeting.talk, http.talk, tls.talk)
+    elif port in TLS_FIRST:
+        usual = (*first, tls.talk, listen_then_ask)
+    elif port in HTTP_FIRST:
+        usual = (http.talk, tls.talk, greeting.talk)
+    else:
+        usual = (*first, listen_then_ask, tls.talk)
+    return (*usual, *(start for start in OTHERS if start not in first))
+
+
+def patience(start: Start, port: int) -> float:
+    """Give the seconds that an answer is worth waiting for: few where a conversation is but a guess."""
+    if start in OTHERS and OWN.get(port) is not start:
+        return 1.0
+    return 3.0 if start is tls.talk and port not in TLS_FIRST else math.inf
 
 
 def imported(probes: Sequence[ServiceProbe], port: int) -> tuple[Start, ...]:
@@ -103,4 +106,4 @@ def listen_then_ask(host: str, port: int) -> Talk:
 
 
 TELLING: frozenset[Start] = frozenset({http.talk, listen_then_ask})
-"""Requests that a server answers or hangs up on, whatever it speaks; who keeps silent to one is asked nothing else."""
+"""Requests that a server answers or hangs up on, whatever it speaks; who keeps silent to one is asked little else."""

@@ -9,6 +9,8 @@ conversation can be tried with any bytes a hostile server may think of.
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 
+AGENT = "Mozilla/5.0 (compatible; edusec)"
+"""How we name ourselves where a protocol has a field for it."""
 MAX_ANSWER = 64 << 10
 """Most bytes that one Receive waits for, whatever the other side announces."""
 MAX_FACT = 256

@@ -26,7 +26,7 @@ from typing import Any
 
 from probes.kit.errors import CannotRun
 from probes.kit.reasons import because
-from probes.kit.scope import Address, Network
+from probes.kit.scope.addresses import Address, Network
 
 MAX_FILE = 64 << 10
 MAX_AGENTS = 256

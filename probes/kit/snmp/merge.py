@@ -4,12 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from probes.kit.evidence import HOSTNAME, LOCAL_MAC, MAC, is_local_mac
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
 from probes.kit.snmp.tables import Device, Forwarded, Neighbour, Peer
 from wire.types import Observation, Outcome, Target, TargetKind, Value
 
 PROBE = "snmp_tables"
 ARP, ND, FDB = "snmp_arp", "snmp_nd", "snmp_fdb"
+MOST_ADDRESSES = 16
+"""Addresses that one MAC is taken to have; what has more answers for others, or lies."""
 MOST_PEERS = 64
 """Cables of one device that its own line lists."""
 
@@ -27,7 +29,8 @@ def observations(devices: Sequence[Device], now: float) -> Iterator[Observation]
             if not is_host(item.address) or (key := (str(item.address), item.mac)) in seen:
                 continue
             seen.add(key)
-            holders[item.mac].add(str(item.address))
+            if len(holders[item.mac]) < MOST_ADDRESSES:
+                holders[item.mac].add(str(item.address))
             yield _neighbour(device, item, now)
         if device.mac:
             holders[device.mac].add(str(device.address))

@@ -19,9 +19,9 @@ from pysnmp.entity.rfc3413 import cmdgen  # type: ignore[import-untyped]
 from pysnmp.error import PySnmpError  # type: ignore[import-untyped]
 from pysnmp.proto.rfc1905 import EndOfMibView, NoSuchInstance, NoSuchObject  # type: ignore[import-untyped]
 
-from probes.kit.connection import Datagrams
-from probes.kit.net import Net
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
+from probes.kit.sending.connection import Datagrams
+from probes.kit.sending.net import Net
 from probes.kit.snmp import ber
 from probes.kit.snmp.credentials import Credential
 from wire.errors import EdusecError
@@ -32,6 +32,10 @@ Value = int | bytes | Oid
 MAX_DATAGRAM = 65507
 MAX_BAD = 64
 """Datagrams that are no answer, after which an agent is given up."""
+MAX_OCTETS = 1024
+"""Bytes of a value that are kept: more than any text of it is shown, whatever an agent sends."""
+MAX_INDEX = 40
+"""Numbers of the longest index of our tables (LLDP's management addresses); a row with a longer one says nothing."""
 REPETITIONS = 32
 """Rows asked for at a time; they fit a datagram of Ethernet's size or two."""
 TIMEOUT = 1.5
@@ -183,7 +187,8 @@ class Session:
                 if name <= last:
                     raise BadAnswer("its names do not grow")
                 last = name
-                yield name[len(root) :], value
+                if len(name) - len(root) <= MAX_INDEX:
+                    yield name[len(root) :], value
                 given += 1
                 if given >= most:
                     return
@@ -235,7 +240,7 @@ def _plain(value: Any) -> Value | None:
         return None
     if isinstance(value, ObjectIdentifier):
         return tuple(value)
-    return int(value) if isinstance(value, Integer) else bytes(value)
+    return int(value) if isinstance(value, Integer) else bytes(value)[:MAX_OCTETS]
 
 
 def _introduce(engine: SnmpEngine, credential: Credential) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from probes.kit.evidence import normal_hostname, normal_mac
-from probes.kit.scope import Address
+from probes.kit.scope.addresses import Address
 from probes.kit.services.talk import text
 
 Oid = tuple[int, ...]

@@ -5,22 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.collector.web.door import Door, init_collector, start_collector
+from tests.collector.web.door import Door, init_collector, running_door, start_collector
 from tests.support.processes import Processes
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A collector with the sample tree, shared by the tests of one file, none of which may stop it."""
-    processes = Processes(tmp_path_factory.mktemp("processes"))
-    data = tmp_path_factory.mktemp("shared") / "data"
-    try:
-        init_collector(processes, data, tables="[limits]\nheader_seconds = 4\nidle_seconds = 4")
-        door = Door(data, start_collector(processes, data), processes)
-        door.plant()
+    with running_door(tmp_path_factory) as door:
         yield door
-    finally:
-        processes.close()
 
 
 @pytest.fixture
@@ -29,7 +22,7 @@ def make_door(process: Processes, tmp_path: Path) -> Callable[..., Door]:
 
     def make(tables: str = "", settings: str = "", name: str = "data") -> Door:
         data = tmp_path / name
-        init_collector(process, data, settings, tables)
+        init_collector(data, settings, tables)
         door = Door(data, start_collector(process, data), process)
         door.plant()
         return door

@@ -1,5 +1,6 @@
 """A real collector on loopback and small clients for it: what the tests of this folder knock at."""
 
+import contextlib
 import http.client
 import json
 import secrets
@@ -8,10 +9,12 @@ import ssl
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from collector import setup
 from tests.support.processes import Processes, Running
@@ -35,7 +38,7 @@ from wire.types import (
     Transport,
 )
 
-PATIENCE = 30
+PATIENCE = 60
 UNITS = """code,name,parent
 640000,宁夏回族自治区,
 640100,银川市,640000
@@ -72,6 +75,8 @@ class Door:
     data: Path
     running: Running
     processes: Processes
+    tries: int = 1
+    """How often to ask one that is impatient, and may hang up on a busy machine before it was asked."""
     ca: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -131,15 +136,16 @@ class Door:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             given.setdefault("Content-Type", "application/json")
-        line = connection or self.connection()
-        try:
-            line.request(method, path, body, given)
-            answer = line.getresponse()
-            content = answer.read()
-            return Heard(answer.status, {key.lower(): value for key, value in answer.getheaders()}, content)
-        finally:
-            if connection is None:
-                line.close()
+        if connection is not None:
+            return _exchange(connection, method, path, body, given)
+        for left in reversed(range(self.tries)):
+            with contextlib.closing(self.connection()) as line:
+                try:
+                    return _exchange(line, method, path, body, given)
+                except (OSError, http.client.HTTPException):
+                    if not left:
+                        raise
+        raise AssertionError("it is tried once at least")
 
     def get(self, path: str, token: str | None = None) -> Any:
         """Read JSON as the administrator, or as someone else."""
@@ -195,6 +201,15 @@ class Door:
     def restart(self) -> None:
         """Start it again after its end, at another port."""
         self.running = start_collector(self.processes, self.data)
+
+
+def _exchange(
+    line: http.client.HTTPSConnection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+) -> Heard:
+    line.request(method, path, body, dict(headers))
+    answer = line.getresponse()
+    content = answer.read()
+    return Heard(answer.status, {key.lower(): value for key, value in answer.getheaders()}, content)
 
 
 @dataclass
@@ -273,12 +288,25 @@ def collector_command(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-P", "-m", "collector", *arguments]
 
 
-def init_collector(processes: Processes, data: Path, settings: str = "", tables: str = "") -> None:
+def init_collector(data: Path, settings: str = "", tables: str = "") -> None:
     """Make a data folder that listens on a free port of loopback; `settings` and `tables` go into its configuration."""
-    made = processes(collector_command("init", "--data", data, "--listen", "127.0.0.1:0", "--lang", "en"))
-    assert made.wait() == 0, made.stderr
+    setup.init(data, ["127.0.0.1:0"], [], lang="en")
     file = data / "collector.toml"
     file.write_text(f"{settings}\n{file.read_text(encoding='utf-8')}\n{tables}\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def running_door(folders: pytest.TempPathFactory, tables: str = "") -> Iterator[Door]:
+    """A collector with the sample tree, for tests that share one."""
+    processes = Processes(folders.mktemp("processes"))
+    data = folders.mktemp("shared") / "data"
+    try:
+        init_collector(data, tables=tables)
+        door = Door(data, start_collector(processes, data), processes)
+        door.plant()
+        yield door
+    finally:
+        processes.close()
 
 
 def start_collector(processes: Processes, data: Path) -> Running:

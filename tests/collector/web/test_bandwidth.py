@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.enrol import enrol
+from agent.uplink.enrol import enrol
 from tests.collector.web.door import SCHOOL, Door
 from tests.support.gateway import Gateway
 from tests.support.processes import Processes, wait_until

@@ -11,13 +11,14 @@ import pytest
 
 from collector.api.context import Context
 from collector.api.express import SMALL_BYTES, Express
-from collector.config import Endpoint, Limits
+from collector.config import Limits
 from collector.metrics import Metrics
 from collector.registry import agents
 from tests.collector.web.door import Door, Gateway, Heard, ports
 from tests.support.collectors import SCHOOL, desk
 from tests.support.reports import Sender, host, state
 from wire.codec import compress, decode, encode
+from wire.endpoint import Endpoint
 from wire.types import Answer, EnrolmentRequest
 
 KIND = {"Content-Type": "application/json", "Content-Encoding": "gzip"}

@@ -8,12 +8,18 @@ import pytest
 
 from collector.api.app import make_app
 from collector.api.context import Context, Pool
-from collector.config import Endpoint, Limits
+from collector.config import Limits
 from collector.core import Core, open_core
 from collector.errors import Busy, StoreError
 from collector.metrics import Metrics
+from collector.registry import agents
 from collector.settings import Settings
 from tests.collector.web.door import Heard
+from tests.support.collectors import SCHOOL, desk
+from tests.support.reports import Sender, state
+from wire.codec import compress, encode
+from wire.endpoint import Endpoint
+from wire.types import EnrolmentRequest
 
 
 class Breaking:
@@ -42,12 +48,12 @@ def _context(core: Any, **changed: Any) -> Context:
     return Context(**(parts | changed))
 
 
-def _ask(context: Context, path: str = "/healthz", **headers: str) -> Heard:
-    """Exchange one request with the application itself."""
+def _ask(context: Context, path: str = "/healthz", body: bytes = b"", **headers: str) -> Heard:
+    """Exchange one request with the application itself; with a body it is a POST."""
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -56,13 +62,13 @@ def _ask(context: Context, path: str = "/healthz", **headers: str) -> Heard:
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": "POST" if body else "GET",
         "scheme": "https",
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(key.encode(), value.encode()) for key, value in headers.items()],
+        "headers": [(key.replace("_", "-").encode(), value.encode()) for key, value in headers.items()],
         "client": ("192.0.2.1", 1),
         "server": ("127.0.0.1", 1),
     }
@@ -87,6 +93,32 @@ def test_a_fault_of_our_own_tells_the_client_nothing_and_the_log_all(caplog: pyt
     assert "ZeroDivisionError: secret detail" in record
     assert "test_faults.py" in record
     assert "path=/healthz" in record
+
+
+def test_a_fault_in_the_taking_of_a_small_report_is_told_and_logged_alike(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> float:
+        raise ZeroDivisionError("secret detail")
+
+    with desk(tmp_path) as at:
+        secret = agents.create_token(at.core, at.admin, SCHOOL, 60).secret
+        made = agents.enrol(at.core, EnrolmentRequest(secret, "gateway", "test"), at.clock.now)
+        body = compress(encode(Sender(made.agent).report(state("ports", at=at.clock.now), created=at.clock.now)))
+        heard = _ask(
+            _context(at.core, clock=broken),
+            "/api/v1/reports",
+            body,
+            authorization=f"Bearer {made.credential}",
+            content_type="application/json",
+            content_encoding="gzip",
+            content_length=str(len(body)),
+        )
+    assert (heard.status, heard.refusal().code) == (500, "internal")
+    assert heard.headers["content-type"] == "application/json"
+    (record,) = [record.getMessage() for record in caplog.records if "internal_error" in record.getMessage()]
+    assert "ZeroDivisionError: secret detail" in record
+    assert "express.py" in record
 
 
 def test_a_busy_or_broken_store_asks_to_come_back() -> None:

@@ -103,7 +103,7 @@ def test_a_client_with_another_ca_goes_away(shared: Door) -> None:
     [
         b"\x00\x01\x02\r\n\r\n",
         b"GET /healthz HTTP/9.9\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n",
         b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /api/v1/enrol HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

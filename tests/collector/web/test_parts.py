@@ -1,5 +1,6 @@
 """Small parts of the collector's door: log lines, throttles, admission, service manager, lock, discovery."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -12,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import journal
+from collector.api import context
 from collector.api.failures import WINDOW_SECONDS, Failures
-from collector.config import Endpoint, Limits
+from collector.config import Limits
 from collector.connections import Admission, source_of
 from collector.discovery import targets
+from collector.errors import Busy
 from collector.lock import DataInUse, DataLock
 from collector.notify import notify, watchdog_seconds
 from collector.views import ScrapeTarget
+from wire.endpoint import Endpoint
 
 
 class Clock:
@@ -160,15 +164,16 @@ def test_one_process_to_a_data_folder(tmp_path: Path) -> None:
     assert tried.stdout == "in\n"
 
 
-def _agent(url: str) -> ScrapeTarget:
+def _agent(scheme: str, address: str, path: str) -> ScrapeTarget:
     return ScrapeTarget(
-        metrics_url=url, agent="a1", unit="3464000123", unit_name="一中", county="640104", county_name="兴庆区"
-    )
+        scheme=scheme, address=address, path=path, agent="a1", unit="3464000123", unit_name="一中", county="640104",
+        county_name="兴庆区",
+    )  # fmt: skip
 
 
 def test_discovery_gives_what_prometheus_can_scrape() -> None:
     own = Endpoint("2001:db8::1", 8443)
-    agent, collector = targets([_agent("http://192.0.2.7:9754/metrics")], own)
+    agent, collector = targets([_agent("http", "192.0.2.7:9754", "/metrics")], own)
     assert agent == {
         "targets": ["192.0.2.7:9754"],
         "labels": {
@@ -185,33 +190,26 @@ def test_discovery_gives_what_prometheus_can_scrape() -> None:
     assert collector["targets"] == ["[2001:db8::1]:8443"]
     assert collector["labels"]["role"] == "collector"
     assert targets([], own, "agent") == []
-    assert targets([_agent("http://[2001:db8::7]:9754")], own, "agent")[0]["targets"] == ["[2001:db8::7]:9754"]
-    assert targets([_agent("https://gw.example/m")], own, "agent")[0]["targets"] == ["gw.example:443"]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "192.0.2.7:9754",
-        "file:///etc/passwd",
-        "http://user:password@192.0.2.7/metrics",
-        "http://192.0.2.7/metrics?target=other",
-        "http://192.0.2.7/metrics#x",
-        "http://192.0.2.7:99999/metrics",
-        "http://192.0.2.7 evil/metrics",
-        "http://[::1/metrics",
-        "http:///metrics",
-        "http://192.0.2.7/\n",
-        "http://中.example/metrics",
-    ],
-)
-def test_what_an_agent_says_of_itself_is_not_trusted(url: str) -> None:
-    assert targets([_agent(url)], Endpoint("127.0.0.1", 1), "agent") == []
+def test_all_who_ask_for_the_health_at_once_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
 
+    async def ask() -> bool:
+        asked.append(1)
+        await asyncio.sleep(0)
+        if len(asked) == 2:
+            raise Busy("no", 1.0)
+        return True
 
-@given(st.text(max_size=60) | st.from_regex(r"https?://[^/]{1,20}(/.*)?", fullmatch=True))
-def test_no_url_breaks_the_list(url: str) -> None:
-    for group in targets([_agent(url)], Endpoint("127.0.0.1", 1), "agent"):
-        assert group["targets"][0].isascii()
-        assert group["targets"][0].isprintable()
+    async def strangers() -> None:
+        pulse = context.Pulse()
+        assert await asyncio.gather(*(pulse.well(ask) for _ in range(50))) == [True] * 50
+        assert len(asked) == 1
+        monkeypatch.setattr(context, "PULSE_SECONDS", 0.0)
+        failed = await asyncio.gather(*(pulse.well(ask) for _ in range(50)), return_exceptions=True)
+        assert {type(found) for found in failed} == {Busy}
+        assert await pulse.well(ask)
+        assert len(asked) == 3
+
+    asyncio.run(strangers())

@@ -56,7 +56,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     processes = Processes(tmp_path_factory.mktemp("processes"))
     data = tmp_path_factory.mktemp("office") / "data"
     try:
-        init_collector(processes, data)
+        init_collector(data)
         door = Door(data, start_collector(processes, data), processes)
         door.plant()
         yield Office(door)
@@ -89,6 +89,7 @@ def test_each_sees_the_own_subtree_and_nothing_else(office: Office) -> None:
         "alerts?under=",
         "measurements?unit=",
         "whitelist?unit=",
+        "whitelist/holding?unit=",
         "whitelist/export?unit=",
         "whitelist/review?unit=",
     ],
@@ -159,6 +160,15 @@ def test_a_bad_file_changes_nothing_and_names_the_place(
     assert (heard.status, heard.refusal().code) == (422, "bad_file")
     assert any(problem.startswith(says) for problem in heard.refusal().problems), heard.refusal()
     assert office.door.get("/api/v1/units") == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"), [("zh", "没有单位"), ("zh-CN,en;q=0.5", "没有单位"), ("en", "no unit"), ("", "no unit")]
+)
+def test_a_refusal_is_in_the_language_that_was_asked_for(office: Office, asked: str, says: str) -> None:
+    headers = {"Accept-Language": asked} if asked else {}
+    heard = office.door.ask("GET", "/api/v1/units?under=999", token=office.door.admin, headers=headers)
+    assert says in heard.refusal().message
 
 
 def test_one_bad_row_keeps_the_good_ones_out(office: Office) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import Config, Endpoint, ResponderConfig
-from collector.responder import MAX_WAITING, Slots
-from collector.responder_process import ResponderProcess
+from collector.config import Config, ResponderConfig
+from collector.responder.process import ResponderProcess
+from collector.responder.serve import MAX_WAITING
+from collector.responder.slots import Slots
 from collector.sockets import bind
 from tests.support.processes import wait_until
 from wire.bandwidth import (
@@ -29,9 +30,10 @@ from wire.bandwidth import (
     prove,
     unpack,
 )
+from wire.endpoint import Endpoint
 
 SECRET = secrets.token_hex(32)
-PATIENCE = 30
+PATIENCE = 60
 MIB = 1 << 20
 
 

@@ -11,7 +11,8 @@ import pytest
 from tests.collector.web.door import OTHER_COUNTY_SCHOOL, PATIENCE, SCHOOL, Door, Gateway, Heard, ports
 from tests.support.processes import wait_until
 from wire.codec import decode, encode
-from wire.types import Order, OrderProgress, OrderReply, Orders, OrderState, Section
+from wire.orders import Order, OrderProgress, OrderReply, Orders, OrderState
+from wire.types import Section
 
 HOLD = 25
 
@@ -73,8 +74,10 @@ def test_an_agent_that_waits_is_told_at_once_and_the_person_sees_each_step(share
     assert say(gateway, order, OrderProgress(OrderState.TAKEN))
     seen = following.result(PATIENCE)
     assert seen["orders"][0]["state"] == "taken"
-    assert say(gateway, order, OrderProgress(OrderState.RUNNING, 1, 4, "note"))
+    assert say(gateway, order, OrderProgress(OrderState.RUNNING, 1, 4, "note", 250.0, 0.25))
     wait_until(lambda: shared.get(path)["orders"][0]["done"] == 1, "progress is shown")
+    (part,) = shared.get(path)["orders"]
+    assert (part["total"], part["note"], part["rate"], part["lost"]) == (4, "note", 250.0, 0.25)
     gateway.sent(replace(ports(22), name="scan/open_ports", order=order.id))
     (part,) = shared.get(path)["orders"]
     assert (part["state"], part["status"], part["observations"]) == ("ended", "done", 1)
@@ -145,7 +148,7 @@ def test_agents_do_not_ask_for_scans_and_people_do_not_fetch_orders(shared: Door
 
 
 def test_when_no_more_can_be_held_the_agent_is_asked_to_come_later(make_door: Callable[..., Door]) -> None:
-    door = make_door("[limits]\nconnections = 8\nconnections_per_address = 8")
+    door = make_door("[limits]\nconnections = 8\nconnections_per_address = 8\nshutdown_seconds = 300")
     gateways = [door.enrol() for _ in range(5)]
     since = orders(gateways[0]).revision
     held = []
@@ -158,8 +161,11 @@ def test_when_no_more_can_be_held_the_agent_is_asked_to_come_later(make_door: Ca
         )
         held.append((line, line.getresponse()))
     assert orders(gateways[4], since, HOLD).again > 0
-    # A collector that ends does not keep anybody waiting, nor waits for anybody.
+    # A collector that ends does not keep anybody waiting, nor waits for anybody: none of these says goodbye.
     assert door.running.terminate() == 0
+    assert "graceful" not in door.log
     for line, answer in held:
-        assert decode(Orders, answer.read()).orders == ()
+        told = decode(Orders, answer.read())
+        assert told.orders == ()
+        assert told.again > 0
         line.close()

@@ -107,7 +107,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (("--listen", "localhost:1"), "--listen: 'localhost:1' is not an address and a port"),
-        (("--listen", "127.0.0.1:1", "--listen", "[::1]:2"), "--listen: use the same port"),
+        (("--listen", "127.0.0.1:1", "--listen", "[::1]:2"), "--listen: must use the same port"),
         (("--name", "no way"), "--name: 'no way' is neither"),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_an_existing_configuration_says_is_not_passed_over(tmp_path: Path) 
     _init(data, "--listen", "127.0.0.1:0")
     before = _content(data)
     assert "collector.toml: listen: says 127.0.0.1:0" in _init(data, "--listen", "127.0.0.1:9", status=2)
-    assert "collector.toml: names: says none" in _init(data, "--name", "x.example", status=2)
+    assert "collector.toml: names: says []" in _init(data, "--name", "x.example", status=2)
     assert _content(data) == before
 
 
@@ -193,7 +193,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 def test_a_certificate_near_its_end_is_renewed_at_the_start(process: Processes, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    init_collector(process, data)
+    init_collector(data)
     long_ago = datetime.now(UTC) - timedelta(days=tls.SERVER_DAYS - 20)
     parts = (data / "server.crt", data / "server.key", data / "ca.crt", data / "ca.key")
     tls.make_server_certificate(*parts, (), long_ago)
@@ -216,7 +216,7 @@ def test_a_certificate_of_the_operator_is_used(process: Processes, tmp_path: Pat
     )
     data = tmp_path / "data"
     files = f'[tls]\ncert = "{given}/a.crt"\nkey = "{given}/a.key"\nca = "{given}/root.crt"'
-    init_collector(process, data, tables=files)
+    init_collector(data, tables=files)
     door = Door(data, start_collector(process, data), process)
     door.ca = given / "root.crt"
     assert door.ask("GET", "/api/v1/ca").body == (given / "root.crt").read_bytes()
@@ -234,7 +234,7 @@ def test_both_families_answer_on_one_port(process: Processes, tmp_path: Path) ->
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
     data = tmp_path / "data"
-    init_collector(process, data)
+    init_collector(data)
     file = data / "collector.toml"
     text = file.read_text(encoding="utf-8").replace('"127.0.0.1:0"', '"127.0.0.1:0", "[::1]:0"')
     file.write_text(text, encoding="utf-8")
@@ -262,6 +262,12 @@ def test_a_person_is_added_once_and_only_while_the_collector_rests(make_door: Ca
     assert "exists already" in _said(*command, status=2)
     profile.rename(door.data.parent / "old.toml")
     assert "李老师" in _said(*command, status=2)
+    # A lost token is taken back; then the name is free again.
+    remove = ("person", "--data", door.data, "--name", "李老师", "--remove")
+    _said(*remove)
+    assert "李老师" in _said(*remove, status=2)
+    assert "--role" in _said(*remove[:-1], status=2)
+    _said(*command)
 
 
 def test_the_door_of_service_managers_explains_itself() -> None:

@@ -80,6 +80,19 @@ def minissdpd(
     return running
 
 
+def miniupnpd(process: Processes, program: str, space: Namespace, at: Attachment, folder: Path, uuid: str) -> Running:
+    """A home router's UPnP server, which serves the description that it announces."""
+    folder.mkdir()
+    settings = {
+        "ext_ifname": "lo", "listening_ip": at.interface, "ipv6_disable": "yes",
+        "http_port": 0, "enable_natpmp": "no", "enable_upnp": "yes", "uuid": uuid, "friendly_name": "Flur-Router",
+        "manufacturer_name": "Acme", "model_name": "Acme Gate 7", "model_number": 2, "serial": "AG7-00123",
+    }  # fmt: skip
+    config = folder / "miniupnpd.conf"
+    config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return process([program, "-d", "-f", config, "-P", folder / "pid"], netns=space, ready="HTTP listening on port")
+
+
 def _knows(door: Path, kind: str) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(door))

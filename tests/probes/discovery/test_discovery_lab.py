@@ -2,27 +2,47 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from probes.kit.pacing import QuietHours
+from probes.kit.options import build
 from probes.kit.raw.frames import ethernet, ipv4
+from probes.kit.registry import load
+from probes.kit.sending.pacing import QuietHours
 from tests.probes.discovery import discovery_lab
 from tests.probes.rig import Run, entry, net_of, run
 from tests.raw.lab import usable
 from tests.raw.link_wild import wild_machine
 from tests.support.netns import Attachment, Namespace, Namespaces
+from tests.support.patience import given_time
 from tests.support.processes import Processes
 
+IGD = "7658eed2-4779-469f-8f16-fc8a3f708b64"
 SCOPE = ("198.18.0.0/15", "2001:db8::/32", "fe80::/64")
 
 
 def discover(space: Namespace, *scope: str, **given: object) -> Run:
     return space.call(run, "discovery", {"leases": [], **given}, net_of(*(scope or SCOPE)))
+
+
+def listened(space: Namespace, wanted: set[str], *, first: float = 3.0, **given: object) -> Run:
+    """Discover, listening longer again while nobody is seen by some of the ways: the machine may have stood still."""
+    return given_time(
+        lambda seconds: discover(space, listen=seconds, **given),
+        lambda found: wanted <= _ways(found),
+        first=first,
+        enough=5 * first,
+    )
+
+
+def _ways(found: Run) -> set[str]:
+    return {way for item in found.observations for way in item.values.get("via", ())}  # type: ignore[union-attr]
 
 
 def covered(found: Run) -> set[str]:
@@ -32,6 +52,12 @@ def covered(found: Run) -> set[str]:
 def mac_of(space: Namespace, at: Attachment) -> str:
     [link] = json.loads(space.run(["ip", "-json", "link", "show", "dev", at.interface]).stdout)
     return str(link["address"])
+
+
+def impatient(space: Namespace) -> None:
+    """Let the kernel give up an address that nobody has after 0.15 s, where it is the test's business what follows."""
+    for name in json.loads(space.run(["ip", "-json", "link", "show"]).stdout):
+        space.sysctl(f"net.ipv4.neigh.{name['ifname']}.retrans_time_ms", 50)
 
 
 def silence(space: Namespace) -> None:
@@ -45,22 +71,23 @@ def test_real_devices_are_found_joined_and_named(
     netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path
 ) -> None:
     avahi, nmbd = needs("avahi-daemon"), needs("nmbd", package="samba")
-    wsdd, minissdpd = needs("wsdd"), needs("minissdpd")
-    here, printer, files, windows, silent = [netns() for _ in range(5)]
-    at = netns.lan(here, printer, files, windows, silent)
-    usable(here, printer, files, windows, silent)
+    wsdd, minissdpd, miniupnpd = needs("wsdd"), needs("minissdpd"), needs("miniupnpd")
+    here, printer, files, windows, silent, router = [netns() for _ in range(6)]
+    at = netns.lan(here, printer, files, windows, silent, router)
+    usable(here, printer, files, windows, silent, router)
     silence(silent)
     discovery_lab.avahi(process, avahi, printer, tmp_path / "avahi", "flur-drucker")
     discovery_lab.nmbd(process, nmbd, files, at[2], tmp_path / "nmbd", "FILES01")
     discovery_lab.wsdd(process, wsdd, windows, at[3], "pc-one")
     uuid, server = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "Debian UPnP/1.1 Acme/2"
     discovery_lab.minissdpd(process, minissdpd, files, at[2], tmp_path / "ssdp", uuid, server)
-    found = discover(here)
+    discovery_lab.miniupnpd(process, miniupnpd, router, at[5], tmp_path / "upnp", IGD)
+    found = listened(here, {"mdns", "netbios", "ssdp", "wsd", "description"})
     assert found.skipped == []
     assert covered(found) == {str(at[0].v4.network)}
 
     shown = {item.target.name: item for item in found.observations}
-    for space, place in zip((printer, files, windows, silent), at[1:], strict=True):
+    for space, place in zip((printer, files, windows, silent, router), at[1:], strict=True):
         four = shown[str(place.v4.ip)]
         assert (four.method, four.outcome) == ("arp", "seen")
         assert four.values["mac"] == mac_of(space, place)
@@ -84,8 +111,23 @@ def test_real_devices_are_found_joined_and_named(
     assert "wsd" in said["via"]  # type: ignore[operator]
     assert said["device"] == "computer"
     assert len(said["uuid"]) == 1  # type: ignore[arg-type]
-    again = {item.target.name: item.values for item in discover(here).observations}
-    assert again[str(at[1].v4.ip)] == shown[str(at[1].v4.ip)].values
+    assert (said["hostname"], said["workgroup"]) == ("pc-one", "SCHOOL")
+    assert "serial" not in said  # wsdd's own, the same everywhere
+    six = [
+        item.values for name, item in shown.items() if name.startswith("fe80:") and item.values["mac"] == said["mac"]
+    ]
+    assert [(item["hostname"], "description" in item["via"]) for item in six] == [("pc-one", True)]  # type: ignore[operator]
+    said = shown[str(at[5].v4.ip)].values
+    assert "description" in said["via"]  # type: ignore[operator]
+    assert (said["vendor"], said["model"], said["serial"]) == ("Acme", "Acme Gate 7", "AG7-00123")
+    assert (said["name"], said["device"]) == ("Flur-Router", "router")
+    assert IGD in said["uuid"]  # type: ignore[operator]
+    seen = listened(here, {"mdns", "ssdp"}, methods=["arp", "nd", "mdns", "ssdp"], first=1.5)
+    again = {item.target.name: item.values for item in seen.observations}
+    for name, value in shown[str(at[1].v4.ip)].values.items():
+        assert name == "via" or again[str(at[1].v4.ip)][name] == value
+    assert "ssdp" in again[str(at[5].v4.ip)]["via"]  # type: ignore[operator]
+    assert not {"serial", "model", "vendor"} & again[str(at[5].v4.ip)].keys()
 
 
 def test_two_networks_behind_a_router(netns: Namespaces) -> None:
@@ -98,9 +140,10 @@ def test_two_networks_behind_a_router(netns: Namespaces) -> None:
     for space, (near, _) in zip((left, right), links, strict=True):
         space.run(["ip", "route", "add", "default", "via", str(near.v4.ip)])
     right.sysctl("net.ipv4.icmp_echo_ignore_all", 1)
+    impatient(router)
     hosts = [str(far.v4.ip) for _, far in links]
     nobody = str(links[0][1].v4.ip + 5)
-    found = discover(here, targets=[*hosts, nobody], ports="80,9100", methods=["tcp", "icmp"], timeout=4.0)
+    found = discover(here, targets=[*hosts, nobody], ports="80,9100", methods=["tcp", "icmp"])
     seen = {item.target.name: item.values["via"] for item in found.observations}
     assert seen == {hosts[0]: ("tcp", "icmp"), hosts[1]: ("tcp",)}
     # The router says that nobody is there; or it was too slow to, and then nothing is known.
@@ -157,10 +200,12 @@ def test_without_the_capability_the_kernel_asks(netns: Namespaces, needs: Callab
     at = netns.lan(here, plain, silent)
     usable(here, plain, silent)
     silence(silent)
+    silent.run(["nft", "insert rule ip f i udp dport 137 counter"])
+    impatient(here)
     code = (
         "import json\n"
         "from tests.probes.rig import net_of, run\n"
-        f"found = run('discovery', {{'leases': [], 'listen': 0.5, 'targets': ['{at[0].v4.network[0]}/28']}},"
+        f"found = run('discovery', {{'methods': ['arp', 'nd', 'netbios'], 'targets': ['{at[0].v4.network[0]}/28']}},"
         f" net_of(*{SCOPE!r}))\n"
         "print(json.dumps([{item.target.name: [*item.values['via']] for item in found.observations},"
         " [prefix for item in found.coverage for prefix in item.prefixes], [item.note for item in found.progress]]))"
@@ -171,6 +216,34 @@ def test_without_the_capability_the_kernel_asks(netns: Namespaces, needs: Callab
     assert len(via) == 3
     assert prefixes == [f"{at[0].v4.network[0]}/28"]
     assert "no_raw_links" in notes
+    # The question that makes the kernel ask is the NetBIOS question, and it is not asked anew.
+    assert "counter packets 3 " in silent.run(["nft", "list", "chain", "ip", "f", "i"]).stdout
+
+
+def test_without_the_capability_a_switch_that_limits_arp_makes_nobody_absent(
+    netns: Namespaces, needs: Callable[..., str]
+) -> None:
+    setpriv, nft = needs("setpriv", package="util-linux"), needs("nft", package="nftables")
+    here, there = netns(), netns()
+    mine, _ = netns.link(here, there)
+    usable(here, there)
+    impatient(here)
+    there.run(["ip", "route", "add", "local", "198.18.1.128/25", "dev", "lo"])
+    limit = "limit rate over 30/second burst 30 packets drop"
+    there.run([nft, f"table arp lab {{ chain in {{ type filter hook input priority 0; {limit}; }}; }}"])
+    code = (
+        "import json\n"
+        "from tests.probes.rig import net_of, run\n"
+        f"found = run('discovery', {{'methods': ['arp'], 'targets': ['{mine.v4.network}']}}, net_of(*{SCOPE!r}))\n"
+        "print(json.dumps([[item.target.name for item in found.observations if item.method == 'arp'],"
+        " [prefix for item in found.coverage for prefix in item.prefixes], [item.reason for item in found.skipped]]))"
+    )
+    done = here.run([setpriv, "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--", sys.executable, "-c", code])
+    heard, prefixes, reasons = json.loads(done.stdout)
+    assert 0 < len(heard) < 128
+    covered = {str(address) for prefix in prefixes for address in ip_network(prefix)}
+    assert covered <= {*heard, str(mine.v4.ip), str(mine.v4.network[0]), str(mine.v4.network[-1])}
+    assert "answers_lost" in reasons
 
 
 def test_a_link_that_is_down_covers_nothing(netns: Namespaces) -> None:
@@ -185,20 +258,23 @@ def test_a_link_that_is_down_covers_nothing(netns: Namespaces) -> None:
 
 def test_who_only_speaks_in_anothers_name_is_doubted(netns: Namespaces) -> None:
     here, there = netns(), netns()
-    mine, _ = netns.link(here, there)
+    mine, theirs = netns.link(here, there)
     usable(here, there)
 
     def forge(frame: bytes) -> list[bytes]:
         if frame[12:14] != b"\x08\x00" or frame[23] != 17 or frame[36:38] != (1900).to_bytes(2, "big"):
             return []
-        text = b"HTTP/1.1 200 OK\r\nUSN: uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8::upnp:rootdevice\r\n\r\n"
+        place = f"LOCATION: http://{theirs.v4.ip}:8200/x\r\n".encode()
+        text = b"HTTP/1.1 200 OK\r\n" + place + b"USN: uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8::x\r\n\r\n"
         udp = (1900).to_bytes(2, "big") + frame[34:36] + (8 + len(text)).to_bytes(2, "big") + b"\0\0" + text
         packet = ipv4(bytes([198, 18, 1, 99]), frame[26:30], 17, udp)
         return [ethernet(frame[6:12], b"\x02\0\0\0\0\x63", 0x0800) + packet]
 
     with wild_machine(there, mine.interface) as machine:
         machine.answer = forge
-        found = discover(here, targets=["198.18.1.0/24"], listen=1.0)
+        found = discover(here, targets=["198.18.1.96/28"], methods=["arp", "ssdp", "description"], listen=1.0)
+        connected = [frame for frame in machine.seen if frame[12:14] == b"\x08\x00" and frame[23] == 6]
+    assert connected == []  # nobody is asked for a description because somebody else says that it is there
     forged = found.of("198.18.1.99")
     assert forged.outcome == "unknown"
     assert forged.values["via"] == ("ssdp",)
@@ -226,13 +302,17 @@ def test_a_flood_of_mdns_answers_is_bounded_and_so_is_what_it_makes_us_ask(netns
             )
         return found
 
+    def flooded(seconds: float) -> tuple[Mapping[str, Any], list[bytes]]:
+        machine.seen.clear()
+        found = discover(here, targets=[str(theirs.v4.ip)], methods=["arp", "mdns"], listen=seconds)
+        asked = [frame for frame in machine.seen if frame[0] & 1 and frame[36:38] == (5353).to_bytes(2, "big")]
+        return found.of(str(theirs.v4.ip)).values, asked
+
     with wild_machine(there, mine.interface) as machine:
         machine.answer = flood
-        found = discover(here, targets=[str(theirs.v4.ip)], methods=["arp", "mdns"], listen=3.0)
-        asked = [frame for frame in machine.seen if frame[0] & 1 and frame[36:38] == (5353).to_bytes(2, "big")]
-    said = found.of(str(theirs.v4.ip)).values
-    assert "mdns" in said["via"]  # type: ignore[operator]
-    assert len(said["services"]) <= 16  # type: ignore[arg-type]
+        said, asked = given_time(flooded, lambda found: "mdns" in found[0].get("via", ()), first=1.5)
+    assert "mdns" in said["via"]
+    assert len(said["services"]) <= 16
     # Twice the first question (and the reverse one), then one for each of the kinds of service that we follow.
     assert 2 < len(asked) <= 2 * 2 + 64
 
@@ -256,3 +336,43 @@ def test_quiet_hours_that_begin_during_a_run_end_it(netns: Namespaces) -> None:
     assert "quiet_hours: 13:00-14:00" in {item.reason for item in found.skipped}
     assert covered(found) <= {f"{mine.v4.ip}/32"}  # itself at most: of all others nothing is known
     assert groups == set()  # nothing was asked of everybody any more
+
+
+def test_a_dry_run_says_what_leaves_when_nobody_answers_and_sends_nothing(netns: Namespaces) -> None:
+    here, there = netns(), netns()
+    mine, _ = netns.link(here, there)
+    usable(here, there)
+    mute = f"filter hook egress device {mine.interface} priority 0; policy drop;"
+    there.run(["nft", f"table netdev f {{ chain o {{ type {mute} }}; }}"])
+    given = {"leases": [], "targets": ["198.18.1.0/28", "2001:db8:1::/64"], "listen": 1.5}
+    with wild_machine(there, mine.interface) as machine:
+        probe, net = load("discovery"), net_of(*SCOPE)
+        assert probe.preview is not None
+        told = here.call(probe.preview, build(probe, given), net)
+        assert Counter(map(kind_of, machine.seen)).keys() <= {("", 0)}
+        assert net.sent == 0
+        here.call(run, "discovery", given, net_of(*SCOPE))
+        seen = Counter(map(kind_of, machine.seen))
+    del seen["", 0]
+    said: Counter[tuple[str, int]] = Counter()
+    for step in told.steps:
+        said[step.method, 6 if any(":" in name for name in step.to) else 4] += step.packets
+    assert told.packets == said.total()
+    assert +said == seen
+
+
+def kind_of(frame: bytes) -> tuple[str, int]:
+    """Method and family of a frame that a discovery sends; nothing for what a kernel says by itself."""
+    groups = {5353: "mdns", 1900: "ssdp", 3702: "wsd"}
+    if frame[12:14] == b"\x08\x06":
+        return "arp", 4
+    if frame[12:14] == b"\x08\x00":
+        return groups.get(int.from_bytes(frame[36:38], "big"), "other"), 4
+    header, kind = frame[20], frame[54]
+    if header == 17:
+        return groups.get(int.from_bytes(frame[56:58], "big"), "other"), 6
+    if header == 0 and frame[62] == 130:
+        return "mld", 6
+    if header == 60:
+        return "opt80", 6
+    return ("echo", 6) if header == 58 and kind == 128 else ("", 0)

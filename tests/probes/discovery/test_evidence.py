@@ -19,7 +19,7 @@ from probes.kit import evidence
         ("", ""),
     ],
 )
-def test_mac(raw: str, expected: str) -> None:
+def test_a_mac_has_one_spelling_and_groups_have_none(raw: str, expected: str) -> None:
     assert evidence.normal_mac(bytes.fromhex(raw)) == expected
 
 
@@ -49,7 +49,7 @@ def test_a_made_up_mac_says_so() -> None:
         ("...", ""),
     ],
 )
-def test_hostname(text: str, expected: str) -> None:
+def test_a_hostname_has_one_spelling_without_local_suffixes(text: str, expected: str) -> None:
     assert evidence.normal_hostname(text) == expected
 
 
@@ -66,7 +66,7 @@ def test_hostname(text: str, expected: str) -> None:
         ("", ""),
     ],
 )
-def test_dhcp_id(client: str, expected: str) -> None:
+def test_a_dhcp_client_is_known_by_duid_or_identifier(client: str, expected: str) -> None:
     assert evidence.dhcp_id(bytes.fromhex(client), "a8:bb:cc:dd:ee:ff") == expected
 
 
@@ -76,7 +76,7 @@ def test_a_duid_reads_the_same_over_both_families() -> None:
     assert evidence.duid(b"") == evidence.duid(bytes(10)) == ""
 
 
-def test_uuids() -> None:
+def test_uuids_are_found_sorted_and_bounded_and_nil_ones_left_out() -> None:
     one, two = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "0bb7b810-9dad-11d1-80b4-00c04fd430c8"
     texts = [f"uuid:{one.upper()}::upnp:rootdevice", f"urn:uuid:{two}", one, "uuid:nonsense"]
     assert evidence.uuids(texts) == (two, one)
@@ -84,6 +84,26 @@ def test_uuids() -> None:
     assert evidence.normal_uuid("ffffffff-ffff-ffff-ffff-ffffffffffff") == ""
     many = [f"{number:08x}-9dad-11d1-80b4-00c04fd430c8" for number in range(100)]
     assert len(evidence.uuids(many)) == evidence.MOST_UUIDS
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" SN-4711 ", "SN-4711"),
+        ("ZA12345678", "ZA12345678"),
+        ("00000000", ""),
+        ("00:00:00", ""),
+        ("12345678", ""),
+        ("0123456789", ""),
+        ("None", ""),
+        ("To be filled by O.E.M.", ""),
+        ("7", ""),
+        ("a" * 30 + "b" * 40, ""),
+        ("SN\x1b[2J", ""),
+    ],
+)
+def test_a_serial_number_that_firmwares_hold_without_one_is_none(text: str, expected: str) -> None:
+    assert evidence.normal_serial(text) == expected
 
 
 @given(some.text(max_size=300))

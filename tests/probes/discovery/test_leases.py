@@ -84,7 +84,7 @@ ia-na "\\001\\002\\003\\004\\000\\001\\000\\001\\252\\273\\314\\335\\250\\273\\3
             DNSMASQ,
             [
                 Lease(FOUR, LATER, MAC, "teacher-pc", f"duid:{DUID}"),
-                Lease(ip_address("10.0.0.7"), leases._NEVER, MAC, "", ""),
+                Lease(ip_address("10.0.0.7"), leases.NEVER, MAC, "", ""),
                 Lease(SIX, LATER, "", "teacher-pc", f"duid:{DUID}"),
             ],
         ),
@@ -113,6 +113,17 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert [bool(item.failure) for item in found] == [True, True, True, False, True]
     assert len(found[3].leases) == 3
     assert read_files(["/var/lib/misc/dnsmasq.leases.none"], NOW)[0].failure == "no such file"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what belongs to somebody else")
+def test_what_anybody_may_have_left_in_a_shared_folder_is_no_lease_file(tmp_path: Path) -> None:
+    file = tmp_path / "dhcp.leases"
+    file.write_text("1900000000 02:00:00:00:00:01 198.18.0.1 pc *\n")
+    for mode, owner, count in ((0o1777, 1000, 0), (0o1777, 453, 1), (0o755, 1000, 1)):
+        tmp_path.chmod(mode)
+        os.chown(file, owner, owner)
+        [read] = read_files([str(file)], 0.0)
+        assert (len(read.leases), read.failure) == (count, "" if count else "anybody may have written it")
 
 
 def test_of_a_long_file_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_a_chain_of_pointers_ends() -> None:
 
 
 @given(some.binary(max_size=600))
-def test_any_mdns(raw: bytes) -> None:
+def test_any_mdns_packet_is_read_or_left(raw: bytes) -> None:
     for packet in (raw, message(raw, count=3), message(record(name("a._http._tcp.local"), mdns.TXT, raw))):
         found = mdns.read(packet)
         if found is not None:
@@ -129,7 +129,7 @@ def test_questions_read_back_as_questions() -> None:
     assert all(len(packet) < 1500 for packet in packets)
 
 
-def test_ssdp() -> None:
+def test_an_ssdp_answer_tells_uuid_and_server_in_clean_text() -> None:
     packet = (
         b"HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=100\r\nST: upnp:rootdevice\r\n"
         b"USN: uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8::upnp:rootdevice\r\n"
@@ -148,7 +148,7 @@ def test_ssdp() -> None:
 
 
 @given(some.binary(max_size=400))
-def test_any_ssdp(raw: bytes) -> None:
+def test_any_ssdp_packet_is_read_or_left(raw: bytes) -> None:
     clean(ssdp.read(raw))
     clean(ssdp.read(b"HTTP/1.1 200 OK\r\n" + raw))
 
@@ -164,7 +164,7 @@ def match(extra: str = "", head: str = "", relates: str = MARK) -> bytes:
     ).encode()
 
 
-def test_wsd() -> None:
+def test_a_probe_match_tells_who_it_is_if_it_answers_us() -> None:
     told = wsd.read(match(), {MARK})
     assert told is not None
     assert told.uuids == ("urn:uuid:0bb7b810-9dad-11d1-80b4-00c04fd430c8",)
@@ -208,6 +208,6 @@ def test_a_probe_of_ours_is_no_answer() -> None:
 
 
 @given(some.text(max_size=200))
-def test_any_wsd(text: str) -> None:
+def test_any_wsd_packet_is_read_or_left(text: str) -> None:
     clean(wsd.read(text.encode(), {MARK}))
     clean(wsd.read(match(extra=text), {MARK}))

@@ -42,7 +42,7 @@ def test_good_lines_load_and_faulty_ones_are_named(small: Path) -> None:
         ("NULL", "tcp", b"", 5),
         ("Ask", "udp", b"\0\x01a\n\\", 4),
     ]
-    assert [fault.where for fault in read.faults] == ["line 7", "line 8", "line 9", "line 13"]
+    assert [fault.where.en for fault in read.faults] == ["line 7", "line 8", "line 9", "line 13"]
 
 
 def test_a_match_says_product_version_and_cpe(small: Path) -> None:

@@ -89,7 +89,7 @@ def test_an_example_file_outside_its_folder_is_not_read(tmp_path: Path) -> None:
     )
     loaded = read_recog(path)
     assert loaded.fingerprints == ()
-    assert "outside" in loaded.faults[0].reason
+    assert "outside" in loaded.faults[0].reason.en
 
 
 @pytest.mark.skipif(not COPY.is_dir(), reason="no copy of the Recog data beside the project")

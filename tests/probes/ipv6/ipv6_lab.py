@@ -20,7 +20,7 @@ from tests.raw.lab import usable
 from tests.support.netns import Namespace, Namespaces
 from tests.support.processes import Processes
 
-ROOT6, TLD6, NS6, NS6B, VIEW6, BROKEN6, OLD6 = (f"3000:5::53:{number}" for number in range(1, 8))
+ROOT6, TLD6, NS6, NS6B, VIEW6, BROKEN6 = (f"3000:5::53:{number}" for number in range(1, 7))
 ROOT4, TLD4, NS4, NS4B, VIEW4, BROKEN4, OLD4 = (f"198.18.253.{number}" for number in range(1, 8))
 RESOLVER6, RESOLVER4 = "3000:5::53:a", "198.18.253.10"
 DNS64_6, DNS64_4 = "3000:5::53:64", "198.18.253.64"
@@ -28,7 +28,6 @@ DEAD6 = "3000:5::dead"
 GATES = ("3000:5::1", "3000:5::2", "3000:5::3")
 SCOPE = ("3000::/20", "198.18.0.0/15", "2001:db8::/32")
 FILLER = "<p>" + "\n".join(f"Notice {number}: the school opens its gates at eight." for number in range(160)) + "</p>"
-Serve = Callable[..., object]
 
 
 def page(title: str, *more: str) -> str:
@@ -48,7 +47,6 @@ class Site:
     http4: str = ""
     ports6: tuple[int, ...] = (80, 443)
     aaaa: tuple[str, ...] = ()
-    web6: tuple[str, ...] = ()
     certificate6: str = "good"
     tls6: bool = True
     records: str = ""
@@ -152,15 +150,15 @@ class Lab:
         for space, (gate, own) in (
             (self.agent, ends[0]), (self.server, ends[1]), (self.mid, ends[2]), (self.far, far),
         ):  # fmt: skip
-            _route(space, "default", gate.v6.ip, own.interface)
-            _route(space, "default", gate.v4.ip, own.interface)
+            add_route(space, "default", gate.v6.ip, own.interface)
+            add_route(space, "default", gate.v4.ip, own.interface)
         usable(self.agent, self.router, self.server, self.far, self.mid)
         for prefix in ("3000:5::/32", "198.18.100.0/24", "198.18.253.0/24"):
-            _route(self.router, prefix, self._hop(ends[1][1], prefix), ends[1][0].interface)
+            add_route(self.router, prefix, self._hop(ends[1][1], prefix), ends[1][0].interface)
         for prefix in ("3000:14::/32", "198.18.114.0/24", str(far[0].v6.network), str(far[0].v4.network)):
-            _route(self.router, prefix, self._hop(ends[2][1], prefix), ends[2][0].interface)
+            add_route(self.router, prefix, self._hop(ends[2][1], prefix), ends[2][0].interface)
         for prefix in ("3000:14::/32", "198.18.114.0/24"):
-            _route(self.mid, prefix, self._hop(far[1], prefix), far[0].interface)
+            add_route(self.mid, prefix, self._hop(far[1], prefix), far[0].interface)
         # The way back from the far server is narrow, and nobody is told.
         self.mid.run(["ip", "link", "set", ends[2][1].interface, "mtu", "1400"])
         self.mid.run([needs("nft", package="nftables"), "add table inet f"])
@@ -249,7 +247,7 @@ class Lab:
         self._process(argv, ready="ready", netns=self.server)
 
     def counting_web(self) -> None:
-        """Start the web server that fails at times, behind nginx."""
+        """Start the web server that fails or waits at times, behind nginx."""
         script = Path(__file__).with_name("counting_web.py")
         self._process([sys.executable, script, self.folder / "html"], ready="ready", netns=self.server)
 
@@ -292,6 +290,6 @@ class Lab:
         )
 
 
-def _route(space: Namespace, prefix: str, hop: object, interface: str) -> None:
+def add_route(space: Namespace, prefix: str, hop: object, interface: str) -> None:
     family = "-6" if isinstance(hop, ipaddress.IPv6Address) else "-4"
     space.run(["ip", family, "route", "add", prefix, "via", str(hop), "dev", interface])

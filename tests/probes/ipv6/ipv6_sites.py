@@ -95,7 +95,7 @@ def faults() -> list[Fault]:
     )
     add("literal", {"WEB-LIT": FAIL}, {"WEB-V6ONLY": FAIL},
         html=page("School", LINKS, "<a href='http://198.18.100.1/'>x</a>"))  # fmt: skip
-    add("slow", {"WEB-LAT": FAIL}, http6="limit_rate 6k; gzip off;")
+    add("slow", {"WEB-LAT": FAIL}, http6="location = / { proxy_pass http://127.0.0.1:8081/slow/0/0.2; }")
     add("narrow", {"WEB-PMTU": FAIL}, {"WEB-V6ONLY": FAIL}, aaaa=("3000:14::80",))
     add("redirect", {"WEB-HTTP": FAIL}, http6="location = / { return 302 http://static.v4host.test/; }")
     add("circle", {"WEB-HTTP": FAIL}, http6="location = / { return 302 /; }")

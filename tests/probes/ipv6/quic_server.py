@@ -6,7 +6,7 @@ quic_server.py PEM ADDRESS[=PORT]...: shakes hands at UDP port 443, or another; 
 import asyncio
 import sys
 
-from aioquic.asyncio import serve
+from aioquic.asyncio.server import serve
 from aioquic.h3.connection import H3_ALPN
 from aioquic.quic.configuration import QuicConfiguration
 

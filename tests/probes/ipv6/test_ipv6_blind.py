@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.ipv6.judge_vantage import LOOK_OUT, NET_CHECKS
-from probes.kit.net import Net
-from probes.kit.scope import Scope
+from probes.kit.ipv6.vantage.judge import LOOK_OUT, NET_CHECKS
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
 from tests.probes.rig import run
 from wire.types import Outcome
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.ipv6.catalogue import CATALOGUE
-from probes.kit.ipv6.judge_site import V6_CHECKS
-from probes.kit.ipv6.judge_vantage import LOOK_OUT, NET_CHECKS
-from probes.kit.ipv6.judge_zone import ZONE_CHECKS
-from probes.kit.ipv6.traffic import TRF_CHECKS
+from probes.kit.ipv6.catalogue.checks import CATALOGUE
+from probes.kit.ipv6.site.judge import V6_CHECKS
+from probes.kit.ipv6.traffic.counted import TRF_CHECKS
+from probes.kit.ipv6.vantage.judge import LOOK_OUT, NET_CHECKS
+from probes.kit.ipv6.zone.judge import ZONE_CHECKS
 from tests.edusec.run_cli import edusec, json_lines
 from tests.edusec.test_client import Server
 

@@ -1,25 +1,25 @@
-"""The pure layer: ladder, ratios, settling, texts, markup, addresses, and every judgement of a site."""
+"""Every judgement of a site, from what was seen alone: addresses, the web checks, and words for each verdict."""
 
 from ipaddress import IPv6Address, ip_address
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.ipv6 import judge_site as judge
+from probes.kit.exchange.dns import Status
+from probes.kit.exchange.resolve import Answer
+from probes.kit.exchange.web import Stage, parse_url
 from probes.kit.ipv6.addresses import dns64_prefixes, fault_of
-from probes.kit.ipv6.catalogue import CATALOGUE, WHY
-from probes.kit.ipv6.fetch import Journey, Page
-from probes.kit.ipv6.judge_site import HostUse, LinkSeen, Seen, Times
-from probes.kit.ipv6.ladder import REQUIRED, Level, Ratio, Rung, Standing, climb, forecast, settle, together
-from probes.kit.ipv6.markup import MAX_LINKS, Kind, is_literal, pieces, references
+from probes.kit.ipv6.catalogue.checks import CATALOGUE, WHY
+from probes.kit.ipv6.ladder import REQUIRED, Rung, climb
 from probes.kit.ipv6.model import VERDICTS, Check, Settings, Verdict
-from probes.kit.ipv6.quic import Handshake
-from probes.kit.ipv6.single import Rerun
-from probes.kit.ipv6.text import MAX_TEXT, beyond_itself, decode, distance, visible
-from probes.kit.resolve import Answer, Status
-from probes.kit.web import Stage, parse_url
+from probes.kit.ipv6.site import judge
+from probes.kit.ipv6.site.fetch import Page
+from probes.kit.ipv6.site.journey import Journey
+from probes.kit.ipv6.site.judge import HostUse, LinkSeen, Seen, Times
+from probes.kit.ipv6.site.markup import Kind, references
+from probes.kit.ipv6.site.quic import Handshake
+from probes.kit.ipv6.site.single import Rerun
 from tests.support.repository import ROOT
 from wire.types import Outcome
 
@@ -34,214 +34,6 @@ def page(status: int | None = 200, *, family: int = 6, scheme: str = "https", **
     plain: dict[str, object] = {"stage": Stage.DONE, "complete": True, **more}
     url = parse_url(f"{scheme}://www.school.test/")
     return Page(url, SIX if family == 6 else FOUR, outcome=Outcome.OPEN, status=status, **plain)  # type: ignore[arg-type]
-
-
-# The ladder.
-
-
-@given(st.dictionaries(st.sampled_from(NAMES), VERDICT))
-def test_unknown_never_lowers_what_is_possible_and_never_raises_what_is_confirmed(found: dict[str, Verdict]) -> None:
-    level = climb(found)
-    assert level.confirmed <= level.possible
-    for name in NAMES:
-        blind = climb({**found, name: Verdict.UNKNOWN})
-        assert blind.possible >= level.possible
-        assert blind.confirmed <= level.confirmed
-        assert climb({**found, name: Verdict.FAIL}).possible <= level.possible
-        assert climb({**found, name: Verdict.PASS}).confirmed >= level.confirmed
-
-
-@given(st.permutations(NAMES), st.integers(0, len(NAMES)))
-def test_a_level_is_the_highest_rung_with_every_rung_below_it_passed(order: list[str], passed: int) -> None:
-    good = set(order[:passed])
-    level = climb({name: Verdict.PASS if name in good else Verdict.FAIL for name in NAMES})
-    expected = Rung.NONE
-    for rung, required in REQUIRED.items():
-        if not set(required) <= good:
-            break
-        expected = rung
-    assert level == Level(expected, expected)
-
-
-def test_nothing_known_is_anything_possible() -> None:
-    assert climb({}) == Level(Rung.NONE, Rung.SINGLE_STACK)
-    assert climb({"WEB-AAAA": Verdict.FAIL}) == Level(Rung.NONE, Rung.NONE)
-
-
-def test_blocked_is_unknown_for_the_ladder() -> None:
-    found = dict.fromkeys(NAMES, Verdict.PASS)
-    assert climb(found) == Level(Rung.SINGLE_STACK, Rung.SINGLE_STACK)
-    assert climb({**found, "WEB-HTTP": Verdict.BLOCKED}) == Level(Rung.PUBLISHED, Rung.SINGLE_STACK)
-
-
-def test_the_forecast_has_the_seven_indicators() -> None:
-    found = {**dict.fromkeys(NAMES, Verdict.PASS), "DNS-CHAIN": Verdict.FAIL, "WEB-L3": Verdict.UNKNOWN}
-    assert forecast(found) == (Verdict.PASS,) * 3 + (Verdict.FAIL, Verdict.PASS, Verdict.PASS, Verdict.UNKNOWN)
-    assert together([]) is Verdict.UNKNOWN
-    assert together([Verdict.WARN, Verdict.PASS]) is Verdict.WARN
-
-
-# Ratios.
-
-COUNTS = st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
-
-
-@given(COUNTS, st.floats(0, 1))
-def test_a_target_is_met_only_when_the_worst_case_meets_it(counts: tuple[int, int, int], target: float) -> None:
-    passed, failed, open_ = counts
-    ratio = Ratio(passed, passed + failed + open_, open_)
-    assert 0 <= ratio.confirmed <= ratio.possible <= 1
-    worst, best = Ratio(passed, ratio.total), Ratio(passed + open_, ratio.total)
-    if not ratio.total:
-        assert ratio.meets(target) is None
-    elif ratio.meets(target):
-        assert worst.meets(target)
-    elif ratio.meets(target) is False:
-        assert best.meets(target) is False
-    else:
-        assert open_
-        assert worst.meets(target) is False
-        assert best.meets(target) is True
-
-
-@given(COUNTS)
-def test_a_verdict_stands_only_if_the_unknown_cannot_change_it(counts: tuple[int, int, int]) -> None:
-    passed, failed, open_ = counts
-    ratio = Ratio(passed, passed + failed + open_, open_)
-    verdict = ratio.judge(0.9, 0.8)
-    if verdict is not Verdict.UNKNOWN:
-        for more in range(open_ + 1):
-            assert Ratio(passed + more, ratio.total).judge(0.9, 0.8) is verdict
-
-
-def test_a_ratio_reads_as_counts_and_a_range() -> None:
-    ratio = Ratio(82, 100, 6)
-    assert ratio.text.en == "82 of 100 (6 unknown)"
-    assert ratio.text.zh == "82/100（6 个未知）"
-    assert ratio.range == "82-88%"
-    assert Ratio(899, 1000).range == "89%"  # never rounded up to the target
-    assert Ratio(0, 0).range == "-"
-    with pytest.raises(ValueError, match="3 passed"):
-        Ratio(3, 2)
-
-
-# States.
-
-
-@given(st.lists(VERDICT, max_size=30))
-def test_a_state_changes_only_after_three_equal_results(results: list[Verdict]) -> None:
-    standing = Standing()
-    for number, result in enumerate(results, start=1):
-        before, standing = standing, settle(standing, result)
-        last = results[max(0, number - 3) : number]
-        expected = result if len(last) == 3 and len(set(last)) == 1 else before.state
-        assert standing.state is expected
-
-
-# Texts.
-
-
-@given(st.text(max_size=200), st.text(max_size=200))
-def test_a_distance_is_one(one: str, other: str) -> None:
-    assert distance(one, one) == 0
-    assert distance(one, other) == distance(other, one)
-    assert 0 <= distance(one, other) <= 100
-
-
-@given(
-    st.text(alphabet="学校网站首页新闻", min_size=100, max_size=150),
-    st.lists(st.uuids(), min_size=3, max_size=3, unique=True),
-)
-def test_what_changes_at_each_fetch_does_not_count(text: str, nonces: list[UUID]) -> None:
-    pages = [f"{text} token {nonce}" for nonce in nonces]
-    assert beyond_itself(pages[0], pages[1], pages[2]) <= 10
-    assert beyond_itself(pages[0], pages[1], "an altogether different page") > 30
-
-
-@given(st.binary(max_size=3000), st.text(max_size=60))
-def test_any_bytes_are_read(body: bytes, kind: str) -> None:
-    text = decode(body, kind)
-    found = references(text, "https://www.school.test/a/b")
-    assert len(visible(text)) <= MAX_TEXT
-    assert all(url.startswith(("http://", "https://")) for url in (*found.links, *found.active, *found.passive))
-
-
-@given(
-    st.lists(st.sampled_from(["<a href='", '"', "'", ">", "<script>", "</script>", "<!--", "<", "&#x110000;", "x "]))
-)
-def test_any_markup_is_read(parts: list[str]) -> None:
-    assert list(pieces("".join(parts))) is not None
-    references("".join(parts), "https://www.school.test/")
-
-
-CHINESE = "银川市第一中学欢迎您 ①"
-
-
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        (CHINESE.encode(), ""),
-        (CHINESE.encode("gb18030"), ""),
-        (CHINESE.encode("gb18030"), "text/html; charset=GBK"),
-        (CHINESE.encode("gb18030"), "text/html; charset=utf-8"),  # a lying header
-        (CHINESE.encode(), "text/html; charset=gb2312"),
-        (b'<meta http-equiv="Content-Type" content="text/html; charset=gb2312">' + CHINESE.encode("gbk"), ""),
-        (b"\xef\xbb\xbf" + CHINESE.encode(), "text/html; charset=gbk"),
-        (CHINESE.encode("utf-16"), ""),
-        (CHINESE.encode() + b"\n" + CHINESE.encode("gb18030"), ""),  # both in one page
-        (CHINESE.encode()[:-1] + b"", "text/html; charset=utf-8"),  # cut in the last character
-        (CHINESE.encode(), "text/html; charset=no-such-thing"),
-        (CHINESE.encode(), "text/html; charset=zip"),
-    ],
-)
-def test_charsets_as_they_come(body: bytes, kind: str) -> None:
-    assert "银川市第一中学欢迎您" in decode(body, kind)
-
-
-def test_one_text_in_two_charsets_is_one_text() -> None:
-    text = "<title>银川市第一中学</title><p>" + "校历、课表与通知公告。" * 50 + "</p>"
-    old = visible(decode(text.encode("gb18030"), "text/html; charset=gb2312"))
-    mixed = visible(decode(text.encode().replace("校历".encode(), "校历".encode("gbk"), 1), "text/html"))
-    assert distance(old, visible(decode(text.encode(), "text/html"))) == 0
-    assert distance(old, mixed) < 10
-
-
-def test_what_a_reader_does_not_see_is_no_text() -> None:
-    hidden = "<title>T</title><script>var a='<b>no</b>'</script><style>p{}</style><!-- no --><noscript>no</noscript>"
-    assert visible(f"<p>Ａ&amp;B{hidden}\n <b>C</b></p> 1 < 2") == "a&b c 1 < 2"
-
-
-def test_a_page_without_ends_takes_linear_time() -> None:
-    # Each of these made parsers go back to the start again and again.
-    for part in ("<!--", "<a ", '<a "', "<script>", "</script", "<![CDATA[", "<a b='"):
-        assert list(pieces(part * 100_000)) is not None
-    many = "".join(f"<a href='/{number}'>x</a>" for number in range(3 * MAX_LINKS))
-    assert len(references(many, "https://a.test/").links) == MAX_LINKS
-
-
-# Markup.
-
-PAGE = """<html><head><TITLE> The &amp; school </TITLE><base href="/sub/">
-<link rel="stylesheet" href="//cdn.test/a.css"><script src='https://js.test/x.js'></script>
-<style>@import url("http://css.test/b.css");</style></head>
-<body><a href="one.html#top">1</a><A HREF=two.html>2</A><a href="javascript:void(0)">no</a><a href="mailto:a@b">no</a>
-<img src="http://198.18.1.2/logo.png" srcset="s.png 1x, l.png 2x"><a href="http://[bad">no</a>
-<script>var api = "http:\\/\\/198.18.9.9\\/api"; var version = "1.2.3.4";</script></body></html>"""
-
-
-def test_references_are_absolute_and_sorted_by_what_they_are_for() -> None:
-    found = references(PAGE, "https://www.school.test/index.html")
-    assert found.title == "The & school"
-    assert found.links == ("https://www.school.test/sub/one.html", "https://www.school.test/sub/two.html")
-    assert found.active == ("https://cdn.test/a.css", "https://js.test/x.js", "http://css.test/b.css")
-    assert "https://www.school.test/sub/l.png" in found.passive
-    assert found.literals == ("http://198.18.1.2/logo.png", r"http:\/\/198.18.9.9 (script)")
-
-
-def test_a_version_number_is_no_address() -> None:
-    assert references("<p>1.2.3.4</p><a href='/v/1.2.3.4'>x</a>", "https://a.test/").literals == ()
-    assert is_literal("http://10.0.0.1:8080/x")
-    assert not is_literal("http://10.0.0.1.test/")
 
 
 # Addresses.
@@ -271,7 +63,7 @@ def test_what_cannot_be_a_sites_own_address(text: str, fault: str) -> None:
     assert fault_of(IPv6Address(text), prefixes) == fault
 
 
-def test_aaaa_verdicts() -> None:
+def test_only_addresses_that_strangers_reach_count_as_published() -> None:
     def verdict(*addresses: str, status: Status = Status.OK) -> tuple[Verdict, str, int]:
         check, usable = judge.aaaa(Answer(status, tuple(ip_address(text) for text in addresses)), ())
         return check.verdict, check.code, len(usable)
@@ -339,7 +131,7 @@ def test_a_certificate_is_judged_next_to_that_of_ipv4() -> None:
         (page(200, complete=False), page(200, family=4, complete=False), Verdict.PASS, ""),
     ],
 )
-def test_the_home_page(six: Page, four: Page, verdict: Verdict, code: str) -> None:
+def test_a_home_page_is_judged_by_where_it_ends(six: Page, four: Page, verdict: Verdict, code: str) -> None:
     check = judge.http(Journey((six,)), Journey((four,)))
     assert (check.verdict, check.code) == (verdict, code)
 
@@ -369,7 +161,7 @@ def test_a_refusal_is_never_a_failed_try(tries: list[Verdict]) -> None:
         assert sum(item is Verdict.PASS for item in tries) >= 0.95 * len(tries)
 
 
-def test_success_thresholds() -> None:
+def test_95_of_100_fetches_pass_and_80_warn() -> None:
     def verdict(passed: int) -> Verdict:
         return judge.success([Verdict.PASS] * passed + [Verdict.FAIL] * (20 - passed), SETTINGS).verdict
 
@@ -378,7 +170,7 @@ def test_success_thresholds() -> None:
     ]  # fmt: skip
 
 
-def test_the_same_page() -> None:
+def test_a_page_is_the_same_by_status_title_and_text() -> None:
     def check(six: Seen | None, second: Seen | None = None) -> Check:
         first = Seen(200, "School", "the same text as ever, news of the school " * 3)
         return judge.same(first, second or first, six, SETTINGS, has_ipv4=True)
@@ -398,7 +190,7 @@ def link(verdict: Verdict, works: bool | None = None) -> LinkSeen:
     return LinkSeen("https://www.school.test/a", verdict, "told", works)
 
 
-def test_links() -> None:
+def test_links_that_are_dead_on_both_families_do_not_count() -> None:
     def verdict(*seen: LinkSeen) -> Verdict:
         return judge.links("WEB-L2", seen, len(seen), SETTINGS).verdict
 
@@ -413,7 +205,7 @@ def test_links() -> None:
     assert judge.links("WEB-L2", (), 5, SETTINGS, complete=False).verdict is Verdict.UNKNOWN
 
 
-def test_hosts_outside() -> None:
+def test_hosts_of_scripts_need_ipv6_and_hosts_of_images_should_have_it() -> None:
     def verdict(*uses: tuple[Kind, Verdict]) -> Verdict:
         return judge.outside([HostUse(f"h{number}", *use, "") for number, use in enumerate(uses)]).verdict
 
@@ -436,7 +228,7 @@ def test_latency_needs_both_a_ratio_and_a_difference() -> None:
     assert verdict(0.03, 0.01) is Verdict.PASS
 
 
-def test_pmtu_literals_h3() -> None:
+def test_path_mtu_literals_and_http3_are_judged_apart() -> None:
     assert judge.pmtu(page(mss=1220), 0, SETTINGS).verdict is Verdict.FAIL
     assert judge.pmtu(None, 10_000, SETTINGS).verdict is Verdict.PASS
     assert judge.pmtu(None, 300, SETTINGS).verdict is Verdict.INFO

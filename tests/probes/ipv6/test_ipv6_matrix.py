@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes.kit.ipv6.judge_site import V6_CHECKS
-from probes.kit.ipv6.judge_zone import ZONE_CHECKS
 from probes.kit.ipv6.model import Settings
+from probes.kit.ipv6.site.judge import V6_CHECKS
+from probes.kit.ipv6.zone.judge import ZONE_CHECKS
 from tests.probes.ipv6.ipv6_lab import DNS64_6, GATES, RESOLVER6, ROOT6, SCOPE, Lab
 from tests.probes.ipv6.ipv6_sites import Fault, faults, start
 from tests.support.netns import Namespace, Namespaces
@@ -32,11 +33,11 @@ def lab(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_pa
 
 def edusec(space: Namespace, folder: Path, *words: str) -> list[dict[str, Any]]:
     """Run `edusec ipv6 check` inside a namespace; gives its lines."""
-    scope = folder / "scope.toml"
+    scope, until = folder / "scope.toml", str(datetime.now(UTC).date() + timedelta(1))
     if not scope.exists():
         for value in SCOPE:
             argv = [sys.executable, "-P", "-m", "edusec", "scope", "add", value, "--authoriser", "a person",
-                    "--reason", "the lab", "--until", "2026-12-31", "--scope", str(scope)]  # fmt: skip
+                    "--reason", "the lab", "--until", until, "--scope", str(scope)]  # fmt: skip
             subprocess.run(argv, check=True, capture_output=True, timeout=60)
     argv = [*space.prefix, sys.executable, "-P", "-m", "edusec", "ipv6", "check", "--json", "--quiet", *words]
     argv += ["--scope", str(scope)]
@@ -48,7 +49,7 @@ def edusec(space: Namespace, folder: Path, *words: str) -> list[dict[str, Any]]:
 def options(lab: Lab) -> list[str]:
     """What the vantage point must be told."""
     found = ["--resolvers", RESOLVER6, "--root-hint", ROOT6, "--ca-file", str(lab.folder / "ca.pem")]
-    found += ["--timeout", "2.5", "--page-rate", "500", "--workers", "8", "--tries", "10"]
+    found += ["--timeout", "1.5", "--page-rate", "500", "--workers", "12", "--tries", "10"]
     for gate in GATES:
         found += ["--self-targets", f"[{gate}]:80"]
     return found

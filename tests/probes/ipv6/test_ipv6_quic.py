@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.ipv6.quic import offered_port, shake_hands
-from probes.kit.net import Net
-from probes.kit.scope import Scope
-from probes.kit.web import parse_url
+from probes.kit.exchange.web import parse_url
+from probes.kit.ipv6.site.quic import offered_port, shake_hands
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
 from tests.probes.ipv6.ipv6_lab import Authority
 from tests.support.processes import Processes
 

@@ -8,14 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.kit.ipv6 import judge_vantage as judge
-from probes.kit.ipv6.catalogue import CATALOGUE, WHY
-from probes.kit.ipv6.catalogue_vantage import ENTRIES
-from probes.kit.ipv6.judge_vantage import Compared, Edns, Errors, Large, Line, PerfBounds, Race
-from probes.kit.ipv6.look_names import announced, embed
+from probes.kit.exchange.dns import Status
+from probes.kit.exchange.resolve import Answer
+from probes.kit.ipv6.catalogue.checks import CATALOGUE, WHY
+from probes.kit.ipv6.catalogue.vantage import ENTRIES
 from probes.kit.ipv6.model import Check, Verdict
-from probes.kit.ipv6.pairs import parse_pairs
-from probes.kit.ipv6.traffic import (
+from probes.kit.ipv6.traffic.counted import (
     TRF_CHECKS,
     Counted,
     Flows,
@@ -26,8 +24,11 @@ from probes.kit.ipv6.traffic import (
     judge_users,
     share,
 )
-from probes.kit.neighbours import Link, Own, Route
-from probes.kit.resolve import Answer, Status
+from probes.kit.ipv6.vantage import judge
+from probes.kit.ipv6.vantage.judge import Compared, Edns, Errors, Large, Line, PerfBounds, Race
+from probes.kit.ipv6.vantage.pairs import parse_pairs
+from probes.kit.ipv6.vantage.resolver import announced, embed
+from probes.kit.machine.neighbours import Link, Own, Route
 
 BOUNDS = PerfBounds(0.1, 0.3, 0.02, 0.1, 0.005)
 DNS64, OTHER64 = IPv6Network("3000:64::/96"), IPv6Network("3000:65::/96")
@@ -61,7 +62,7 @@ def addresses(*texts: str) -> list[Own]:
         ([], "", (Verdict.UNKNOWN, "depends")),
     ],
 )
-def test_tunnels(own: list[str], kind: str, expected: tuple[Verdict, str]) -> None:
+def test_native_ipv6_passes_and_a_tunnel_warns(own: list[str], kind: str, expected: tuple[Verdict, str]) -> None:
     links = {2: Link(2, "eth0", "02:00:00:00:00:01", up=True, loopback=False, kind=kind)}
     assert said(judge.tunnel(addresses(*own), links, [Route("eth0", None, 0)])) == expected
     assert said(judge.tunnel(addresses(*own), links, [])) == expected
@@ -79,7 +80,9 @@ def test_tunnels(own: list[str], kind: str, expected: tuple[Verdict, str]) -> No
         ([], [], False, Verdict.INFO),
     ],
 )
-def test_delegated_prefixes(prefixes: list[str], lan: list[str], router: bool, expected: Verdict) -> None:
+def test_a_router_needs_a_delegated_prefix_of_its_size(
+    prefixes: list[str], lan: list[str], router: bool, expected: Verdict
+) -> None:
     given_, own = [IPv6Network(text) for text in prefixes], [IPv6Network(text) for text in lan]
     assert judge.delegation(given_, own, router=router, wanted=56).verdict is expected
 
@@ -99,7 +102,7 @@ def test_delegated_prefixes(prefixes: list[str], lan: list[str], router: bool, e
         ({}, Verdict.UNKNOWN),
     ],
 )
-def test_performance(sites: Mapping[str, tuple[Line, Line]], expected: Verdict) -> None:
+def test_the_best_of_several_sites_counts(sites: Mapping[str, tuple[Line, Line]], expected: Verdict) -> None:
     assert judge.performance(sites, BOUNDS).verdict is expected
 
 
@@ -115,7 +118,7 @@ def test_performance(sites: Mapping[str, tuple[Line, Line]], expected: Verdict) 
         ([], (Verdict.UNKNOWN, "large_failed")),
     ],
 )
-def test_path_mtu(pages: Sequence[Large], expected: tuple[Verdict, str]) -> None:
+def test_a_black_hole_is_proven_by_the_smaller_segment(pages: Sequence[Large], expected: tuple[Verdict, str]) -> None:
     assert said(judge.path_mtu(pages, 100_000)) == expected
 
 
@@ -158,7 +161,9 @@ HIDDEN = Check("NET-RES6", Verdict.UNKNOWN, "local_resolver")
         (ANSWERS, [], False, (Verdict.UNKNOWN, "no_independent")),
     ],
 )
-def test_resolvers(base: Check, compared: list[Compared], independent: bool, expected: tuple[Verdict, str]) -> None:
+def test_a_resolver_fails_by_silence_and_by_withheld_aaaa(
+    base: Check, compared: list[Compared], independent: bool, expected: tuple[Verdict, str]
+) -> None:
     assert said(judge.resolver(base, compared, independent=independent)) == expected
 
 
@@ -175,7 +180,7 @@ def test_resolvers(base: Check, compared: list[Compared], independent: bool, exp
         (None, (Verdict.UNKNOWN, "depends")),
     ],
 )
-def test_large_answers(seen: Edns | None, expected: tuple[Verdict, str]) -> None:
+def test_large_answers_need_udp_and_tcp(seen: Edns | None, expected: tuple[Verdict, str]) -> None:
     assert said(judge.large_answers(seen)) == expected
 
 
@@ -192,7 +197,7 @@ def test_large_answers(seen: Edns | None, expected: tuple[Verdict, str]) -> None
         ([DNS64], [IPv6Network("3000:64::/64")], True, (Verdict.PASS, "")),
     ],
 )
-def test_nat64(
+def test_both_ways_to_learn_the_nat64_prefix_must_agree(
     dns64: list[IPv6Network], heard: list[IPv6Network], translates: bool | None, expected: tuple[Verdict, str]
 ) -> None:
     assert said(judge.nat64(dns64, heard, translates=translates)) == expected
@@ -211,7 +216,7 @@ def test_nat64(
         ([], (Verdict.UNKNOWN, "dual_unclear")),
     ],
 )
-def test_races(races: list[Race], expected: tuple[Verdict, str]) -> None:
+def test_ipv6_wins_or_loses_by_less_than_the_head_start(races: list[Race], expected: tuple[Verdict, str]) -> None:
     assert said(judge.race(races, 0.25)) == expected
 
 
@@ -231,7 +236,7 @@ def test_whatever_a_router_announces_is_read_to_its_end(raw: bytes) -> None:
     assert all(prefix.prefixlen in (96, 64, 56, 48, 40, 32) for prefix in announced(raw))
 
 
-def test_pairs_of_addresses() -> None:
+def test_a_pair_is_an_ipv4_and_an_ipv6_address() -> None:
     assert parse_pairs(["198.18.0.1=2001:db8::1"]) == ((ip_address("198.18.0.1"), ip_address("2001:db8::1")),)
     for text in ("", "198.18.0.1", "2001:db8::1=198.18.0.1", "a=b"):
         with pytest.raises(ValueError, match="two addresses"):
@@ -252,7 +257,9 @@ def counted(v4: int, v6: int) -> Counted:
         (counted(95, 5), (Verdict.FAIL, "share_low")),
     ],
 )
-def test_share_of_traffic(found: Counted | None, expected: tuple[Verdict, str]) -> None:
+def test_a_share_below_its_target_is_told_with_what_runs_on_ipv4_only(
+    found: Counted | None, expected: tuple[Verdict, str]
+) -> None:
     check = judge_share(found, 0.27, [SiteBytes("www.old.test", 12)])
     assert said(check) == expected
     if found is not None:
@@ -288,6 +295,34 @@ def test_users_are_devices_not_addresses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("matched", "unmatched", "expected"),
+    [
+        ("a4 a6", "", Verdict.PASS),
+        ("a4", "", Verdict.FAIL),
+        ("a4", "6", Verdict.UNKNOWN),  # somebody uses IPv6: the one that is known, or one more
+        ("a4 b4 c4", "6", Verdict.FAIL),  # one of three, or one of four
+        ("a4 a6 b4", "6", Verdict.UNKNOWN),
+        ("a4 b4 c4", "6 6", Verdict.UNKNOWN),  # two of them, or one with two addresses
+        ("a4 b4", "6 6", Verdict.UNKNOWN),
+        ("a4 a6", "4 4", Verdict.UNKNOWN),  # two more devices, or two more addresses of this one
+        ("", "4 4", Verdict.FAIL),
+        ("", "6 6", Verdict.PASS),
+        ("", "4 6", Verdict.UNKNOWN),
+        ("", "", Verdict.UNKNOWN),
+    ],
+)
+def test_a_device_that_the_neighbour_table_forgot_is_no_device_without_ipv6(
+    matched: str, unmatched: str, expected: Verdict
+) -> None:
+    texts = {"4": "198.18.0.{}", "6": "2001:db8::{}"}
+    known = {ip_address(texts[word[1]].format(ord(word[0]))): word[0] for word in matched.split()}
+    others = [ip_address(texts[word].format(number)) for number, word in enumerate(unmatched.split(), 1)]
+    check = judge_users(Flows("nft", dict.fromkeys([*known, *others], 1), {}), known, 0.9, 0.5)
+    assert check.verdict is expected
+    assert check.values.get("unmatched", 0) == len(others)
+
+
+@pytest.mark.parametrize(
     ("days", "expected"),
     [
         ([0.2] * 14, Verdict.PASS),
@@ -298,7 +333,7 @@ def test_users_are_devices_not_addresses() -> None:
         ([None] * 14, Verdict.UNKNOWN),
     ],
 )
-def test_trend(days: list[float | None], expected: Verdict) -> None:
+def test_a_fall_against_the_same_weekday_is_a_fall(days: list[float | None], expected: Verdict) -> None:
     assert judge_trend(days, 0.3).verdict is expected
 
 

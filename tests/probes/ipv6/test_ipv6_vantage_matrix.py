@@ -1,12 +1,13 @@
 """Checks of the vantage point x faults: each is seen by its own check and by no other, with real parts throughout."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probes.kit.ipv6.judge_vantage import LOOK_OUT, NET_CHECKS
+from probes.kit.ipv6.vantage.judge import LOOK_OUT, NET_CHECKS
 from tests.probes.ipv6.vantage_faults import Fault, count, faults, fetch, made
 from tests.probes.ipv6.vantage_lab import FOUR, LARGE, OLD, SIX, VantageLab
 from tests.probes.snmp.snmp_lab import COMMUNITY, credentials
@@ -15,14 +16,14 @@ from tests.support.processes import Processes
 
 pytestmark = pytest.mark.timeout(400)
 COLUMNS = (*NET_CHECKS, "TRF-SHARE", "TRF-USERS")
+AT_ONCE = 6
 LETTERS = {"pass": ".", "info": "i", "warn": "W", "fail": "F", "unknown": "?"}
 Checks = Mapping[str, dict[str, Any]]
 
 
-@pytest.fixture
-def lab(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path) -> VantageLab:
+def build(netns: Namespaces, process: Processes, needs: Callable[..., str], folder: Path) -> VantageLab:
     """The lab with nothing wrong in it, and traffic of a client that uses both families."""
-    built = VantageLab(netns, process, needs, tmp_path)
+    built = VantageLab(netns, process, needs, folder)
     count(built)
     fetch(built.client, SIX)
     fetch(built.client, FOUR)
@@ -30,14 +31,37 @@ def lab(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_pa
     return built
 
 
+@pytest.fixture
+def lab(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path) -> VantageLab:
+    return build(netns, process, needs, tmp_path)
+
+
+@pytest.fixture
+def labs(_namespaces_possible: None, needs: Callable[..., str], tmp_path: Path) -> Iterator[list[VantageLab]]:
+    """The same lab some times over, each in namespaces of its own, so that the faults need not wait for each other."""
+    made = [(Namespaces(), Processes(tmp_path / f"processes{number}")) for number in range(AT_ONCE)]
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            built = [
+                pool.submit(build, spaces, processes, needs, tmp_path / str(number))
+                for number, (spaces, processes) in enumerate(made)
+            ]
+        yield [lab.result() for lab in built]
+    finally:
+        for spaces, processes in made:
+            processes.close()
+            spaces.close()
+
+
 def test_each_fault_is_seen_by_its_own_check_and_by_no_other(
-    lab: VantageLab, capsys: pytest.CaptureFixture[str]
+    labs: list[VantageLab], capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: dict[str, Checks] = {}
     wrong: list[str] = []
-    for fault in faults():
-        with made(fault, lab):
-            code, checks = lab.run(**fault.options)
+    shares = [faults()[number :: len(labs)] for number in range(len(labs))]
+    with ThreadPoolExecutor(len(labs)) as pool:
+        found = [item for some in pool.map(_look, labs, shares) for item in some]
+    for fault, code, checks in found:
         seen[fault.name] = checks
         wrong += _wrong(fault, checks)
         failed = "fail" in {line["verdict"] for line in checks.values()}
@@ -52,6 +76,15 @@ def test_each_fault_is_seen_by_its_own_check_and_by_no_other(
                 assert line["fix"]["en"], name
     for name in LOOK_OUT:
         assert seen["gates"][name]["verdict"] == "unknown"
+
+
+def _look(lab: VantageLab, some: Sequence[Fault]) -> list[tuple[Fault, int, Checks]]:
+    """Make one fault after the other in a lab, and look at each."""
+    found: list[tuple[Fault, int, Checks]] = []
+    for fault in some:
+        with made(fault, lab):
+            found.append((fault, *lab.run(**fault.options)))
+    return found
 
 
 def _wrong(fault: Fault, checks: Checks) -> list[str]:

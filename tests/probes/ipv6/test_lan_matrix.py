@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,14 @@ def fault_lans(lab: LanLab, process: Processes) -> dict[str, tuple[Expected, Exp
     end = lans["roguedhcp"].rogue_end
     assert end is not None
     lab.attack(lans["roguedhcp"], "atk6-fake_dhcps6", end.interface, bad, "2001:db8:bad::53")
-    lab.autoconfigure(lans["good"], eui64=False)
-    lab.autoconfigure(lans["eui64"], eui64=True)
-    lab.autoconfigure(lans["uncovered"], eui64=False, interfaces=(0, 1))
+    with ThreadPoolExecutor(3) as pool:  # each waits for an announcement
+        ready = [
+            pool.submit(lab.autoconfigure, lans["good"], eui64=False),
+            pool.submit(lab.autoconfigure, lans["eui64"], eui64=True),
+            pool.submit(lab.autoconfigure, lans["uncovered"], eui64=False, interfaces=(0, 1)),
+        ]
+    for lan in ready:
+        lan.result()
     ra_only: Expected = {"LAN-ROGUERA": ("fail", "rogue_ra")}
     return {
         "good": ({}, {}),

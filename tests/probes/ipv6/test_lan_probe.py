@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.job import Job
-from agent.runner import run as run_in_child
-from collector.registry.agents import AgentIdentity
+from agent.probing.job import Job
+from agent.probing.runner import run as run_in_child
+from collector.registry.directory import AgentIdentity
 from probes.kit.ipv6.model import VERDICTS
-from probes.kit.pacing import QuietHours
+from probes.kit.sending.pacing import QuietHours
 from tests.probes.ipv6.lan_lab import DUID, Lan, LanLab
 from tests.probes.rig import Run, entry, net_of, run
 from tests.support.collectors import Clock, Desk, desk
 from tests.support.netns import Namespace, Namespaces
+from tests.support.patience import given_time
 from tests.support.processes import Processes
 from wire.types import RunStatus
 
@@ -43,7 +44,7 @@ def lab(netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_pa
     return LanLab(netns, process, needs, tmp_path)
 
 
-def look(lab: LanLab, lan: Lan, *scope: str, seconds: float = 60, **options: object) -> Run:
+def look(lab: LanLab, lan: Lan, *scope: str, seconds: float = 150, **options: object) -> Run:
     full = {"interfaces": [lan.interface], "listen": 2.0, "timeout": 1.0, **options}
     return lab.agent.call(run, "lan_ipv6", full, net_of(*scope), seconds=seconds)
 
@@ -78,7 +79,11 @@ def test_it_asks_once_where_the_link_is_in_scope_and_else_sends_nothing(lab: Lan
     load(lan.router, COUNTERS, needs)
     lists = {"routers": [router_of(lan)], "dhcp_servers": [DUID], "flags": "OA"}
     # Part of the link is not enough: everybody on it gets what is sent to a group.
-    watched = look(lab, lan, "198.18.0.0/15", f"{lan.prefix}1:0:0:0/80", listen=5.5, **lists)
+    watched = given_time(
+        lambda seconds: look(lab, lan, "198.18.0.0/15", f"{lan.prefix}1:0:0:0/80", listen=seconds, **lists),
+        lambda found: told(found, "LAN-RA") == ("pass", ""),
+        first=5.5,
+    )
     assert counted(lan.router) == {"rs": 0, "dhcp": 0, "everybody": 0}
     assert [item.reason.partition(":")[0] for item in watched.skipped] == ["out_of_scope"]
     assert told(watched, "LAN-RA") == ("pass", "")  # radvd speaks at least every five seconds
@@ -154,7 +159,11 @@ def test_its_own_announcements_are_those_of_a_known_router(
     lab.agent.sysctl("net.ipv6.conf.all.forwarding", 1)
     argv = [needs("radvd"), "-n", "-C", config, "-p", lab.folder / "own.pid", "-m", "stderr"]
     process(argv, ready="version .* started", netns=lab.agent)
-    found = look(lab, lan, *SCOPE, listen=5.0, routers=["fe80::1"])
+    found = given_time(
+        lambda seconds: look(lab, lan, *SCOPE, listen=seconds, routers=["fe80::1"]),
+        lambda found: told(found, "LAN-RA") == ("pass", ""),
+        first=5,
+    )
     assert told(found, "LAN-ROGUERA") == ("pass", "")
     assert told(found, "LAN-RA") == ("pass", "")
     assert "(this machine)" in evidence(found, "LAN-ROGUERA")
@@ -184,10 +193,19 @@ def test_every_way_around_ra_guard_is_seen(lab: LanLab) -> None:
     for way, number in ways.items():
         words = ["-i", "1", "-E", way, "-s", f"fe80::bad:{number}", "-A", "2001:db8:bad::/64"]
         lab.attack(lan, "atk6-fake_router26", *words, lan.rogue_end.interface)
-    found = look(lab, lan, *SCOPE, listen=4.0, routers=[router_of(lan)])
+
+    def missed(found: Run) -> set[str]:
+        shown = evidence(found, "LAN-RAEXT")
+        return {way for way, number in ways.items() if f"fe80::bad:{number} " not in shown}
+
+    found = given_time(
+        lambda seconds: look(lab, lan, *SCOPE, listen=seconds, routers=[router_of(lan)]),
+        lambda found: not missed(found),
+        first=3,
+    )
+    assert missed(found) == set()
     assert told(found, "LAN-RAEXT") == ("fail", "ra_ext")
     shown = evidence(found, "LAN-RAEXT")
-    assert {way for way, number in ways.items() if f"fe80::bad:{number} " not in shown} == set()
     assert router_of(lan) not in shown
     assert told(found, "LAN-RA") == ("pass", "")
 
@@ -243,7 +261,11 @@ def test_a_rogue_router_raises_an_alert_that_names_it(lab: LanLab, tmp_path: Pat
         assert _report(made, agent, lab, mine) == set()
         lab.attack(lan, "atk6-fake_router26", "-i", "1", "-E", "H", "-A", "2001:db8:bad::/64", lan.rogue_end.interface)
         clock.forward(60)
-        assert _report(made, agent, lab, {**mine, "listen": 3.0}) == {"rogue-ra", "ra-extension-headers"}
+        both = {"rogue-ra", "ra-extension-headers"}
+        raised = given_time(
+            lambda seconds: _report(made, agent, lab, {**mine, "listen": seconds}), lambda found: found == both, first=2
+        )
+        assert raised == both
         rogue = lan.link_local(lan.rogue, lan.rogue_end.interface)
         for alert in made.alerts():
             if alert.rule in ("rogue-ra", "ra-extension-headers"):
@@ -253,7 +275,7 @@ def test_a_rogue_router_raises_an_alert_that_names_it(lab: LanLab, tmp_path: Pat
 
 def _report(made: Desk, agent: AgentIdentity, lab: LanLab, options: dict[str, object]) -> set[str]:
     """Run the probe as an agent does, in a child that holds nothing but CAP_NET_RAW, and hand its section in."""
-    job = Job("lan", "lan_ipv6", 60, options, tuple(entry(value) for value in SCOPE))  # type: ignore[arg-type]
+    job = Job("lan", "lan_ipv6", 150, options, tuple(entry(value) for value in SCOPE))  # type: ignore[arg-type]
     section = lab.agent.call(run_in_child, job)
     assert section.status is RunStatus.DONE, section.reason
     made.send(agent, section)

@@ -157,6 +157,10 @@ SEEDS = (
 )
 
 
+_Arrives = bytes | tuple[bytes, list[tuple[int, int]]]
+"""Bytes of anybody, or a good packet with the places in which it is changed."""
+
+
 @given(
     st.lists(
         st.one_of(
@@ -170,13 +174,13 @@ SEEDS = (
     st.binary(max_size=8),
     st.booleans(),
 )
-def test_nothing_that_arrives_is_an_error(items: list[object], hardware: bytes, own: bool) -> None:
+def test_nothing_that_arrives_is_an_error(items: list[_Arrives], hardware: bytes, own: bool) -> None:
     ear = Ear("lan", (b"12345678",))
     for item in items:
         if isinstance(item, bytes):
             raw = item
         else:
-            seed, changes = item  # type: ignore[misc]
+            seed, changes = item
             changed = bytearray(seed)
             for place, value in changes:
                 changed[place % len(changed)] = value

@@ -58,4 +58,5 @@ def main(name: str, left: str, right: str, four: float, six: float) -> None:
 
 if __name__ == "__main__":
     Path("/dev/net/tun").stat()
-    main(*sys.argv[1:4], float(sys.argv[4]), float(sys.argv[5]))
+    name, left, right, four, six = sys.argv[1:6]
+    main(name, left, right, float(four), float(six))

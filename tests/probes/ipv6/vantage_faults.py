@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.probes.ipv6.ipv6_lab import GATES, RESOLVER4, RESOLVER6
 from tests.probes.ipv6.vantage_lab import (
     DELEGATED,
     DNS64_6,
     FOUR,
-    GATES,
     OLD,
     POOL64,
     PREFIX64,
-    RESOLVER4,
-    RESOLVER6,
     SIX,
     VantageLab,
 )

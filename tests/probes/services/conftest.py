@@ -1,9 +1,12 @@
-"""A namespace of its own for real servers, a folder that they can reach, and the way to begin one."""
+"""A namespace for real servers and the way to begin one; and peers on loopback that say whatever a test wants."""
 
+import contextlib
 import os
 import shutil
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from tests.probes.services.server_lab import Begin, listens
 from tests.support.netns import Namespace, Namespaces
 from tests.support.processes import Processes
+
+Peer = Callable[[socket.socket], None]
 
 
 @pytest.fixture
@@ -33,3 +38,47 @@ def folder(process: Processes) -> Iterator[Path]:
 def begin(lab: Namespace, process: Processes) -> Begin:
     """`begin(argv, port)`: a server in the lab, ready when its port listens."""
     return lambda argv, port, **more: process(argv, netns=lab, ready=lambda: listens(lab, port), **more)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Peer], int]]:
+    """`serve(peer)`: a loopback port where each connection is handed to `peer` in a thread; all end with the test."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+    held: list[socket.socket] = []
+
+    def one(sock: socket.socket, peer: Peer) -> None:
+        with contextlib.suppress(OSError):
+            peer(sock)
+        sock.close()
+
+    def accept(listener: socket.socket, peer: Peer) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            held.append(sock)
+            thread = threading.Thread(target=one, args=(sock, peer))
+            threads.append(thread)
+            thread.start()
+
+    def start(peer: Peer) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        thread = threading.Thread(target=accept, args=(listener, peer))
+        threads.append(thread)
+        thread.start()
+        return int(listener.getsockname()[1])
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for sock in held:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
+    for sock in held:
+        sock.close()

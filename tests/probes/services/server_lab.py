@@ -1,14 +1,15 @@
 """Real servers in a namespace: what the tests of service identification share."""
 
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 
 from probes.kit.fingerprint.match import by_key
 from probes.kit.fingerprint.own import built_in
-from probes.kit.net import Net
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
 from probes.kit.services import identity
 from probes.kit.services.drive import Drive
 from probes.kit.services.talk import Heard
@@ -29,6 +30,19 @@ def installed(package: str) -> str:
 def listens(lab: Namespace, port: int) -> bool:
     """Tell whether a port of the lab listens."""
     return f":{port} " in lab.run(["ss", "-Hltn", f"sport = :{port}"]).stdout
+
+
+def greets(lab: Namespace, *ports: int) -> bool:
+    """Tell whether each of these ports speaks first: a server may listen long before it can answer."""
+
+    def first_word(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), 20) as line:
+            return line.recv(1)
+
+    try:
+        return all(lab.call(first_word, port) for port in ports)
+    except OSError:
+        return False
 
 
 def heard(lab: Namespace, *ports: int) -> dict[int, Heard]:

@@ -1,67 +1,26 @@
 """Many conversations at once, with peers that misbehave: bounded, and each good service is found all the same."""
 
-import contextlib
 import socket
 import ssl
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from probes.kit.net import Net
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
 from probes.kit.services import drive as drives
 from probes.kit.services import plan as plans
+from probes.kit.services import stream
 from probes.kit.services.drive import Drive, Result
+from probes.kit.services.protocols import ssh_keys
+from probes.kit.services.talk import Receive, Talk
+from tests.probes.servers import tcp_server
+from tests.support.patience import given_time
 
 Peer = Callable[[socket.socket], None]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Peer], int]]:
-    """`serve(peer)`: a loopback port where each connection is handed to `peer` in a thread; all end with the test."""
-    listeners: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-    held: list[socket.socket] = []
-
-    def one(sock: socket.socket, peer: Peer) -> None:
-        with contextlib.suppress(OSError):
-            peer(sock)
-        sock.close()
-
-    def accept(listener: socket.socket, peer: Peer) -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            held.append(sock)
-            thread = threading.Thread(target=one, args=(sock, peer))
-            threads.append(thread)
-            thread.start()
-
-    def start(peer: Peer) -> int:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-        thread = threading.Thread(target=accept, args=(listener, peer))
-        threads.append(thread)
-        thread.start()
-        return int(listener.getsockname()[1])
-
-    yield start
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for sock in held:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-    for thread in threads:
-        thread.join()
-    for sock in held:
-        sock.close()
 
 
 def drive(*ports: int, seconds: float = 6.0, deadline: float = 30.0) -> dict[int, Result]:
@@ -120,15 +79,22 @@ def escape(sock: socket.socket) -> None:
     silent(sock)
 
 
-def test_good_services_are_found_among_bad_ones(serve: Callable[[Peer], int]) -> None:
+def test_good_services_are_found_among_bad_ones(serve: Callable[[Peer], int], monkeypatch: pytest.MonkeyPatch) -> None:
     bad = [serve(peer) for peer in (silent, endless, dripping, resetting, false_tls, escape)]
     mail, page = serve(greeter), serve(web)
-    found = drive(*bad, mail, page)
+
+    def waiting(seconds: float) -> dict[int, Result]:
+        """Identify them all, and wait so long for a greeting."""
+        monkeypatch.setattr(plans, "SHORT_WAIT", seconds)
+        return drive(*bad, mail, page)
+
+    found = given_time(waiting, lambda found: bool(found[mail].heard and found[page].heard), first=0.4, enough=2)
     assert set(found) == {*bad, mail, page}
-    assert found[mail].heard is not None
-    assert found[mail].heard.service == "smtp"
-    assert found[page].heard is not None
-    assert found[page].heard.facts["http.title"] == "school"
+    greeted, titled = found[mail].heard, found[page].heard
+    assert greeted is not None
+    assert greeted.service == "smtp"
+    assert titled is not None
+    assert titled.facts["http.title"] == "school"
     silent_one = found[bad[0]]
     assert silent_one.heard is None
     odd = found[bad[5]].heard
@@ -136,10 +102,35 @@ def test_good_services_are_found_among_bad_ones(serve: Callable[[Peer], int]) ->
     assert odd.facts["banner"] == "]0;ownedhello"
 
 
-def test_a_passed_deadline_gives_every_started_port_back(serve: Callable[[Peer], int]) -> None:
-    ports = [serve(silent) for _ in range(5)]
-    found = drive(*ports, seconds=20, deadline=0.5)
-    assert {port: result.heard for port, result in found.items()} == dict.fromkeys(ports)
+def test_an_answer_that_a_reader_fails_at_costs_its_own_port_only(serve: Callable[[Peer], int]) -> None:
+    def failing(_host: str, _port: int) -> Talk:
+        raw = yield Receive(lambda got: got[9_999] > 0 if got.startswith(b"SSH") else b"\n" in got)
+        raise UnicodeError(raw.decode())
+
+    others = drives._planned
+
+    def ssh(sock: socket.socket) -> None:
+        sock.sendall(b"SSH-2.0-x\r\n")
+        silent(sock)
+
+    pages, greeting_, waiting = serve(web), serve(greeter), serve(ssh)
+    net = Net(Scope())
+    run = Drive(net, starts=lambda _, port: others(port, ()) if port == pages else (failing,)).run(
+        [("127.0.0.1", port) for port in (greeting_, waiting, pages)], time.monotonic() + 20
+    )
+    found = {result.port: result for result in run}
+    assert found[greeting_].fault.startswith("UnicodeError: 220 ")
+    assert found[waiting].fault == "IndexError: index out of range"
+    assert found[pages].fault == ""
+    assert found[pages].heard is not None
+
+
+def test_a_passed_deadline_gives_back_what_was_heard(serve: Callable[[Peer], int]) -> None:
+    ports = [*(serve(silent) for _ in range(5)), said := serve(greeter)]
+    found = given_time(lambda seconds: drive(*ports, seconds=200, deadline=seconds), bool, first=0.8)
+    assert list(found) == [said]
+    assert (heard := found[said].heard) is not None
+    assert heard.service == "smtp"
 
 
 def test_a_connection_that_sends_more_than_any_conversation_asks_for_is_left(
@@ -154,11 +145,37 @@ def test_a_connection_that_sends_more_than_any_conversation_asks_for_is_left(
     found = drive(port)[port].heard
     assert found is not None
     assert found.facts["http.title"] == "late"
-    monkeypatch.setattr(drives, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(stream, "MOST_BYTES", 20_000)
     found = drive(port)[port].heard
     assert found is not None
     assert found.service == "http"
     assert "http.title" not in found.facts
+
+
+def costly(sock: socket.socket) -> None:
+    """A key exchange of SSH that is a fixed text to the server, and two powers of 2048 bits to us."""
+
+    def packet(payload: bytes) -> bytes:
+        return (len(payload) + 9).to_bytes(4, "big") + b"\x08" + payload + bytes(8)
+
+    kinds = map(ssh_keys.string, (b"diffie-hellman-group14-sha1", b"ssh-ed25519", *(b"none",) * 8))
+    reply = b"".join(map(ssh_keys.string, (b"key", b"\x7f" * 255, b"signature")))
+    sock.sendall(b"SSH-2.0-x\r\n" + packet(b"\x14" + bytes(16) + b"".join(kinds) + bytes(5)) + packet(b"\x1f" + reply))
+    silent(sock)
+
+
+def test_a_host_that_costs_too_much_of_our_own_time_is_asked_no_more(
+    serve: Callable[[Peer], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drives, "MOST_CPU", 0.1)
+    ports = [serve(costly) for _ in range(80)]
+    with tcp_server(greeter, host="127.0.0.2") as mail:
+        pairs = [*(("127.0.0.1", port) for port in ports), ("127.0.0.2", mail)]
+        run = Drive(Net(Scope(), per_host=4)).run(pairs, time.monotonic() + 30)
+        found = {(result.address, result.port): result.heard for result in run}
+    assert found["127.0.0.2", mail] is not None
+    assert 1 < len(found) < 60
+    assert None not in found.values()
 
 
 def test_nothing_outside_the_scope_is_called() -> None:

@@ -1,22 +1,21 @@
 """Services that mean harm, met by the probe as it runs in the field: bounded in memory and time, and printable."""
 
-import contextlib
 import gzip
 import hashlib
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from agent.job import Job, Limits
-from agent.runner import run as perform
+from agent.probing.job import Job, Limits
+from agent.probing.runner import run as perform
 from probes.kit.fingerprint.model import Fingerprint
 from probes.kit.fingerprint.store import Imported, save
-from probes.kit.services.certificate import facts_of
+from probes.kit.services.protocols import ssh_keys
+from probes.kit.services.protocols.certificate import facts_of
 from wire.types import RunStatus, TargetKind
 
 Peer = Callable[[socket.socket], None]
@@ -81,41 +80,9 @@ PEERS: dict[str, Peer] = {
 
 
 @pytest.fixture
-def ports() -> Iterator[dict[str, int]]:
+def ports(serve: Callable[[Peer], int]) -> dict[str, int]:
     """A loopback port for each peer."""
-    listeners = {name: socket.create_server(("127.0.0.1", 0), backlog=64) for name in PEERS}
-    held: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-
-    def one(sock: socket.socket, peer: Peer) -> None:
-        with contextlib.suppress(OSError):
-            peer(sock)
-        sock.close()
-
-    def accept(listener: socket.socket, peer: Peer) -> None:
-        while True:
-            try:
-                sock = listener.accept()[0]
-            except OSError:
-                return
-            held.append(sock)
-            threads.append(threading.Thread(target=one, args=(sock, peer)))
-            threads[-1].start()
-
-    accepting = [threading.Thread(target=accept, args=(listeners[name], peer)) for name, peer in PEERS.items()]
-    for thread in accepting:
-        thread.start()
-    yield {name: listener.getsockname()[1] for name, listener in listeners.items()}
-    for listener in listeners.values():
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for thread in accepting:
-        thread.join()
-    for sock in held:
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-    for thread in threads:
-        thread.join()
+    return {name: serve(peer) for name, peer in PEERS.items()}
 
 
 def test_none_of_them_breaks_a_run_or_gets_an_escape_through(ports: dict[str, int], tmp_path: Path) -> None:
@@ -182,3 +149,11 @@ def test_a_certificate_as_no_authority_would_sign_it_gives_what_can_be_read() ->
         facts = facts_of(odd)
         assert facts["cert"] == hashlib.sha256(odd).hexdigest()
         assert facts["tls.key"] == "Ed25519"
+
+
+@pytest.mark.parametrize("point", [b"\2" + bytes(32), b"\4" + bytes(64), b"\0", b"\4", b""])
+def test_a_host_key_as_no_server_has_it_proves_nothing(point: bytes) -> None:
+    pytest.importorskip("cryptography")
+    kind = b"ecdsa-sha2-nistp256"
+    key = b"".join(map(ssh_keys.string, (kind, b"nistp256", point)))
+    assert not ssh_keys.proven(key, kind, ssh_keys.string(kind) + ssh_keys.string(bytes(72)), bytes(32))

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.connection import PRINTER_PORTS
 from probes.kit.fingerprint.match import by_key
 from probes.kit.fingerprint.own import built_in
-from probes.kit.net import Net
-from probes.kit.scope import Scope
-from probes.kit.services import onvif
+from probes.kit.scope.model import Scope
+from probes.kit.sending.connection import PRINTER_PORTS
+from probes.kit.sending.net import Net
 from probes.kit.services import plan as plans
 from probes.kit.services.drive import Drive
 from probes.kit.services.enrich import values_of
+from probes.kit.services.protocols import onvif
 from probes.kit.services.talk import Heard
 from tests.support.processes import Processes, Running
 from wire.types import Value
@@ -103,7 +103,7 @@ def test_answers_that_mean_harm_say_nothing_or_something_short(
 
 
 def test_printers_are_never_asked() -> None:
-    assert not PRINTER_PORTS & onvif.PORTS
+    assert not PRINTER_PORTS.intersection(onvif.PORTS)
     assert all(plans.plan(port) == () for port in PRINTER_PORTS)
 
 

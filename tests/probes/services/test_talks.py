@@ -1,54 +1,41 @@
-"""Conversations with services: what known answers say, and that no answer whatever breaks or prolongs one."""
+"""Conversations with services: what known answers say."""
 
+import gzip
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from probes.kit.services import greeting, http, mongodb, mqtt, mssql, mysql, onvif, postgresql, rdp, redis, rtsp, smb
-from probes.kit.services.talk import MAX_ANSWER, MAX_FACT, Heard, Receive, Secure, Send, Talk, text
-
-TALKS: dict[str, Callable[[str, int], Talk]] = {
-    "greeting": greeting.talk,
-    "http": http.talk,
-    "mongodb": mongodb.talk,
-    "mqtt": mqtt.talk,
-    "mssql": mssql.talk,
-    "onvif": onvif.talk,
-    "postgresql": postgresql.talk,
-    "rdp": rdp.talk,
-    "redis": redis.talk,
-    "rtsp": rtsp.talk,
-    "smb": smb.talk,
-}
-MOST_STEPS = 12
-
-
-def converse(talk: Talk, answers: Iterable[bytes]) -> Heard | None:
-    """Play the other side: give each Receive the next answer (cut to its limit), and nothing once they are used up."""
-    left = iter(answers)
-    reply: bytes | None = None
-    for _ in range(MOST_STEPS):
-        try:
-            step = talk.send(reply)  # type: ignore[arg-type]  # the first send of a generator is None
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        reply = b""
-        if isinstance(step, Receive):
-            assert 0 < step.limit <= MAX_ANSWER
-            assert 0 < step.seconds <= 10
-            reply = next(left, b"")[: step.limit]
-            step.enough(reply)
-        else:
-            assert isinstance(step, Send | Secure)
-    raise AssertionError("the conversation does not end")
-
-
-def mysql_packet(payload: bytes) -> bytes:
-    """Frame a first packet."""
-    return len(payload).to_bytes(3, "little") + b"\0" + payload
+from probes.kit.services.protocols import (
+    afp,
+    ajp,
+    amqp,
+    beanstalkd,
+    cassandra,
+    etcd,
+    greeting,
+    http,
+    iscsi,
+    kafka,
+    mongodb,
+    mqtt,
+    mssql,
+    mysql,
+    nut,
+    oracle,
+    postgresql,
+    rdp,
+    redis,
+    rtsp,
+    sip,
+    smb,
+    x11,
+    xmpp,
+    zookeeper,
+)
+from probes.kit.services.protocols.murmur import icon_hash
+from probes.kit.services.talk import MAX_ANSWER, Heard, Receive, Send, Talk, text
+from tests.probes.services.talks import converse, cql, mysql_packet, tns
 
 
 @pytest.mark.parametrize(
@@ -61,6 +48,7 @@ def mysql_packet(payload: bytes) -> bytes:
         (b"+OK Dovecot (Debian) ready.\r\n", "pop3", {}),
         (b"* OK [CAPABILITY IMAP4rev1] Dovecot (Debian) ready.\r\n", "imap", {}),
         (b"RFB 003.008\n", "vnc", {"protocol": "RFB 003.008"}),
+        (b":irc.example NOTICE * :*** Looking up your hostname...\r\n", "irc", {"host.name": "irc.example"}),
         (b"@RSYNCD: 31.0\n", "rsync", {"protocol": "31.0"}),
         (b"\xff\xfd\x18\xff\xfd\x20login: ", "telnet", {"banner": "login:"}),
         (
@@ -69,6 +57,21 @@ def mysql_packet(payload: bytes) -> bytes:
             {"service.product": "MariaDB", "service.version": "10.11.6"},
         ),
         (mysql_packet(b"\x0a8.0.36\0rest"), "mysql", {"service.product": "MySQL", "service.version": "8.0.36"}),
+        (
+            mysql_packet(b"\x0a5.7.25-OceanBase-v4.2.1.0\0rest"),
+            "mysql",
+            {"service.product": "OceanBase", "service.version": "4.2.1.0"},
+        ),
+        (
+            mysql_packet(b"\x0a8.0.11-TiDB-v7.5.1\0rest"),
+            "mysql",
+            {"service.product": "TiDB", "service.version": "7.5.1"},
+        ),
+        (
+            b"( success ( 2 2 ( ) ( edit-pipeline svndiff1 absent-entries depth ) ) ) ",
+            "svn",
+            {"service.product": "Subversion", "protocol": "svn 2"},
+        ),
         (mysql_packet(b"\xff\x6a\x04Host '10.0.0.9' is not allowed to connect to this MariaDB server"), "mysql", {}),
         (b"hello \xd6\xd0\xb9\xfa\n", "unknown", {"banner": "hello 中国"}),
     ],
@@ -92,6 +95,23 @@ def test_http_reads_head_and_title_and_asks_once() -> None:
     assert ("http_header.server", "nginx/1.22.1") in heard.answers
     assert b"Host: [2001:db8::1]:8080\r\n" in http.request("2001:db8::1", 8080, "http")
     assert b"Host: example.edu.cn\r\n" in http.request("example.edu.cn", 443, "https")
+
+
+def test_an_icon_is_hashed_whole_or_not_at_all() -> None:
+    icon = b"\x89PNG" + bytes(MAX_ANSWER)
+    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+
+    def look(answer: bytes) -> Heard | None:
+        page = http.read(b"HTTP/1.1 200 OK\r\n\r\n", where=("127.0.0.1", 80))
+        assert page is not None
+        return converse(page.then[0]("127.0.0.1", 80), [answer])
+
+    assert look(packed + gzip.compress(icon)) is None
+    assert look(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + icon[:50]) is None
+    assert look(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n" + icon[:50]) is None
+    whole = look(packed + gzip.compress(icon[:99]))
+    assert whole is not None
+    assert whole.facts["http.icon"] == str(icon_hash(icon[:99]))
 
 
 def test_redis_tells_open_from_closed() -> None:
@@ -140,50 +160,165 @@ def test_mqtt_rdp_rtsp_smb_mssql_mongodb() -> None:
     assert mongo.facts["service.version"] == "4.4.29"
 
 
-SEEDS = st.sampled_from(
+def test_telnet_refuses_each_option_once_and_reads_up_to_the_login() -> None:
+    talk = greeting.talk("h", 23)
+    assert isinstance(next(talk), Receive)
+    step = talk.send(b"\xff\xfd\x18\xff\xfb\x01\xff\xfd\x18")
+    assert step == Send(b"\xff\xfc\x18\xff\xfe\x01")
+    assert isinstance(talk.send(b""), Receive)
+    with pytest.raises(StopIteration) as end:
+        talk.send(b"\xff\xfd\x18\r\n  Copyright (c) 2004-2017 New H3C Technologies Co., Ltd.\r\n\r\nlogin: ")
+    heard = end.value.value
+    assert heard.facts["banner"] == "Copyright (c) 2004-2017 New H3C Technologies Co., Ltd. login:"
+    assert ("telnet.options", "DO 24 WILL 1 DO 24") in heard.answers
+
+
+@pytest.mark.parametrize(
+    ("answers", "facts"),
     [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n<title>",
-        b"$999999\r\n",
-        b"E\xff\xff\xff\xff",
-        b"\xff" * 64,
-        b"\x04\x01\xff\xff\x00\x00\x00\x00" + b"\x00\xff\xff\xff\xff" * 20,
-        b"\xff\xff\xff\x00\x0a5.5",
-        b"\x15\x00\x00\x00"
-        + bytes(8)
-        + b"\xdd\x07\0\0"
-        + b"\0\0\0\0\0"
-        + b"\xff\xff\xff\x7f"
-        + b"\x03a\0\x01\0\0\0" * 9,
-        b"\x1b]0;owned\x07\x1b[2J",
-        (
-            b'HTTP/1.1 200 OK\r\n\r\n<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
-            b'xmlns:t="http://www.onvif.org/ver10/device/wsdl"><t:GetDeviceInformationResponse>'
-            b"<t:Model>&#27;&#99999999;</t:Model>"
-        ),
+        ([b"RFB 003.008\n", b"\x01\x01"], {"authentication": "none", "security": "none"}),
+        ([b"RFB 003.008\n", b"\x02\x13\x02"], {"authentication": "required", "security": "VeNCrypt, VNC password"}),
+        ([b"RFB 003.003\n", b"\0\0\0\x02"], {"authentication": "required", "security": "VNC password"}),
+        ([b"RFB 003.008\n", b"\0\0\0\0\x04busy"], {}),
+        ([b"RFB 005.000\n", b"\x05\x01"], {}),
+    ],
+)
+def test_vnc_tells_who_may_watch(answers: list[bytes], facts: dict[str, str]) -> None:
+    heard = converse(greeting.talk("h", 5900), answers)
+    assert heard is not None
+    assert {name: heard.facts[name] for name in ("authentication", "security") if name in heard.facts} == facts
+
+
+@pytest.mark.parametrize(("source", "product"), [("1234", "Remote Desktop Services"), ("0000", None)])
+def test_only_windows_is_called_windows(source: str, product: str | None) -> None:
+    confirmed = bytes.fromhex(f"030000130ed00000{source}000200080002000000")
+    challenge = b"NTLMSSP\0\2\0\0\0" + bytes(8) + struct.pack("<I", 0x02000000) + bytes(24)
+    talk = rdp.talk("h", 3389)
+    replies = [
+        None,
+        b"",
+        confirmed,
+        b"certificate",
+        b"TLSv1.2 X",
+        b"",
+        challenge + bytes([6, 1]) + b"\xb1\x1d" + bytes(4),
     ]
+    for reply in replies[:-1]:
+        talk.send(reply)  # type: ignore[arg-type]
+    with pytest.raises(StopIteration) as end:
+        talk.send(replies[-1])  # type: ignore[arg-type]
+    assert end.value.value.facts.get("service.product") == product
+    assert ("os.product" in end.value.value.facts) is (product is not None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "service", "then"),
+    [
+        (b"RTSP/1.0 400 Bad Request\r\n\r\n", "rtsp", rtsp.talk),
+        (b"SIP/2.0 400 Bad\r\n\r\n", "sip", sip.talk),
+        (b"AMQP\0\0\x09\x01", "amqp", amqp.talk),
+        (b":irc.example 451 * :Connection not registered\r\n", "irc", None),
+        (b"UNKNOWN_COMMAND\r\n" * 3, "beanstalkd", beanstalkd.talk),
+        (b"ERR UNKNOWN-COMMAND\n" * 3, "nut", nut.talk),
+        (b"<?xml version='1.0'?><stream:stream id='' xmlns='jabber:client'>", "xmpp-client", xmpp.talk),
+    ],
 )
+def test_other_protocols_answer_a_browser_in_their_own_words(
+    raw: bytes, service: str, then: Callable[[str, int], Talk] | None
+) -> None:
+    heard = converse(http.talk("h", 12345), [raw])
+    assert heard is not None
+    assert heard.service == service
+    assert heard.then == ((then,) if then else ())
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    name=st.sampled_from(sorted(TALKS)),
-    answers=st.lists(
-        st.one_of(st.binary(max_size=600), SEEDS, st.builds(bytes.__add__, SEEDS, st.binary(max_size=64))), max_size=4
-    ),
+@pytest.mark.parametrize(
+    ("talk", "raw", "product", "version"),
+    [
+        (ajp.talk, b"AB\0\x01\x09", None, None),
+        (
+            zookeeper.talk,
+            b"Zookeeper version: 3.8.0--1, built on 2023-10-12 09:14 UTC\nLatency min/avg/max: 0/0.0/0\n",
+            "ZooKeeper",
+            "3.8.0",
+        ),
+        (zookeeper.talk, b"srvr is not executed because it is not in the whitelist.\n", "ZooKeeper", None),
+        (
+            amqp.talk,
+            (
+                b"\x01\0\0\0\0\0\x38\0\x0a\0\x0a\0\x09\0\0\0\x2a"
+                b"\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8\xce"
+            ),
+            "RabbitMQ",
+            "3.10.8",
+        ),
+        (nut.talk, b"Network UPS Tools upsd 2.8.0 - https://www.networkupstools.org/\n", "upsd", "2.8.0"),
+        (
+            oracle.talk,
+            tns(4, b'"\0\0Y(DESCRIPTION=(TMP=)(VSNNUM=186647040)(ERR=1189)(ERROR_STACK=(ERROR=(CODE=1189)(EMFI=4))))'),
+            "TNS listener",
+            "11.2.0.2.0",
+        ),
+        (oracle.talk, tns(4, b'"\0\0[(DESCRIPTION=(TMP=)(VSNNUM=352321536)(ERR=12514))'), "TNS listener", "21"),
+        (
+            oracle.talk,
+            tns(2, b"\1\x35(VERSION=TNSLSNR for Linux: Version 11.2.0.1.0 - Production)"),
+            "TNS listener",
+            "11.2.0.1.0",
+        ),
+        (cassandra.talk, cql(b"\0\1\0\x0bCQL_VERSION\0\1\0\x053.4.5"), None, None),
+        (
+            cassandra.talk,
+            cql(b"\0\2\0\x0cSCYLLA_SHARD\0\1\0\x010\0\x0bCQL_VERSION\0\1\0\x053.3.1"),
+            "ScyllaDB",
+            None,
+        ),
+        (kafka.talk, struct.pack(">iihi", 22, 0x65647573, 0, 2) + struct.pack(">6h", 0, 0, 9, 18, 0, 3), None, None),
+        (iscsi.talk, b"#\x81" + bytes(46), None, None),
+    ],
 )
-def test_no_answer_breaks_or_prolongs_a_conversation(name: str, answers: list[bytes]) -> None:
-    heard = converse(TALKS[name]("198.51.100.1", 1), answers)
-    if heard is not None:
-        shown = (answer for key, answer in heard.answers if not key.startswith("nmap."))
-        for value in (*heard.facts.values(), *shown):
-            assert len(value) <= MAX_FACT + 64
-            assert value.isprintable()
+def test_brokers_and_doors_behind_the_web(
+    talk: Callable[[str, int], Talk], raw: bytes, product: str | None, version: str | None
+) -> None:
+    heard = converse(talk("h", 1), [raw])
+    assert heard is not None
+    assert (heard.facts.get("service.product"), heard.facts.get("service.version")) == (product, version)
+    assert converse(talk("h", 1), [b"HTTP/1.1 400 Bad Request\r\n\r\n"]) is None
 
 
-@given(st.binary(max_size=2000))
-def test_text_is_bounded_and_printable(raw: bytes) -> None:
-    assert text(raw).isprintable()
-    assert len(text(raw)) <= MAX_FACT
+@pytest.mark.parametrize(
+    ("talk", "raw", "facts"),
+    [
+        (iscsi.talk, b"#\x81" + bytes(34) + b"\2\1" + bytes(10), {"authentication": "required"}),
+        (
+            x11.talk,
+            b"\0\x1e\x0b\0\0\0\x08\0Authorization required, but no\0\0",
+            {"authentication": "required", "refusal": "Authorization required, but no"},
+        ),
+        (
+            afp.talk,
+            b"\1\3\0\1"
+            + bytes(4)
+            + struct.pack(">II", 60, 0)
+            + struct.pack(">HHHHH", 16, 28, 42, 0, 0)
+            + b"\x05store\x0bNetatalk3.1\1\x0cAFP3.4 again\1\x0fNo User Authent",
+            {"host.name": "store", "authentication": "guests may enter"},
+        ),
+        (kafka.talk, struct.pack(">iihi", 22, 1, 0, 2) + bytes(12), None),
+    ],
+)
+def test_who_may_enter_is_said(talk: Callable[[str, int], Talk], raw: bytes, facts: dict[str, str] | None) -> None:
+    heard = converse(talk("h", 1), [raw])
+    assert (heard and {**heard.facts, **(facts or {})}) == (heard and dict(heard.facts))
+    assert (heard is None) is (facts is None)
+
+
+def test_opengauss_is_no_old_postgresql() -> None:
+    refusal = b"E%cSFATAL\0C0A000\0Munsupported frontend protocol 255.255: server supports 1.0 to 3.51\0\0"
+    heard = converse(postgresql.talk("h", 1), [b"N", refusal.replace(b"%c", struct.pack(">I", len(refusal) + 1))])
+    assert heard is not None
+    assert heard.facts["service.product"] == "openGauss"
+    assert "service.version" not in heard.facts
 
 
 def test_text_reads_what_chinese_devices_send() -> None:
@@ -191,6 +326,12 @@ def test_text_reads_what_chinese_devices_send() -> None:
     assert text("教务系统".encode() * 100, 100).startswith("教务系统")
     assert text("教务系统".encode("gb18030") * 200, 100).startswith("教务系统")
     assert text(b"a\x1b[31mb\r\n") == "a[31mb"
+
+
+def test_half_a_character_in_a_version_is_none() -> None:
+    heard = converse(etcd.talk("198.18.0.1", 2379), [b'HTTP/1.1 200 OK\r\n\r\n{"etcdserver":"\\ud83d3.5.1"}'])
+    assert heard is not None
+    assert heard.facts["service.version"] == "?3.5.1"
 
 
 def test_mysql_waits_for_a_whole_packet_only() -> None:

@@ -20,6 +20,7 @@ from tests.support.processes import Processes, wait_until
 
 COMMUNITY = "not-public-at-all"
 AUTH, PRIV = "auth-password", "priv-password"
+_PORTS = {"port1": 1, "port2": 2}
 BRIDGE, CDP = ".1.3.6.1.2.1.17", ".1.3.6.1.4.1.9.9.23.1.2.1.1"
 
 _SERVE = """
@@ -49,6 +50,12 @@ class SnmpLab:
     mac: str
     pc_mac: str
     switch_mac: str
+    rows: Path
+
+    def forget_vlans(self) -> None:
+        """Serve the forwarding table as a switch without VLANs does: dot1dTpFdbTable (RFC 4188) alone."""
+        rows = [line for line in self.rows.read_text().splitlines() if not line.startswith(f"{BRIDGE}.7")]
+        self.rows.write_text("".join(f"{line}\n" for line in (*rows, *_plain_bridge(self.gateway))))
 
 
 def credentials(folder: Path, *hosts: str, version: int = 2, community: str = COMMUNITY) -> str:
@@ -104,9 +111,9 @@ def build(netns: Namespaces, process: Processes, folder: Path, needs: Callable[.
         return {"acme-sw1.school.example", "acme-phone1"} <= names
 
     wait_until(both, "LLDP and CDP neighbours at the gateway", seconds=60)
-    rows.write_text("".join(f"{line}\n" for line in (*_bridge(gateway), *_cdp(heard))))
-    mac = _mac(gateway, there.interface)
-    return SnmpLab(asker, gateway, str(there.v4.ip), str(there.v6.ip), mac, _mac(pc, "eth0"), _mac(switch, "eth0"))
+    rows.write_text("".join(f"{line}\n" for line in (*_bridge(gateway), *_cdp(gateway, heard))))
+    macs = _mac(gateway, there.interface), _mac(pc, "eth0"), _mac(switch, "eth0")
+    return SnmpLab(asker, gateway, str(there.v4.ip), str(there.v6.ip), *macs, rows)
 
 
 def _attach(gateway: Namespace, space: Namespace, name: str, vlan: int) -> None:
@@ -142,17 +149,29 @@ def _index(space: Namespace, device: str) -> int:
 
 def _bridge(gateway: Namespace) -> Iterator[str]:
     """Write what the kernel's bridges know as dot1dBasePortIfIndex, dot1qTpFdbTable and dot1qVlanFdbId."""
-    ports = {"port1": 1, "port2": 2}
-    for name, number in ports.items():
+    for name, number in _PORTS.items():
         yield f"{BRIDGE}.1.4.1.2.{number} integer {_index(gateway, name)}"
     for vlan in (10, 20):
         yield f"{BRIDGE}.7.1.4.2.1.3.0.{vlan} unsigned {vlan}"
+    for vlan, mac, port, status in _learned(gateway):
+        yield f"{BRIDGE}.7.1.2.2.1.2.{vlan}.{mac} integer {port}"
+        yield f"{BRIDGE}.7.1.2.2.1.3.{vlan}.{mac} integer {status}"
+
+
+def _plain_bridge(gateway: Namespace) -> Iterator[str]:
+    """Write the same as dot1dTpFdbTable."""
+    for _, mac, port, status in _learned(gateway):
+        yield f"{BRIDGE}.4.3.1.2.{mac} integer {port}"
+        yield f"{BRIDGE}.4.3.1.3.{mac} integer {status}"
+
+
+def _learned(gateway: Namespace) -> Iterator[tuple[str, str, int, int]]:
+    """Give VLAN, MAC as an index, port and status (3 learned, 4 its own) of what the kernel's bridges know."""
     for entry in json.loads(gateway.run(["bridge", "-j", "fdb", "show"]).stdout):
-        if entry["ifname"] in ports and not int(entry["mac"][:2], 16) & 1:
-            vlan = entry["master"].removeprefix("vlan")
+        if entry["ifname"] in _PORTS and not int(entry["mac"][:2], 16) & 1:
             mac = ".".join(str(int(part, 16)) for part in entry["mac"].split(":"))
-            yield f"{BRIDGE}.7.1.2.2.1.2.{vlan}.{mac} integer {ports[entry['ifname']]}"
-            yield f"{BRIDGE}.7.1.2.2.1.3.{vlan}.{mac} integer {4 if entry.get('state') == 'permanent' else 3}"
+            status = 4 if entry.get("state") == "permanent" else 3
+            yield entry["master"].removeprefix("vlan"), mac, _PORTS[entry["ifname"]], status
 
 
 def _heard(gateway: Namespace, lldpcli: str, socket: Path) -> list[dict[str, Any]]:
@@ -164,15 +183,17 @@ def _first(table: list[dict[str, Any]], key: str) -> str:
     return str(table[0].get(key, [{"value": ""}])[0]["value"])
 
 
-def _cdp(heard: list[dict[str, Any]]) -> Iterator[str]:
-    """Write what was heard by CDP as cdpCacheTable; our ifIndex is told by the interface's number there."""
+def _cdp(gateway: Namespace, heard: list[dict[str, Any]]) -> Iterator[str]:
+    """Write what was heard by CDP as cdpCacheTable; lldpd joins platform and version into one description."""
     for item in heard:
         if "CDP" not in item["via"]:
             continue
-        place = f"1.{item['rid']}"
+        place = f"{_index(gateway, item['name'])}.{item['rid']}"
         yield f"{CDP}.3.{place} integer 1"
         address = _first(item["chassis"], "mgmt-ip")
         yield f"{CDP}.4.{place} octet {' '.join(f'{int(part):02x}' for part in address.split('.'))}"
-        yield f"{CDP}.5.{place} string {_first(item['chassis'], 'descr').splitlines()[0]}"
+        platform, _, version = _first(item["chassis"], "descr").partition(" running on\n")
+        yield f"{CDP}.5.{place} string {version.splitlines()[0]}"
         yield f"{CDP}.6.{place} string {_first(item['chassis'], 'name')}"
         yield f"{CDP}.7.{place} string {_first(item['port'], 'descr')}"
+        yield f"{CDP}.8.{place} string {platform}"

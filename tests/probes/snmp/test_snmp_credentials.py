@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.job import Job
-from agent.runner import run as perform
+from agent.probing.job import Job
+from agent.probing.runner import run as perform
 from probes.kit.contract import CannotRun
-from probes.kit.net import Net
-from probes.kit.scope import Scope
+from probes.kit.scope.model import Scope
+from probes.kit.sending.net import Net
 from probes.kit.snmp.credentials import for_address, parse_credentials, read_credentials
 from tests.probes.rig import entry, run
 from tests.probes.snmp.snmp_lab import COMMUNITY, credentials

@@ -1,6 +1,8 @@
 """Agents that lie, never end or send rubbish: bounded in rows and time, nothing crashes, what was true is kept."""
 
+import time
 from collections.abc import Callable
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,14 @@ from pyasn1.codec.ber import decoder, encoder  # type: ignore[import-untyped]
 from pysnmp.proto import rfc1902  # type: ignore[import-untyped]
 from pysnmp.proto.api import v2c  # type: ignore[import-untyped]
 
-from probes.kit.snmp import ber, tables
+from probes import snmp_tables
+from probes.kit.snmp import ber, merge, tables
+from probes.kit.snmp.credentials import read_credentials
+from probes.kit.snmp.session import Session
 from tests.probes.rig import Run, net_of, run
 from tests.probes.servers import udp_server
 from tests.probes.snmp.snmp_lab import credentials
+from wire.types import Observation, Skipped
 
 Oid = tuple[int, ...]
 Rows = Callable[[Oid], list[tuple[Oid, object]]]
@@ -39,7 +45,7 @@ def agent(rows: Rows) -> Callable[[bytes], list[bytes]]:
     return answer
 
 
-def ask(answer: Callable[[bytes], list[bytes]], folder: Path, seconds: float = 3.0) -> Run:
+def ask(answer: Callable[[bytes], list[bytes]], folder: Path, seconds: float = 30.0) -> Run:
     """Read 127.0.0.1 where a function answers."""
     with udp_server(answer) as port:
         given = {
@@ -47,7 +53,7 @@ def ask(answer: Callable[[bytes], list[bytes]], folder: Path, seconds: float = 3
             "credentials": credentials(folder, "127.0.0.1"),
             "port": port,
             "seconds": seconds,
-            "rows": 300,
+            "rows": 100,
         }
         return run("snmp_tables", given, net_of())
 
@@ -66,7 +72,7 @@ def grow(name: Oid) -> list[tuple[Oid, object]]:
 
 
 def test_a_table_without_an_end_is_cut(tmp_path: Path) -> None:
-    found = ask(agent(grow), tmp_path, seconds=20)
+    found = ask(agent(grow), tmp_path, seconds=60)
     assert words(found) == {"too_large"}
     assert {item.what.split()[1] for item in found.skipped} >= {"interfaces", "ipNetToMedia", "lldp"}
     assert found.of("127.0.0.1", "snmp").values["description"] == "endless [2J device"
@@ -80,6 +86,48 @@ def test_names_that_do_not_grow_end_the_reading(tmp_path: Path) -> None:
     found = ask(agent(stuck), tmp_path)
     assert words(found) == {"snmp_bad_answer"}
     assert found.of("127.0.0.1", "snmp").values["description"] == "liar"
+
+
+def test_what_is_kept_of_a_row_is_bounded(tmp_path: Path) -> None:
+    def huge(name: Oid) -> list[tuple[Oid, object]]:
+        step = name[-1] + 1
+        return [((1, 3, step), rfc1902.OctetString(bytes(60_000))), ((1, 3, step, *[7] * 100), rfc1902.Integer(1))]
+
+    [credential] = read_credentials(credentials(tmp_path, "127.0.0.1"))
+    with (
+        udp_server(agent(lambda name: huge(name[:3]))) as port,
+        Session(net_of(), ip_address("127.0.0.1"), port, credential, time.monotonic() + 30) as session,
+    ):
+        rows = list(session.column((1, 3), 6))
+    assert [(len(index), len(value)) for index, value in rows if isinstance(value, bytes)] == [(1, 1024)] * 3
+    assert len(rows) == 3
+
+
+def test_a_device_that_knows_too_many_hosts_hides_none_of_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def device(last: int, hosts: int) -> tables.Device:
+        made = tables.Device(IPv4Address(f"198.18.0.{last}"), description="x")
+        for number in range(hosts):
+            address = IPv4Address(f"198.18.{last}.{number}")
+            made.neighbours.append(tables.Neighbour(address, f"02:00:00:00:{last:02x}:{number:02x}", 1))
+            made.forwarded.append(tables.Forwarded("02:00:00:00:01:07", "port1", number))
+        return made
+
+    monkeypatch.setattr(snmp_tables, "MAX_OBSERVATIONS", 30)
+    found = list(snmp_tables.bounded([device(1, 200), device(2, 3)]))
+    named = [item.target.name for item in found if isinstance(item, Observation) and item.method == "snmp_arp"]
+    assert len(found) < 40
+    assert {f"198.18.2.{number}" for number in range(3)} < set(named)
+    assert any(isinstance(item, Skipped) and item.what == "hosts" for item in found)
+
+
+def test_a_mac_that_claims_all_addresses_is_not_told_for_each_of_them() -> None:
+    made = tables.Device(IPv4Address("198.18.0.1"))
+    made.neighbours = [
+        tables.Neighbour(IPv4Address(number), "02:00:00:00:01:07", 1) for number in range(1 << 24, (1 << 24) + 1000)
+    ]
+    made.forwarded = [tables.Forwarded("02:00:00:00:01:07", "port1", vlan) for vlan in range(50)]
+    plugged = [item for item in merge.observations([made], 1.0) if item.method == merge.FDB]
+    assert len(plugged) == 50 * merge.MOST_ADDRESSES
 
 
 @pytest.mark.parametrize(
@@ -164,7 +212,7 @@ def test_no_table_breaks_a_reader(cells: dict[Oid, tables.Value]) -> None:
     def column(_root: Oid) -> list[tuple[Oid, tables.Value]]:
         return sorted(cells.items())
 
-    device = tables.Device(tables.IPv4Address("198.18.0.1"))
+    device = tables.Device(IPv4Address("198.18.0.1"))
     device.interfaces = tables.interfaces(column)
     tables.own_mac(column, device.address, device.interfaces)
     device.neighbours = [*tables.arp(column), *tables.physical(column)]

@@ -2,12 +2,13 @@
 
 import contextlib
 from collections.abc import Generator
+from functools import partial
 
 from probes.kit.errors import CannotRun
 from probes.kit.ipv6.lan.messages import MAX_LINES, MAX_LINKS, HeardOnLink, Hosts, ListenJob, ListenSaid
 from probes.kit.raw.client import lines
 from probes.kit.raw.messages import MAX_LINE_BYTES
-from wire.codec import decode, encode
+from wire.codec import decode
 from wire.errors import WireError
 
 Event = Hosts | HeardOnLink | float
@@ -15,12 +16,14 @@ _UNREADABLE = "the helper that listens said something that cannot be read"
 
 
 def listen(job: ListenJob) -> Generator[Event, None, None]:
-    """Start the helper, give it the job and yield what it says: seconds waited, then hosts and one line for each link.
+    """Start the helper for a job and yield what it says: seconds waited, then hosts and one line for each link.
 
     Raises CannotRun when it fails, also for want of CAP_NET_RAW (see `raw.client.why_not`).
     """
+    from probes.kit.ipv6.lan.listen import listen as work
+
     said_so_far = 0
-    with contextlib.closing(lines(encode(job))) as said_lines:
+    with contextlib.closing(lines(partial(work, job), job.seconds)) as said_lines:
         for line in said_lines:
             try:
                 said = decode(ListenSaid, line, MAX_LINE_BYTES)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from probes.kit.errors import OutOfScope
-from probes.kit.multicast import require_link
-from probes.kit.neighbours import LIVE, Link, Neighbour, Own, Route, State
-from probes.kit.net import Net
-from probes.kit.netlink import dump
-from probes.kit.scope import Network
+from probes.kit.machine.neighbours import LIVE, Link, Neighbour, Own, Route, State
+from probes.kit.machine.netlink import dump
+from probes.kit.scope.addresses import Network
+from probes.kit.sending.multicast import require_link
+from probes.kit.sending.net import Net
 
 _FORWARDING = (Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding"))
 _GETNEIGHTBL, _NDT_BYTES, _NDTA_THRESH3 = 66, 4, 4
@@ -55,7 +54,7 @@ def require_all(net: Net, prefixes: Sequence[Network], interface: str) -> None:
     Raises OutOfScope naming the first prefix that is not in scope (or the link, where it has none), or Quiet.
     """
     if not prefixes:
-        raise net.count(OutOfScope(interface, "fe80::/64"))
+        raise net.count(net.scope.refusal(interface, "fe80::/64"))
     require_link(net, prefixes, None)
 
 

@@ -13,10 +13,10 @@ from probes.kit.ipv6.lan.ear import Ear
 from probes.kit.ipv6.lan.filters import ARP, SNAP, link_talk
 from probes.kit.ipv6.lan.messages import LinkTask, ListenJob, ListenSaid
 from probes.kit.ipv6.lan.write import MARK_BYTES, dhcp_questions, guard_source, guard_test, router_solicitation
-from probes.kit.neighbours import Own, own_addresses
+from probes.kit.machine.neighbours import Own, own_addresses
 from probes.kit.raw.frames import ETHERTYPES
+from probes.kit.raw.messages import BadJob
 from probes.kit.raw.outlet import Outlet
-from probes.kit.raw.plan import BadJob
 from probes.kit.raw.privilege import give_up_all
 from probes.kit.raw.ring import SOL_PACKET, attach_filter
 

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from probes.kit.raw.messages import Failed
-from wire.types import Code, Count, Line, Max, Name, Range, Seconds
+from wire.types import Code, Count, Line, Max, Name, Seconds
 
-LISTEN_SCHEMA = "edusec.listen-job/1"
 MAX_LINKS = 64
 MAX_ADVERTISEMENTS = 64
 """Different router advertisements kept of one link; whoever floods it with more is told of as a flood."""
@@ -26,18 +25,17 @@ class LinkTask:
     that the link is in scope. `guard_to` names the interface that listens while a test of RA guard is sent from here.
     """
 
-    interface: Name
+    interface: str
     ask: bool = False
-    guard_to: Name = ""
+    guard_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenJob:
     """Listen on links for so many seconds."""
 
-    links: Annotated[tuple[LinkTask, ...], Max(MAX_LINKS)]
-    seconds: Annotated[float, Range(0.1, 3600)] = 15.0
-    schema: Name = LISTEN_SCHEMA
+    links: tuple[LinkTask, ...]
+    seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

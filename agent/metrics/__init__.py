@@ -1,0 +1,1 @@
+"""The agent's figures about itself, and where they are served."""

@@ -1,0 +1,1 @@
+"""What was observed and not yet acknowledged, on disk, and the form in which sections lie there."""

@@ -1,0 +1,1 @@
+"""What runs by the clock: which tasks are in force, when each is due, and the runs that are under way."""

@@ -1,0 +1,1 @@
+"""How commands are declared: options and flags, their help pages, modules imported only when called."""

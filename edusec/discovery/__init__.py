@@ -1,0 +1,1 @@
+"""`edusec discover`: who is on the networks, and how that is shown."""

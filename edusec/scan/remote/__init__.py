@@ -1,0 +1,1 @@
+"""Scans that the agents of a unit do, asked through the collector."""

@@ -1,0 +1,1 @@
+"""What was asked for: targets, ports, profiles, flags, checked as a whole before anything is sent."""

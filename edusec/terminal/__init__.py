@@ -1,0 +1,1 @@
+"""What reaches the operator: safe text, tables and lists, progress, words."""

@@ -1,0 +1,1 @@
+"""Sites over each family apart: what fetches their pages, and the checks on what was seen (WEB-*)."""

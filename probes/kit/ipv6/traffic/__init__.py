@@ -1,0 +1,1 @@
+"""Bytes by address family (TRF-*): what counts them, and the arithmetic on what was counted."""

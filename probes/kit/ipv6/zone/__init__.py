@@ -1,0 +1,1 @@
+"""Zones at their own name servers: the questions over each family, and the checks on the answers (DNS-*)."""

@@ -1,0 +1,1 @@
+"""Questions to UDP services: what one is, and one harmless question for each protocol."""

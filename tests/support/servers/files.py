@@ -1,0 +1,66 @@
+"""Servers of files."""
+
+from tests.support.servers.model import Command, Place, server
+from wire.types import Transport
+
+
+@server("vsftpd", "vsftpd", 21, "ftp")
+def vsftpd(place: Place) -> Command:
+    """As it comes."""
+    empty = place.make("empty")
+    config = place.write(
+        "conf",
+        f"listen=YES\nlisten_address={place.address}\nlisten_port={place.port}\nbackground=NO\nsecure_chroot_dir={empty}\n",
+    )
+    return ["vsftpd", config]
+
+
+@server("ProFTPD", "proftpd-core", 21, "ftp", tells=False)
+def proftpd(place: Place) -> Command:
+    """As Debian configures it."""
+    config = place.write(
+        "conf",
+        f'ServerName "Debian"\nServerType standalone\nDefaultAddress {place.address}\nSocketBindTight on\n'
+        f"Port {place.port}\n"
+        f"User nobody\nGroup nogroup\nPidFile {place.folder}/pid\nScoreboardFile {place.folder}/score\n"
+        f"UseReverseDNS off\nWtmpLog off\nSystemLog {place.folder}/log\nTransferLog none\nUseIPv6 off\n",
+    )
+    return ["proftpd", "-n", "-c", config]
+
+
+@server("Pure-FTPd", "pure-ftpd", 21, "ftp", tells=False)
+def pure_ftpd(place: Place) -> Command:
+    """As it comes."""
+    return ["pure-ftpd", "-S", f"{place.address},{place.port}", "-g", place.folder / "pid", "-4"]
+
+
+@server("rsync", "rsync", 873, "rsync", tells=False)
+def rsync(place: Place) -> Command:
+    """With no module."""
+    config = place.write("conf", f"use chroot = no\npid file = {place.folder}/pid\n")
+    return [
+        "rsync",
+        "--daemon",
+        "--no-detach",
+        f"--address={place.address}",
+        f"--port={place.port}",
+        f"--config={config}",
+    ]
+
+
+@server("Samba", "samba", 445, "microsoft-ds", tells=False)
+def samba(place: Place) -> Command:
+    """With no share."""
+    places = ("private dir", "lock directory", "state directory", "cache directory", "pid directory", "ncalrpc dir")
+    config = place.write(
+        "smb.conf",
+        f"[global]\nsmb ports = {place.port}\ninterfaces = {place.address}/32\nbind interfaces only = yes\n"
+        f"log file = {place.folder}/log\n" + "\n".join(f"{name} = {place.folder}" for name in places),
+    )
+    return ["smbd", "-F", "--no-process-group", "-s", config]
+
+
+@server("", "tftpd-hpa", 69, "tftp", transport=Transport.UDP, tells=False)
+def tftpd(place: Place) -> Command:
+    """With an empty folder."""
+    return ["in.tftpd", "-L", "-4", "-a", f"{place.address}:{place.port}", "-u", "nobody", "-s", place.make("files")]
