@@ -15,7 +15,7 @@ test: ## set up and run the tests; ARGS="tests/wire -x" for some
 	@scripts/setup dev
 	@scripts/debian-packages
 	@scripts/debian-unpacked
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec scripts/test $(ARGS)
 
 fuzz: ## fuzz the parsers of strangers' bytes for long; FUZZ_RUNS=1000000 inputs each, or as many as you say
 	@scripts/setup dev
