@@ -21,7 +21,7 @@ from probes.kit.discovery.told import DESCRIPTION, Told, words
 from probes.kit.errors import Refused
 from probes.kit.machine.neighbours import LIVE, Own, State, links, neighbours, own_addresses
 from probes.kit.options import option
-from probes.kit.raw.client import why_not
+from probes.kit.raw.helper.client import why_not
 from probes.kit.raw.link.messages import GROUP_METHODS
 from probes.kit.reasons import because
 from probes.kit.scope.addresses import Address

@@ -30,7 +30,7 @@ from probes.kit.ipv6.lan.messages import HeardOnLink, Hosts, LinkTask, ListenJob
 from probes.kit.ipv6.model import OUTCOMES, Check, Verdict, unknown
 from probes.kit.machine.neighbours import Own, default_routes, links, neighbours, own_addresses, route_to
 from probes.kit.options import option
-from probes.kit.raw.client import why_not
+from probes.kit.raw.helper.client import why_not
 from probes.kit.raw.link.client import find_hosts
 from probes.kit.raw.link.messages import GROUP_METHODS, Heard, LinkDone, LinkJob
 from probes.kit.raw.link.messages import LinkTask as Question

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from probes.kit.contract import CannotRun
-from probes.kit.raw import client
-from probes.kit.raw.messages import Job
+from probes.kit.raw.helper import client as helper
+from probes.kit.raw.syn import client
+from probes.kit.raw.syn.messages import Job
 from probes.kit.scan.engine import AUTO, CONNECT, PAYS, SYN, choose
 from probes.kit.sending.net import Net
 from probes.kit.sending.pacing import QuietHours
@@ -133,7 +134,7 @@ def test_without_the_privilege_auto_connects_and_says_so(
     lab: tuple[Namespace, Namespace, Attachment, Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prober, _, _, there = lab
-    monkeypatch.setattr(client, "why_not", lambda: NO_PRIVILEGE)
+    monkeypatch.setattr(helper, "why_not", lambda: NO_PRIVILEGE)
     given = {"targets": [str(there.v4.ip)], "ports": f"1-{PAYS}"}
     found = prober.call(scan, given, net_of(*LAB))
     assert {item.method for item in found.observations} == {CONNECT}
@@ -200,7 +201,7 @@ def test_the_narrower_rate_reaches_the_helper(net_rate: float, rate: float, monk
         raise CannotRun("engine_failed: as asked")
 
     monkeypatch.setattr(client, "run", refuse)
-    monkeypatch.setattr(client, "why_not", lambda: None)
+    monkeypatch.setattr(helper, "why_not", lambda: None)
     given = {"targets": ["198.18.0.1"], "ports": "1-9", "engine": SYN, "rate": rate, "host_rate": 33.0}
     with pytest.raises(CannotRun, match="as asked"):
         scan(given, net_of(*LAB, rate=net_rate))

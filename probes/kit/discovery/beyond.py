@@ -8,7 +8,7 @@ from probes.kit.connect.sweep import Sweep
 from probes.kit.contract import Progress
 from probes.kit.discovery.sightings import Sightings
 from probes.kit.ports.blocks import CODE_OF, Block
-from probes.kit.raw.blocks import SynSweep
+from probes.kit.raw.syn.blocks import SynSweep
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.net import Gate, Net
 from probes.kit.sending.outcomes import Settled as Found

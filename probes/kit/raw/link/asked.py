@@ -8,12 +8,12 @@ from datetime import date
 from ipaddress import ip_network
 
 from probes.kit.machine.neighbours import own_addresses
+from probes.kit.raw.helper.messages import MAX_HOSTS, BadJob
 from probes.kit.raw.link.addresses import arp_request, solicitation
 from probes.kit.raw.link.controls import Controls
 from probes.kit.raw.link.frames import all_nodes_frame, echo_to_all, mld_query
 from probes.kit.raw.link.messages import ECHO, GROUP_METHODS, MLD, MOST_UNASKED, OPT80, LinkTask
 from probes.kit.raw.link.sockets import LinkSockets
-from probes.kit.raw.messages import MAX_HOSTS, BadJob
 from probes.kit.scope.addresses import Address
 from probes.kit.scope.model import Scope
 

@@ -10,6 +10,9 @@ from ipaddress import IPv6Address, ip_address
 
 from probes.kit.evidence import normal_mac
 from probes.kit.ports.order import shuffled
+from probes.kit.raw.helper.messages import Progress
+from probes.kit.raw.helper.outlet import Outlet
+from probes.kit.raw.helper.privilege import give_up_all
 from probes.kit.raw.link.addresses import read_arp_reply
 from probes.kit.raw.link.answers import read_link_answer
 from probes.kit.raw.link.asked import AskedLink, addresses_of, open_link
@@ -28,10 +31,7 @@ from probes.kit.raw.link.messages import (
     write_heard,
 )
 from probes.kit.raw.link.sockets import QueueFull, arrived
-from probes.kit.raw.messages import Progress
-from probes.kit.raw.outlet import Outlet
-from probes.kit.raw.pace import burst_of
-from probes.kit.raw.privilege import give_up_all
+from probes.kit.raw.packets.bursts import burst_of
 from probes.kit.scope.model import Scope
 from probes.kit.sending.pacing import Pace
 
