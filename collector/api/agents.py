@@ -9,15 +9,15 @@ from litestar import Request, Response, get, post
 from litestar.enums import MediaType
 from litestar.params import JSONBody, Parameter
 
-from collector import ingest
 from collector.api import answers
 from collector.api.auth import Throttled, agent_only, failed, peer_of, person
 from collector.api.bodies import json_only, read_message, read_packed_report
 from collector.api.context import RETRY_SECONDS, Context, context_of
 from collector.errors import UNCOMMITTED, Busy, Forbidden, Unauthorised
+from collector.ingest import reports
+from collector.memory.directory import AgentIdentity
+from collector.memory.people import Person, Role
 from collector.registry import agents, scrapes
-from collector.registry.directory import AgentIdentity
-from collector.registry.people import Person, Role
 from wire.codec import decode, decompress, encode
 from wire.types import Answer, EnrolmentRequest, Report
 
@@ -140,7 +140,7 @@ def _submit(context: Context, agent: AgentIdentity, packed: bytes, source: str) 
     message = decode(Report, decompress(packed))
     if message.agent != agent.id:
         raise Forbidden("the report names another agent than the credential's")
-    return ingest.submit(context.core, agent, message, context.clock(), source)
+    return reports.submit(context.core, agent, message, context.clock(), source)
 
 
 def _large(answer: Answer) -> bool:

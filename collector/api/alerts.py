@@ -5,14 +5,15 @@ from typing import Annotated, Any, Literal
 from litestar import Request, get, post
 from litestar.params import JSONBody, Parameter, QueryParameter
 
-from collector import judge, views
 from collector.alerts import queries
+from collector.answers import views
 from collector.api import answers
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
 from collector.api.registry import UnitCode
-from collector.registry.people import Person, Role
+from collector.judging import judge
+from collector.memory.people import Person, Role
 
 PersonRequest = Request[Person, Any, Any]
 

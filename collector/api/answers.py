@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from collector import views
+from collector.answers import views
 
 Vantage = Literal["internet", "edu_private_net", "campus_lan", "unknown"]
 """Those of rules.facts, as OpenAPI needs them: in words of its own."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from litestar import Request, get, post
 from litestar.params import JSONBody, Parameter
 
-from collector import measurements, views
+from collector.answers import views
 from collector.api import answers
 from collector.api.auth import person
 from collector.api.bodies import json_only
@@ -14,8 +14,9 @@ from collector.api.context import context_of
 from collector.api.parameters import TIME
 from collector.api.registry import Filename, UnitCode, read_file
 from collector.errors import BadInput
-from collector.inventory import assets, corrections, drift, imports, sites
-from collector.registry.people import Person, Role
+from collector.ingest import corrections, imports
+from collector.inventory.lists import assets, drift, measurements, sites
+from collector.memory.people import Person, Role
 from wire.text import Text
 
 PersonRequest = Request[Person, Any, Any]

@@ -9,7 +9,7 @@ from collector.api.auth import person
 from collector.api.context import context_of
 from collector.api.registry import FORMS, Cursor, PageLimit, UnitCode
 from collector.ipv6 import failures, report, sites, views
-from collector.registry.people import Person, Role
+from collector.memory.people import Person, Role
 
 PersonRequest = Request[Person, Any, Any]
 _Registered = Annotated[bool, Parameter(description="Only websites that are registered.")]

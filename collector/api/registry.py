@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 from litestar import Request, Response, get, post
 from litestar.params import Parameter, QueryParameter
 
-from collector import views
+from collector.answers import views
 from collector.api import answers
 from collector.api.auth import person
 from collector.api.bodies import MAX_IMPORT_BYTES, WrongType, read_body
 from collector.api.context import context_of
+from collector.memory.people import Person, Role
 from collector.registry import register, units, whitelist
-from collector.registry.people import Person, Role
 from wire.text import Text
 
 PersonRequest = Request[Person, Any, Any]

@@ -10,7 +10,7 @@ from litestar.enums import HttpMethod, MediaType
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from collector import views
+from collector.answers import views
 from collector.api import answers
 from collector.api.agents import AgentRequest
 from collector.api.auth import agent_only, person
@@ -18,7 +18,7 @@ from collector.api.bodies import read_message
 from collector.api.context import RETRY_SECONDS, Context, context_of
 from collector.api.registry import UnitCode
 from collector.errors import UNCOMMITTED, Busy
-from collector.registry.people import Person, Role
+from collector.memory.people import Person, Role
 from collector.scans import orders, requests
 from collector.scans.requests import ScanRequest
 from wire.codec import encode

@@ -11,8 +11,8 @@ from litestar.params import Parameter
 from collector.api import answers
 from collector.api.auth import scraper_only
 from collector.api.context import RETRY_SECONDS, context_of
-from collector.discovery import Role, targets
 from collector.errors import Busy
+from collector.metrics.discovery import Role, targets
 from collector.registry import scrapes
 from wire.text import Text
 

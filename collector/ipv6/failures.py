@@ -5,31 +5,29 @@ platform: source page, link, level, result, evidence, mend.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, Select, select, tuple_
 
+from collector.answers.cursors import read_cursor, write_cursor
+from collector.answers.views import Words
 from collector.clock import moment
+from collector.core import Core
 from collector.errors import BadInput
-from collector.inventory.picture import FACT, place, values_of
 from collector.ipv6 import views
 from collector.ipv6.failure_files import rows_of
 from collector.ipv6.results import CHECKS, SITE
 from collector.ipv6.survey import read_verdicts
-from collector.registry.cursors import read_cursor, write_cursor
-from collector.registry.people import Person
-from collector.registry.register_files import spelling
-from collector.registry.sheets_out import Form, write_sheet
+from collector.memory.people import Person
+from collector.memory.registered import spelling
+from collector.sheets.writing import Form, write_sheet
+from collector.sightings.picture import FACT, place, values_of
 from collector.store import tables
 from collector.store.tables import agent, ipv6_level, section, sighting, unit
-from collector.views import Words
 from probes.kit.ipv6.catalogue.checks import why
 from probes.kit.ipv6.model import Verdict
 from wire.text import Text
 from wire.types import TargetKind
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 MAX_ROWS = 200_000
 """Most lines of one file."""
@@ -38,7 +36,7 @@ _FACT_OF_SITE = f"{FACT}|{TargetKind.SITE.value}|"
 
 
 def list_failures(
-    core: "Core",
+    core: Core,
     person: Person,
     under: str | None = None,
     limit: int = 100,
@@ -62,7 +60,7 @@ def list_failures(
 
 
 def export(
-    core: "Core",
+    core: Core,
     person: Person,
     under: str | None,
     form: Form,
@@ -84,7 +82,7 @@ def export(
 
 
 def _failures(
-    core: "Core", person: Person, under: str | None, cursor: str | None, *, registered: bool
+    core: Core, person: Person, under: str | None, cursor: str | None, *, registered: bool
 ) -> Iterator[tuple[tuple[str, str], list[views.Ipv6Failure]]]:
     """Go through the failed checks, unit by unit, each with its lines; several agents may see one, it is told once."""
     reach = core.directory.reach(person, under)
@@ -113,7 +111,7 @@ def _failures(
                 yield (row.path, row.key), list(_lines(failed, core.directory.units[failed.owner].name))
 
 
-def _sightings(core: "Core", reach: str) -> Select[Any]:
+def _sightings(core: Core, reach: str) -> Select[Any]:
     """Select what agents of a subtree see now of checks that are not passed."""
     return (
         select(unit.c.path, unit.c.code, sighting.c.key, sighting.c.state, sighting.c.detail, section.c.confirmed)
@@ -149,7 +147,7 @@ class _Failed:
 class _Standing:
     """What stands of websites, read once for each unit that has them."""
 
-    core: "Core"
+    core: Core
     _levels: dict[str, dict[str, dict[str, Verdict]]] = field(default_factory=dict)
 
     def of(self, connection: Connection, row: Row[Any]) -> _Failed | None:

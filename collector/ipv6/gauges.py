@@ -1,21 +1,17 @@
 """Numbers about IPv6 for Prometheus: the whole tree in a few series, none of them by site."""
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import Connection
 
+from collector.core import Core
 from collector.ipv6.ratios import METRICS
 from collector.ipv6.survey import survey
 from probes.kit.ipv6.ladder import Ratio
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 STATES = ("passed", "unknown", "failed")
 SCHOOLS = "schools"
 
 
-def by_state(core: "Core", connection: Connection, now: float) -> dict[tuple[str, str], int]:
+def by_state(core: Core, connection: Connection, now: float) -> dict[tuple[str, str], int]:
     """Give how many registered networks, websites and systems, and how many schools, are in each state."""
     found = survey(core, connection, "", now, with_verdicts=False)
     ratios = found.ratios("")

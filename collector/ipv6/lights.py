@@ -1,21 +1,18 @@
 """The security light of registered networks: the worst alert whose subject lies within the network's prefix."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
 from collector.alerts.life import STANDING
-from collector.inventory.addresses import Network, address, current_addresses, network
-from collector.inventory.checks import check_of
-from collector.inventory.picture import HOST, place, values_of
-from collector.registry.directory import Node
+from collector.core import Core
+from collector.memory.directory import Node
+from collector.sightings.addresses import Network, address, current_addresses, network
+from collector.sightings.checks import check_of
+from collector.sightings.picture import HOST, place, values_of
 from collector.store.tables import alert, service, sighting
 from rules.facts import AGENT_CHECKS, SubjectKind, check_fact
 from wire.types import Outcome
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 LAN = "LAN-"
 """Checks of a link; what an agent says of itself lies in no network."""
@@ -25,7 +22,7 @@ Located = tuple[str, Network]
 """A colour, and where the subject of that alert lies."""
 
 
-def located(core: "Core", connection: Connection, node: Node) -> list[Located]:
+def located(core: Core, connection: Connection, node: Node) -> list[Located]:
     """Give where the standing alerts of a unit lie, as far as that is known.
 
     Services and assets lie where their addresses are, findings about a link where its prefixes are.

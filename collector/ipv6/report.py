@@ -1,34 +1,31 @@
 """The report of a subtree: three ratios against dated targets, schools, coverage, a forecast, the weeks behind it."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
+from collector.answers.views import Words
 from collector.clock import day, moment
+from collector.core import Core
 from collector.ipv6 import views
 from collector.ipv6.ratios import METRICS, NOTHING
 from collector.ipv6.sites import count_unregistered
 from collector.ipv6.survey import Survey, survey
 from collector.ipv6.targets import LOCAL, next_target_of, target_of
 from collector.ipv6.traffic import traffic
-from collector.registry.directory import Node
-from collector.registry.people import Person
+from collector.memory.directory import Node
+from collector.memory.people import Person
 from collector.store import tables
 from collector.store.tables import ipv6_week
-from collector.views import Words
 from probes.kit.ipv6.catalogue.checks import CATALOGUE
 from probes.kit.ipv6.ladder import FORECAST, Ratio
 from rules.data import Target
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 WEEKS = 53
 EVERYTHING = Node("", "", "", None, "", "", "")
 
 
-def report(core: "Core", person: Person, unit: str | None = None, *, trend: bool = False) -> views.Ipv6Report:
+def report(core: Core, person: Person, unit: str | None = None, *, trend: bool = False) -> views.Ipv6Report:
     """Give the report of a unit and all below it; raises NotFound."""
     code = unit or person.unit
     node = core.directory.node(person, code) if code else EVERYTHING

@@ -3,31 +3,29 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row, select, tuple_
 
 from collector.alerts.life import STANDING
+from collector.answers.cursors import read_cursor, write_cursor
+from collector.answers.said import one_of
 from collector.clock import moment
+from collector.core import Core
 from collector.errors import BadInput, NotFound
 from collector.ipv6 import views
 from collector.ipv6.levels import SYSTEM, UNIT
 from collector.ipv6.lights import colours_within, located
 from collector.ipv6.results import NETWORK_PART, SITE
 from collector.ipv6.survey import UNKNOWN_LIGHT, read_verdicts, worst_colour
-from collector.registry.cursors import read_cursor, write_cursor
-from collector.registry.people import Person
-from collector.registry.register_files import Entry, Kind, spelling
-from collector.said import one_of
+from collector.memory.people import Person
+from collector.memory.registered import Entry, Kind, spelling
 from collector.store import tables
 from collector.store.tables import alert, ipv6_history, ipv6_level, site
 from probes.kit.ipv6.ladder import NETWORK, REQUIRED, UNCLEAR
 from probes.kit.ipv6.model import Verdict
 from rules.facts import SubjectKind
 from wire.text import Text
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 BATCH = 1000
 MAX_STEPS = 500
@@ -40,7 +38,7 @@ LEVEL_KINDS: dict[str, str] = {
 
 
 def list_sites(
-    core: "Core",
+    core: Core,
     person: Person,
     under: str | None = None,
     kind: str = "",
@@ -80,7 +78,7 @@ def list_sites(
 
 
 def list_unregistered(
-    core: "Core", person: Person, under: str | None = None, limit: int = 100, cursor: str | None = None
+    core: Core, person: Person, under: str | None = None, limit: int = 100, cursor: str | None = None
 ) -> views.Ipv6SitePage:
     """Give a page of the websites that were found and that nobody registered; raises NotFound, BadInput."""
     reach = core.directory.reach(person, under)
@@ -105,12 +103,12 @@ def list_unregistered(
     )
 
 
-def count_unregistered(core: "Core", connection: Connection, reach: str) -> int:
+def count_unregistered(core: Core, connection: Connection, reach: str) -> int:
     """Count the websites of a subtree that nobody registered."""
     return sum(1 for _ in _strangers(core, connection, reach, None))
 
 
-def history(core: "Core", person: Person, unit: str, kind: str, address: str = "") -> views.Ipv6History:
+def history(core: Core, person: Person, unit: str, kind: str, address: str = "") -> views.Ipv6History:
     """Give the steps of a website, system (by name), network or unit, the newest first; raises NotFound, BadInput."""
     kinds = {"website": SITE, "system": SYSTEM, "network": NETWORK_PART, "unit": UNIT}
     if kind not in kinds:
@@ -133,13 +131,13 @@ def history(core: "Core", person: Person, unit: str, kind: str, address: str = "
     )
 
 
-def is_registered(core: "Core", unit: str, key: str) -> bool:
+def is_registered(core: Core, unit: str, key: str) -> bool:
     """Tell whether a website is registered by the unit that found it, or by one above."""
     return any(core.register.holds_site(code, key) for code in core.directory.chain(unit))
 
 
 def _strangers(
-    core: "Core", connection: Connection, reach: str, after: tuple[str, ...] | None
+    core: Core, connection: Connection, reach: str, after: tuple[str, ...] | None
 ) -> Iterator[tuple[str, str]]:
     key = (tables.unit.c.path, site.c.name)
     query = select(site.c.unit, *key).join(tables.unit, tables.unit.c.code == site.c.unit).where(tables.under(reach))
@@ -156,7 +154,7 @@ def _strangers(
 
 
 def _of_unit(
-    core: "Core", connection: Connection, unit: str, entries: Sequence[Entry], *, registered: bool = True
+    core: Core, connection: Connection, unit: str, entries: Sequence[Entry], *, registered: bool = True
 ) -> list[views.Ipv6Site]:
     """Give entries of one unit with their levels and lights; both are read once."""
     if not entries:

@@ -5,27 +5,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
 from collector.alerts.life import STANDING
 from collector.clock import day
+from collector.core import Core
 from collector.ipv6.levels import UNIT
 from collector.ipv6.ratios import Ratios, ratios_of, tally
 from collector.ipv6.results import COVER, NETWORK_PART, SITE, Key
 from collector.ipv6.targets import target_of
-from collector.registry.codes import Kind as UnitKind
-from collector.registry.directory import Node
-from collector.registry.register_files import Kind
+from collector.memory.codes import Kind as UnitKind
+from collector.memory.directory import Node
+from collector.memory.registered import Kind
 from collector.store import tables
 from collector.store.tables import alert, ipv6_level
 from probes.kit.ipv6.ladder import FORECAST, UNCLEAR, Level, Ratio, Rung, forecast, lowest
 from probes.kit.ipv6.model import Verdict
 from rules.model import Colour
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 REPORTED_WITHIN = 86_400.0
 SCHOOLS = frozenset({UnitKind.SCHOOL.value, UnitKind.UNIVERSITY.value})
@@ -37,7 +34,7 @@ _RANK = {colour.value: rank for rank, colour in enumerate(Colour)}
 class Survey:
     """What is known of a subtree at one moment."""
 
-    core: "Core"
+    core: Core
     path: str
     now: float
     levels: dict[str, dict[Key, Level]] = field(default_factory=dict)
@@ -128,7 +125,7 @@ class Survey:
         return worst if worst != Colour.NONE.value or looked else UNKNOWN_LIGHT
 
 
-def survey(core: "Core", connection: Connection, path: str, now: float, *, with_verdicts: bool = True) -> Survey:
+def survey(core: Core, connection: Connection, path: str, now: float, *, with_verdicts: bool = True) -> Survey:
     """Read a subtree; the verdicts behind the levels are what takes longest."""
     found = Survey(core, path, now)
     within = tables.under(path)

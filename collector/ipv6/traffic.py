@@ -5,10 +5,10 @@ from datetime import date, timedelta
 from sqlalchemy import Connection, func, select
 
 from collector.clock import day
-from collector.inventory.samples import read_samples
 from collector.ipv6 import views
 from collector.ipv6.days import DAYS, PROBE, Counted, fall, is_reading, worst
-from collector.registry.directory import Node
+from collector.memory.directory import Node
+from collector.sightings.samples import read_samples
 from collector.store import tables
 from collector.store.tables import ipv6_day, measurement
 from probes.kit.ipv6.traffic.counted import WEEK, judge_trend, share

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from collector.views import View, Words
+from collector.answers.views import View, Words
 
 
 class Ipv6Share(View, frozen=True, kw_only=True):

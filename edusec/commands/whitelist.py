@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from collector.registry.sheets_out import write_sheet
+from collector.sheets.writing import write_sheet
 from edusec.client import open_collector
 from edusec.declare.command import Command, group
 from edusec.declare.options import JsonOption, ProfileOption, UnitOption

@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 
-from collector.ingest import submit
+from collector.ingest.reports import submit
 from collector.settings import Settings
 from tests.support.collectors import Clock, Desk
 from tests.support.reports import covers, host, measured, service, state

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from collector.inventory.assets import show_asset
-from collector.inventory.compare import Known, compare, settle
-from collector.inventory.coverage import area
-from collector.inventory.picture import draw
+from collector.inventory.lists.assets import show_asset
+from collector.sightings.compare import Known, compare, settle
+from collector.sightings.coverage import area
+from collector.sightings.picture import draw
 from tests.support.collectors import INTERVAL, Desk
 from tests.support.reports import covers, host, service, state, unchanged
 from wire.types import Coverage, Observation, Outcome, RunStatus, Section, Transport
@@ -153,7 +153,7 @@ def test_nothing_vouches_for_long(desk: Desk) -> None:
     assert (asset.presence, asset.services[0].state) == ("unknown", "unknown")
     assert desk.assets("presence:present") == ()
     assert desk.assets("port:22") == ()
-    assert desk.core.counts().assets == {"present": 0, "absent": 0, "unknown": 1}
+    assert desk.counts().assets == {"present": 0, "absent": 0, "unknown": 1}
 
 
 def test_a_slow_task_vouches_for_three_of_its_own_periods(desk: Desk) -> None:

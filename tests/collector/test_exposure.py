@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.inventory import exposed
-from collector.inventory.assets import show_asset
+from collector.answers.views import Service
+from collector.inventory.exposure import exposed
+from collector.inventory.lists.assets import show_asset
+from collector.memory.directory import AgentIdentity
 from collector.registry import agents
-from collector.registry.directory import AgentIdentity
 from collector.settings import Settings
-from collector.views import Service
 from rules.facts import VANTAGES
 from tests.support.collectors import (
     COUNTY,
@@ -109,7 +109,7 @@ def test_it_fades_to_unknown_with_whoever_looked(desk: Desk, seen: int, told: st
         desk.core.tick()
     service_now = ports(desk, PUBLIC)[3389]
     assert (service_now.state, service_now.exposure, service_now.exposure_by) == ("open", "unknown", "")
-    assert desk.core.counts().exposed == {}
+    assert desk.counts().exposed == {}
 
 
 def test_coverage_of_a_later_run_is_taken_in_though_nothing_was_seen(desk: Desk) -> None:
@@ -154,7 +154,7 @@ def test_the_countys_outside_machine_speaks_for_the_schools_below_and_no_others(
     }
     assert [key for key, value in told.items() if value == "internet"] == [(SCHOOL, PUBLIC), (OTHER_SCHOOL, PUBLIC)]
     assert set(told.values()) == {"internet", "unknown"}
-    assert desk.core.counts().exposed == {SCHOOL: 1, OTHER_SCHOOL: 1, COUNTY: 1}
+    assert desk.counts().exposed == {SCHOOL: 1, OTHER_SCHOOL: 1, COUNTY: 1}
 
 
 def test_the_widest_place_counts_and_the_next_only_once_that_one_is_settled(desk: Desk) -> None:

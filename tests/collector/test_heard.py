@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
 from tests.support.collectors import DAY, INTERVAL, Desk
 from tests.support.reports import covers, host, service, state, unchanged
 from wire.types import Observation, Section, Value

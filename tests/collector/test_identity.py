@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.inventory.assets import show_asset
+from collector.inventory.lists.assets import show_asset
 from collector.settings import Settings
 from tests.support.collectors import FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, Clock, Desk, desk
 from tests.support.reports import covers, host, service, state

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.inventory.corrections import merge_assets, split_asset
+from collector.ingest.corrections import merge_assets, split_asset
 from tests.support.campus import Campus, Kind, live
 from tests.support.collectors import INTERVAL, OTHER_SCHOOL, SCHOOL, Desk, desk
 from tests.support.reports import covers, host, service, state

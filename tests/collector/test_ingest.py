@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import Busy, Conflict, Unauthorised, UnknownDigest
-from collector.ingest import submit
-from collector.measurements import list_measurements
+from collector.ingest.reports import submit
+from collector.inventory.lists.measurements import list_measurements
 from collector.registry import agents
 from collector.settings import Settings
 from collector.store.contract import Turn
@@ -354,7 +354,7 @@ def test_a_full_disk_is_busy_and_nothing_is_remembered(desk: Desk) -> None:
     assert desk.core.sections.section(agent.id, "ports") is None
     desk.core.store.write(lambda turn: turn.rows("PRAGMA max_page_count = 1000000"))
     assert not submit(desk.core, agent, report, START).result().duplicate
-    assert desk.core.counts().assets["present"] == 2000
+    assert desk.counts().assets["present"] == 2000
 
 
 @pytest.mark.parametrize("room", [0, 3, 100])

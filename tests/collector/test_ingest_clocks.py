@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.measurements import list_measurements
+from collector.inventory.lists.measurements import list_measurements
 from collector.registry import agents
 from tests.support.collectors import DAY, INTERVAL, START, Desk
 from tests.support.reports import measured, ports, unchanged

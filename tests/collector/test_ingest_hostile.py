@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.alerts.queries import list_alerts
-from collector.inventory.assets import list_assets, show_asset
-from collector.inventory.sites import list_sites
-from collector.measurements import list_measurements
+from collector.inventory.lists.assets import list_assets, show_asset
+from collector.inventory.lists.measurements import list_measurements
+from collector.inventory.lists.sites import list_sites
 from collector.registry import agents, scrapes
 from collector.registry.whitelist import review
 from tests.support.collectors import Desk, desk

@@ -2,8 +2,8 @@
 
 import pytest
 
-from collector.inventory.checks import NO_IPV6_LINK, Said, check_of, of_checks
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
+from collector.sightings.checks import NO_IPV6_LINK, Said, check_of, of_checks
 from tests.support.collectors import START, Desk
 from tests.support.reports import site, state
 from wire.types import Observation, Outcome, Section, Target, TargetKind, Value

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from collector.answers.cursors import write_cursor
 from collector.errors import BadInput, NotFound
 from collector.ipv6 import failures, report, sites, views, weeks
-from collector.metrics import Metrics
+from collector.memory.people import Role
+from collector.metrics.exposition import Metrics
 from collector.registry import register, units
-from collector.registry.cursors import write_cursor
-from collector.registry.people import Role
 from collector.settings import Settings
 from tests.support.collectors import DAY, Clock, Desk
 from tests.support.collectors import desk as make_desk
@@ -338,7 +338,7 @@ def test_a_new_week_begins_with_everybody(desk: Desk) -> None:
     desk.clock.forward(week_after(desk.clock.now) - desk.clock.now - 30)
     desk.core.tick()  # everybody was counted just now
     desk.clock.forward(60)
-    desk.core.schedule.touched_levels.append(SCHOOLS[0])  # as after the first report of the week
+    desk.core.due.levels.append(SCHOOLS[0])  # as after the first report of the week
     desk.core.tick()
     (*_, week) = report.report(desk.core, desk.admin, PROVINCE, trend=True).weeks
     assert week.websites.total == len(SCHOOLS), "the sum of some is no ratio of all"

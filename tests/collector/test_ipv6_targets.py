@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from collector.clock import day
-from collector.config import ConfigFault, parse
 from collector.ipv6 import report
 from collector.ipv6.targets import next_target_of, target_of
-from collector.registry.directory import Node
+from collector.memory.directory import Node
+from collector.process.config import ConfigFault, parse
 from collector.settings import LocalTarget, Settings
 from tests.collector.test_ipv6_levels import WWW, register_for, run
 from tests.support.collectors import COUNTY, DAY, SCHOOL, Clock, desk

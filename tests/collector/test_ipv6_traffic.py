@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from collector.config import ConfigFault, parse
 from collector.ipv6 import report, views
 from collector.ipv6.days import Counted, Reading, sums_by_day, worst
+from collector.process.config import ConfigFault, parse
 from collector.settings import Settings
 from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, Clock, Desk
 from tests.support.collectors import desk as make_desk

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.measurements import list_measurements
+from collector.inventory.lists.measurements import list_measurements
 from tests.collector.feeder import SPOOL, address
 from tests.support.collectors import Clock, desk
 from tests.support.processes import Processes

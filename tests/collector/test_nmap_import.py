@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadFile, BadInput, Forbidden, NotFound
-from collector.inventory import nmap_xml
-from collector.inventory.imports import import_scan
-from collector.inventory.nmap_file import read_nmap, series
+from collector.ingest import nmap_xml
+from collector.ingest.imports import import_scan
+from collector.ingest.nmap_file import read_nmap, series
+from collector.memory.people import Role
 from collector.registry.agents import list_agents
-from collector.registry.people import Role
 from tests.edusec.run_cli import edusec, json_lines
 from tests.support import debian
 from tests.support.collectors import COUNTY, FAR_SCHOOL, SCHOOL, START, Clock, Desk, desk

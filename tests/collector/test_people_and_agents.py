@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from collector.alerts.queries import acknowledge, list_alerts, resolve, show_alert
-from collector.core import Core
 from collector.errors import BadInput, CollectorError, Conflict, Forbidden, NotFound, Unauthorised
-from collector.inventory.assets import list_assets, show_asset
-from collector.inventory.sites import list_sites
-from collector.measurements import list_measurements
+from collector.inventory.lists.assets import list_assets, show_asset
+from collector.inventory.lists.measurements import list_measurements
+from collector.inventory.lists.sites import list_sites
+from collector.memory.people import Person, Role
 from collector.registry import agents, people, units, whitelist
-from collector.registry.people import Person, Role
+from collector.running import Running
 from tests.support.collectors import COUNTY, FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, START, Clock, Desk, desk
 from tests.support.reports import covers, host, measured, service, site, state
 from wire.types import EnrolmentRequest
 
 
-def enrol(core: Core, secret: str, now: float, name: str = "gateway") -> str:
+def enrol(core: Running, secret: str, now: float, name: str = "gateway") -> str:
     return agents.enrol(core, EnrolmentRequest(secret, name, "test"), now).credential
 
 
@@ -148,8 +148,8 @@ def test_an_agent_is_new_then_active_then_silent(desk: Desk) -> None:
     assert now() == "active"
     desk.clock.forward(1)
     assert now() == "silent"
-    assert desk.core.counts().agents == {"new": 0, "active": 0, "silent": 1, "revoked": 0}
-    assert desk.core.counts().oldest_report == START
+    assert desk.counts().agents == {"new": 0, "active": 0, "silent": 1, "revoked": 0}
+    assert desk.counts().oldest_report == START
 
 
 def test_a_silent_agent_is_one_alert_that_ends_with_its_next_report(desk: Desk) -> None:
@@ -201,7 +201,7 @@ def test_roles_are_checked_below_the_web_too(desk: Desk) -> None:
 
 
 # Every question that a person can ask about something with an id or below a unit.
-BY_UNIT: list[Callable[[Core, Person, str], object]] = [
+BY_UNIT: list[Callable[[Running, Person, str], object]] = [
     units.list_units,
     list_assets,
     list_sites,
@@ -212,7 +212,7 @@ BY_UNIT: list[Callable[[Core, Person, str], object]] = [
     whitelist.review,
     lambda core, person, unit: agents.create_token(core, person, unit, 60),
 ]
-ALL: list[Callable[[Core, Person], object]] = [
+ALL: list[Callable[[Running, Person], object]] = [
     units.list_units,
     lambda core, person: list_assets(core, person).items,
     list_sites,

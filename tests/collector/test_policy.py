@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from collector.policy import policy_digest, policy_for
+from collector.ingest.policy import policy_digest, policy_for
 from collector.registry.units import import_units
 from collector.settings import Settings
 from tests.support.collectors import COUNTY, OTHER_SCHOOL, SCHOOL, START, Clock, Desk, desk

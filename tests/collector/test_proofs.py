@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadInput, Conflict, Forbidden, NotFound
-from collector.inventory.assets import show_asset
-from collector.inventory.corrections import merge_assets, split_asset
-from collector.inventory.drift import list_drift
-from collector.inventory.picture import draw
-from collector.inventory.proof import gather
-from collector.inventory.weights import ENOUGH, WEIGHTS
-from collector.registry.people import Role
+from collector.ingest.corrections import merge_assets, split_asset
+from collector.inventory.identity.proof import gather
+from collector.inventory.identity.weights import ENOUGH, WEIGHTS
+from collector.inventory.lists.assets import show_asset
+from collector.inventory.lists.drift import list_drift
+from collector.memory.people import Role
+from collector.sightings.picture import draw
 from tests.support.collectors import FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, Desk
 from tests.support.reports import covers, host, service, state
 from wire.types import Observation

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from collector import policy
 from collector.errors import BadFile, BadInput, Forbidden, NotFound
-from collector.registry import register, registered
-from collector.registry.people import Person, Role
-from collector.registry.register_files import key_of
+from collector.ingest import policy
+from collector.memory import registered
+from collector.memory.people import Person, Role
+from collector.memory.registered import key_of
+from collector.registry import register
 from collector.settings import Settings
 from tests.support.collectors import COUNTY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, Clock, Desk, old_schema
 from tests.support.faults import said_in_english

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import Busy, Full
-from collector.ingest import submit
+from collector.ingest.reports import submit
 from collector.inventory import room
 from collector.registry import agents
 from collector.settings import Room, Settings
@@ -100,7 +100,7 @@ def test_people_are_told_before_the_bound_and_at_it(small: Desk) -> None:
     small.send(agent, hosts(1, 7))
     small.core.tick()
     assert small.alerts("agent-room") == []
-    assert small.core.counts().fullest == 0.7
+    assert small.counts().fullest == 0.7
     with pytest.raises(Full):
         small.send(agent, hosts(1, 7), hosts(2, 10, "more"))
     small.core.tick()
@@ -137,7 +137,7 @@ def test_a_disk_that_is_nearly_full_refuses_reports_and_lets_people_work(tmp_pat
         report = made.senders[agent.id].report(hosts(1, 1), created=START)
         with pytest.raises(Busy, match="disk of the database is nearly full; try again in 60 s"):
             submit(made.core, agent, report, START).result()
-        assert made.core.counts().reserve_bytes > made.core.counts().free_bytes > 0
+        assert made.counts().reserve_bytes > made.counts().free_bytes > 0
         assert made.core.healthy()
         assert made.core.store.scarce()
     with desk(tmp_path, clock=clock) as later:

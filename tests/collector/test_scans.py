@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import BadInput, Conflict, Forbidden, NotFound
+from collector.memory.directory import AgentIdentity
+from collector.memory.orders import CLAIMED, FINAL, Event, after
+from collector.memory.people import Role
 from collector.registry import agents
-from collector.registry.directory import AgentIdentity
-from collector.registry.people import Role
 from collector.scans import orders, requests
-from collector.scans.life import CLAIMED, FINAL, Event, after
 from collector.scans.orders import pack_section, unpack_section
 from collector.scans.requests import ScanRequest
 from collector.settings import Settings

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import event
 
 from collector.alerts.queries import acknowledge, list_alerts, resolve
-from collector.core import open_core
-from collector.inventory.assets import list_assets, show_asset
-from collector.inventory.sites import list_sites
-from collector.measurements import list_measurements
+from collector.inventory.lists.assets import list_assets, show_asset
+from collector.inventory.lists.measurements import list_measurements
+from collector.inventory.lists.sites import list_sites
 from collector.registry import agents, units
 from collector.registry.whitelist import import_entries
+from collector.running import open_core
 from collector.settings import Settings
 from tests.support.collectors import COUNTY, INTERVAL, OTHER_SCHOOL, SCHOOL, START, TREE, Clock, Desk, desk
 from tests.support.processes import wait_until
@@ -48,7 +48,7 @@ def test_a_dead_schedule_is_not_healthy(tmp_path: Path, monkeypatch: pytest.Monk
     def fails(self: object) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("collector.schedule.Schedule.tick", fails)
+    monkeypatch.setattr("collector.schedule.rounds.Schedule.tick", fails)
     core = open_core(tmp_path / "collector.db", Settings())
     try:
         wait_until(lambda: not core.healthy(), "the collector says that it is ill")

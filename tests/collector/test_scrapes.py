@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from collector.errors import BadInput, Forbidden, NotFound
-from collector.ingest import submit
+from collector.ingest.reports import submit
+from collector.memory.directory import AgentIdentity
+from collector.memory.people import Role
 from collector.registry import agents, register, scrapes
-from collector.registry.directory import AgentIdentity
-from collector.registry.people import Role
 from collector.settings import Scraping, Settings
 from collector.store import migrate
 from collector.store.sqlite import SqliteStore

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.answers.views import Asset
 from collector.errors import BadInput
-from collector.inventory.assets import list_assets, show_asset
-from collector.inventory.exposed import told_exposure
-from collector.inventory.search import conditions
-from collector.views import Asset
+from collector.inventory.exposure.exposed import told_exposure
+from collector.inventory.lists.assets import list_assets, show_asset
+from collector.inventory.lists.search import conditions
 from tests.support.collectors import COUNTY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, START, Desk
 from tests.support.reports import covers, host, service, state
 

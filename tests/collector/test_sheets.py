@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from collector.errors import BadFile
-from collector.registry import sheets
-from collector.registry.sheets import Column, Problems, Record, read_sheet
+from collector.sheets import reading
+from collector.sheets.reading import Column, Problems, Record, read_sheet
 from tests.support.faults import said_in_english
 
 COLUMNS = (
@@ -124,7 +124,7 @@ def test_more_bytes_or_rows_than_allowed() -> None:
 
 def test_many_faults_are_counted_and_not_all_told() -> None:
     problems = problems_of("编码,名称\n".encode() + b"1,x,y\n" * 500)
-    assert len(problems) == sheets.MAX_PROBLEMS + 1
+    assert len(problems) == reading.MAX_PROBLEMS + 1
     assert "300 more" in problems[-1]
 
 
@@ -156,7 +156,7 @@ def test_a_workbook_gives_what_a_person_sees() -> None:
 def test_a_workbook_that_unpacks_to_more_than_allowed_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("xl/workbook.xml", b" " * (sheets.MAX_XLSX_PLAIN + 1))
+        archive.writestr("xl/workbook.xml", b" " * (reading.MAX_XLSX_PLAIN + 1))
     assert packed.tell() < 1 << 20
     assert "unpacked" in problems_of(packed.getvalue(), "bomb.xlsx")[0]
 
@@ -164,7 +164,7 @@ def test_a_workbook_that_unpacks_to_more_than_allowed_is_not_unpacked(monkeypatc
 def test_a_workbook_of_very_many_parts_is_not_opened() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for number in range(sheets.MAX_XLSX_PARTS + 1):
+        for number in range(reading.MAX_XLSX_PARTS + 1):
             archive.writestr(str(number), b"")
     assert "unpacked" in problems_of(packed.getvalue(), "parts.xlsx")[0]
 
@@ -206,7 +206,7 @@ LAUGHS = (
     ],
 )
 def test_a_hostile_sheet_is_a_fault_of_the_file(contents: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "MAX_XLSX_ROWS", 20_000)  # each row before the last is walked through
+    monkeypatch.setattr(reading, "MAX_XLSX_ROWS", 20_000)  # each row before the last is walked through
     (problem,) = problems_of(tampered(SHEET, contents), "bad.xlsx")[:1]
     assert problem.startswith("bad.xlsx:")
 

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from collector.answers.views import ImportResult
 from collector.errors import BadFile, Forbidden
-from collector.registry import codes
-from collector.registry.codes import Kind
-from collector.registry.people import Role
+from collector.memory import codes
+from collector.memory.codes import Kind
+from collector.memory.people import Role
 from collector.registry.units import import_units, list_units
-from collector.views import ImportResult
 from tests.support.collectors import COUNTY, SCHOOL, TREE, Desk
 from tests.support.faults import said_in_english
 from tests.support.reports import covers, host, state

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
+from collector.answers.views import ImportResult
 from collector.errors import BadFile, BadInput, Forbidden, NotFound
-from collector.registry.people import Role
-from collector.registry.sheets import Problems, Record, read_sheet
-from collector.registry.sheets_out import write_sheet
-from collector.registry.standing import Whitelists, fragment
+from collector.memory.people import Role
+from collector.memory.standing import Whitelists, fragment
 from collector.registry.whitelist import export, holding, import_entries, list_entries, review
 from collector.registry.whitelist_files import COLUMNS, identify, read_entry, rows_of
 from collector.settings import Settings
-from collector.views import ImportResult
+from collector.sheets.reading import Problems, Record, read_sheet
+from collector.sheets.writing import write_sheet
 from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, START, Clock, Desk, desk
 from tests.support.faults import said_in_english
 from tests.support.reports import covers, host, service, site, state

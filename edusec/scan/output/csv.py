@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from collector.registry.sheets_out import write_sheet
+from collector.sheets.writing import write_sheet
 from edusec.scan.result.drift import FACTS, Place
 from edusec.scan.result.lines import DRIFT, HOST, SERVICE, Line
 from edusec.terminal.render import safe

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.config import CONFIG_NAME, Config, ConfigFault, load, parse
+from collector.process.config import CONFIG_NAME, Config, ConfigFault, load, parse
 from wire.endpoint import Endpoint
 
 

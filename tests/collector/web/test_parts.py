@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector import journal
+from collector.answers.views import ScrapeTarget
 from collector.api import context
 from collector.api.failures import WINDOW_SECONDS, Failures
-from collector.config import Limits
-from collector.connections import Admission, source_of
-from collector.discovery import targets
 from collector.errors import Busy
-from collector.lock import DataInUse, DataLock
-from collector.notify import notify, watchdog_seconds
-from collector.views import ScrapeTarget
+from collector.metrics.discovery import targets
+from collector.process import journal
+from collector.process.config import Limits
+from collector.process.connections import Admission, source_of
+from collector.process.lock import DataInUse, DataLock
+from collector.process.notify import notify, watchdog_seconds
 from wire.endpoint import Endpoint
 
 

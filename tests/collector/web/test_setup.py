@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from collector import tls
 from collector.__main__ import main
+from collector.process import tls
 from tests.collector.web.door import Door, collector_command, init_collector, start_collector
 from tests.support.processes import Processes
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector import tls
+from collector.process import tls
 
 NOW = datetime.now(UTC)
 
