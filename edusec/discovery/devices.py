@@ -1,8 +1,8 @@
 """Which of the addresses that a discovery saw are one device: this machine's, one card's, or by enough proof. Pure.
 
-The weights are the inventory's own (collector.inventory.identity.weights): what is not certain stays apart, since a wrong merge
-hides a device. Of some addresses nobody can tell whose they are: one that only others speak for, one that two cards
-claim, one of a card that answers for many.
+The weights are the inventory's own (collector.inventory.identity.weights): what is not certain stays apart, since a
+wrong merge hides a device. Of some addresses nobody can tell whose they are: one that only others speak for, one that
+two cards claim, one of a card that answers for many.
 """
 
 from collections import Counter, defaultdict

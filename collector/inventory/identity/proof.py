@@ -1,4 +1,4 @@
-"""What a run says about who a device is, read out of what it saw; collector.inventory.identity.weights has the worth. Pure."""
+"""What a run says about who a device is, read out of what it saw; `weights.py` beside it has the worth. Pure."""
 
 from collections.abc import Container, Iterable, Mapping
 from types import MappingProxyType

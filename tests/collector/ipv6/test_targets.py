@@ -12,7 +12,7 @@ from collector.ipv6.targets import next_target_of, target_of
 from collector.memory.directory import Node
 from collector.process.config import ConfigFault, parse
 from collector.settings import LocalTarget, Settings
-from tests.collector.test_ipv6_levels import WWW, register_for, run
+from tests.collector.ipv6.test_levels import WWW, register_for, run
 from tests.support.collectors import COUNTY, DAY, SCHOOL, Clock, desk
 from tests.support.ipv6 import GOOD
 from wire.types import Outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.inventory.lists.measurements import list_measurements
-from tests.collector.feeder import SPOOL, address
+from tests.collector.store.feeder import SPOOL, address
 from tests.support.collectors import Clock, desk
 from tests.support.processes import Processes
 
@@ -22,7 +22,7 @@ FEEDER = Path(__file__).parent / "feeder.py"
 def test_no_acknowledged_report_is_lost_and_none_is_there_twice(tmp_path: Path, process: Processes) -> None:
     log = tmp_path / "acknowledged"
     log.touch()
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     chance = random.Random(20261122)
     acknowledged = 0
 
