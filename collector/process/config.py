@@ -259,7 +259,9 @@ class _Reader:
         self.problems: list[Text] = []
 
     def fault(self, key: str, what: Text) -> None:
-        self.problems.append(within(f"{self.path}: {key}", what))
+        # A quoted key of TOML may hold a line end: one fault stays one line.
+        shown = key if key.isprintable() else ascii(key)[1:-1]
+        self.problems.append(within(f"{self.path}: {shown}", what))
 
     def table(
         self, kind: type[Any], table: Mapping[str, Any], where: str, skip: tuple[str, ...] = ()

@@ -155,6 +155,14 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize("table", [{"\n": 1}, {"tls": {"a\nb": 1}}, {"tasks": [{"\n": 1, "name": "n", "probe": "p"}]}])
+def test_a_key_with_a_line_end_makes_one_line(table: dict[str, object]) -> None:
+    with pytest.raises(ConfigFault) as caught:
+        parse(table, Path("/x/collector.toml"))
+    assert all(problem.startswith("/x/collector.toml: ") for problem in caught.value.problems)
+    assert any(r"\n: is not a key" in problem or r"\nb: is not a key" in problem for problem in caught.value.problems)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
