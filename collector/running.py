@@ -11,6 +11,7 @@ from collector.judging.judge import mark_dirty
 from collector.memory.rules import Rules
 from collector.schedule.rounds import Schedule
 from collector.settings import Settings
+from collector.store import marks
 from collector.store.contract import Store, Turn
 from collector.store.sqlite import SqliteStore
 from wire.types import Responder
@@ -83,13 +84,10 @@ def _adopt_rules(core: Core, turn: Turn) -> None:
     """When the rules or the local targets differ from those of the last start, everything is to be judged anew."""
     told = repr((core.rules.all, core.settings.ipv6_targets))
     digest = int(hashlib.sha256(told.encode()).hexdigest()[:15], 16)
-    if turn.rows("SELECT value FROM mark WHERE name = 'rules'") == [(digest,)]:
+    if marks.read(turn, "rules") == digest:
         return
     now = core.clock()
     resolve_removed(turn, core.rules.by_id, now)
     roots = [node.code for node in core.directory.units.values() if node.parent is None]
     mark_dirty(core, turn, roots, now)
-    turn.run(
-        "INSERT INTO mark (name, value) VALUES ('rules', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (digest,),
-    )
+    marks.write(turn, "rules", digest)

@@ -10,19 +10,18 @@ from litestar.enums import MediaType
 from litestar.params import JSONBody, Parameter
 
 from collector.api import answers
+from collector.api.asked import AgentRequest, PersonRequest
 from collector.api.auth import Throttled, agent_only, failed, peer_of, person
 from collector.api.bodies import json_only, read_message, read_packed_report
 from collector.api.context import RETRY_SECONDS, Context, context_of
 from collector.errors import UNCOMMITTED, Busy, Forbidden, Unauthorised
 from collector.ingest import reports
 from collector.memory.directory import AgentIdentity
-from collector.memory.people import Person, Role
+from collector.memory.people import Role
 from collector.registry import agents, scrapes
 from wire.codec import decode, decompress, encode
 from wire.types import Answer, EnrolmentRequest, Report
 
-AgentRequest = Request[AgentIdentity, Any, Any]
-PersonRequest = Request[Person, Any, Any]
 TOKEN_PREFIX = "edt1"  # noqa: S105 (public part of every enrolment token)
 
 AgentId = Annotated[str, Parameter(description="Id of an agent, as the list of agents gives it.", max_length=64)]

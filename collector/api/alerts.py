@@ -1,21 +1,19 @@
 """Alerts and the rules that raise them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.params import JSONBody, Parameter, QueryParameter
 
 from collector.alerts import queries
 from collector.answers import views
 from collector.api import answers
+from collector.api.asked import PersonRequest, UnitCode
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
-from collector.api.registry import UnitCode
 from collector.judging import judge
-from collector.memory.people import Person, Role
-
-PersonRequest = Request[Person, Any, Any]
+from collector.memory.people import Role
 
 AlertId = Annotated[str, Parameter(max_length=64, description="Id of an alert.")]
 State = Literal["pending", "firing", "acknowledged", "resolved", "all"]

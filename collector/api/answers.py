@@ -1,4 +1,4 @@
-"""The shapes that only the HTTP interface has; all others are collector.views and the wire types."""
+"""The shapes that only the HTTP interface has; all others are collector.answers.views and the wire types."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -1,25 +1,24 @@
 """What was found: assets, sites, measurements."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.params import JSONBody, Parameter
 
 from collector.answers import views
 from collector.api import answers
+from collector.api.asked import Filename, PersonRequest, UnitCode, read_file
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
 from collector.api.parameters import TIME
-from collector.api.registry import Filename, UnitCode, read_file
 from collector.errors import BadInput
 from collector.ingest import corrections, imports
 from collector.inventory.lists import assets, drift, measurements, sites
-from collector.memory.people import Person, Role
+from collector.memory.people import Role
 from wire.text import Text
 
-PersonRequest = Request[Person, Any, Any]
 AssetId = Annotated[str, Parameter(max_length=64, description="Id of an asset.")]
 Since = Annotated[str | None, Parameter(pattern=TIME, max_length=40, description="From then on (ISO 8601 with Z).")]
 

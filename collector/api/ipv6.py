@@ -1,17 +1,16 @@
 """How ready units are for IPv6: the report, levels and their history, failures, all within the person's subtree."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import Parameter, QueryParameter
 
+from collector.api.asked import Cursor, PageLimit, PersonRequest, UnitCode, hand_out
 from collector.api.auth import person
 from collector.api.context import context_of
-from collector.api.registry import FORMS, Cursor, PageLimit, UnitCode
 from collector.ipv6 import failures, report, sites, views
-from collector.memory.people import Person, Role
+from collector.memory.people import Role
 
-PersonRequest = Request[Person, Any, Any]
 _Registered = Annotated[bool, Parameter(description="Only websites that are registered.")]
 
 
@@ -93,8 +92,7 @@ async def export_failures(
     content = await context.people.run(
         failures.export, context.core, request.user, under, form, lang, registered=registered
     )
-    headers = {"Content-Disposition": f'attachment; filename="ipv6-failures.{form}"'}
-    return Response(content, media_type=FORMS[form], headers=headers)
+    return hand_out(content, "ipv6-failures", form)
 
 
 ROUTES = [ipv6_report, ipv6_sites, ipv6_unregistered, ipv6_history, ipv6_failures, export_failures]

@@ -1,45 +1,17 @@
 """Units, whitelists and the register: imports, lists, exports, reviews."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.params import Parameter, QueryParameter
 
 from collector.answers import views
 from collector.api import answers
+from collector.api.asked import Cursor, Filename, PageLimit, PersonRequest, UnitCode, hand_out, read_file
 from collector.api.auth import person
-from collector.api.bodies import MAX_IMPORT_BYTES, WrongType, read_body
 from collector.api.context import context_of
-from collector.memory.people import Person, Role
+from collector.memory.people import Role
 from collector.registry import register, units, whitelist
-from wire.text import Text
-
-PersonRequest = Request[Person, Any, Any]
-
-UnitCode = Annotated[
-    str | None,
-    Parameter(
-        description="Code of a unit; only it and what lies below it. Without it: all units of the person.",
-        min_length=1,
-        max_length=64,
-    ),
-]
-Filename = Annotated[
-    str,
-    Parameter(
-        description="Name of the file, by which its faults are named.",
-        min_length=1,
-        max_length=255,
-    ),
-]
-PageLimit = Annotated[int, Parameter(ge=1, le=500, description="Most items in one answer.")]
-Cursor = Annotated[str | None, Parameter(max_length=2048, description="Where the page before ended.")]
-FORMS = {
-    "csv": "text/csv",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-# What a browser form or a JSON client would send by mistake; any other type is read by the file's name.
-_NOT_FILES = ("multipart/form-data", "application/x-www-form-urlencoded", "application/json")
 
 
 @post("/api/v1/units/import", status_code=200, guards=[person(Role.ADMIN)], operation_id="importUnits", tags=["units"])
@@ -96,8 +68,7 @@ async def export_whitelist(
     """Give the whitelist as a file; importing it again changes nothing."""
     context = context_of(request)
     content = await context.people.run(whitelist.export, context.core, request.user, unit, form)
-    headers = {"Content-Disposition": f'attachment; filename="whitelist.{form}"'}
-    return Response(content, media_type=FORMS[form], headers=headers)
+    return hand_out(content, "whitelist", form)
 
 
 @get("/api/v1/whitelist/review", guards=[person(Role.VIEWER)], operation_id="reviewWhitelist", tags=["whitelist"])
@@ -179,16 +150,3 @@ ROUTES = [
     list_register,
     remove_registered,
 ]
-
-
-async def read_file(request: PersonRequest) -> bytes:
-    """Read the bytes of a file; raises WrongType for what a form or a JSON client sends, TooLarge, TooSlow."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in _NOT_FILES:
-        raise WrongType(
-            Text(
-                f"这里不接受 content-type {kind}，请直接发送文件内容",
-                f"content-type {kind} is not taken here; send the bytes of the file itself",
-            )
-        )
-    return await read_body(request, context_of(request), MAX_IMPORT_BYTES)

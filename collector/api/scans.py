@@ -5,27 +5,24 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any
 
-from litestar import Request, Response, get, post, route
+from litestar import Response, get, post, route
 from litestar.enums import HttpMethod, MediaType
 from litestar.params import Parameter
 from litestar.response import Stream
 
 from collector.answers import views
 from collector.api import answers
-from collector.api.agents import AgentRequest
+from collector.api.asked import AgentRequest, PersonRequest, UnitCode
 from collector.api.auth import agent_only, person
 from collector.api.bodies import read_message
 from collector.api.context import RETRY_SECONDS, Context, context_of
-from collector.api.registry import UnitCode
 from collector.errors import UNCOMMITTED, Busy
-from collector.memory.people import Person, Role
+from collector.memory.people import Role
 from collector.scans import orders, requests
 from collector.scans.requests import ScanRequest
 from wire.codec import encode
 from wire.orders import OrderProgress, OrderReply
 from wire.text import Text
-
-PersonRequest = Request[Person, Any, Any]
 
 LONGEST_HOLD = 300.0
 LONGEST_LOOK = 25.0

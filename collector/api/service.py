@@ -1,7 +1,6 @@
-"""What machines ask: Prometheus, its service discovery, health checks, and the description of all this."""
+"""What machines ask: Prometheus, its service discovery, and health checks."""
 
-import json
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
@@ -46,20 +45,4 @@ async def health(request: Request[Any, Any, Any]) -> answers.Health:
     return answers.Health(status="disk_low" if context.core.store.scarce() else "ok")
 
 
-@get("/schema/openapi.json", include_in_schema=False)
-async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Describe the interface."""
-    made = _document.cache_info().currsize  # anybody may ask: only the first one takes a thread of those for people
-    content = _document() if made else await context_of(request).people.run(_document)
-    return Response(content, media_type=MediaType.JSON)
-
-
-@cache
-def _document() -> bytes:
-    # Made at the first request: it costs a moment that a start need not pay.
-    from collector.api.document import document
-
-    return json.dumps(document(), ensure_ascii=False).encode()
-
-
-ROUTES = [service_discovery, metrics, health, openapi]
+ROUTES = [service_discovery, metrics, health]

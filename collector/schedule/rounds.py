@@ -23,7 +23,7 @@ from collector.judging.judge import bench, mark_dirty
 from collector.memory.sections import SectionState
 from collector.scans.orders import look_at_the_clock
 from collector.schedule import retention
-from collector.store import tables
+from collector.store import marks, tables
 from collector.store.contract import Turn
 from rules.facts import SubjectKind
 from wire.types import SectionKind
@@ -125,8 +125,8 @@ class Schedule:
         nearing: set[tuple[str, str]] = set()
 
         def work(turn: Turn) -> None:
-            rows = turn.rows("SELECT value FROM mark WHERE name = 'day'")
-            last = date.fromordinal(rows[0][0]) if rows else today
+            judged = marks.read(turn, "day")
+            last = today if judged is None else date.fromordinal(judged)
             first, until = min(last, today), max(last, today)
             turned = [
                 unit
@@ -144,13 +144,7 @@ class Schedule:
         core.store.write(work)
         self._judge(((SubjectKind.SERVICE, county, ident) for county, ident in sorted(nearing)), now)
         # Last, so that what a crash leaves undone is done at the next start.
-        core.store.write(
-            lambda turn: turn.run(
-                "INSERT INTO mark (name, value) VALUES ('day', ?) "
-                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (today.toordinal(),),
-            )
-        )
+        core.store.write(lambda turn: marks.write(turn, "day", today.toordinal()))
         self._day = today
 
     def _certificates(self, turn: Turn, first: date, until: date) -> Iterator[tuple[str, str]]:
