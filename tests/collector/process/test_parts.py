@@ -153,7 +153,8 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_asks() -> None:
 
 def test_one_process_to_a_data_folder(tmp_path: Path) -> None:
     attempt = (
-        "import sys, pathlib; from collector.process.lock import DataLock as L\nwith L(pathlib.Path(sys.argv[1])): print('in')"
+        "import sys, pathlib; from collector.process.lock import DataLock as L\n"
+        "with L(pathlib.Path(sys.argv[1])): print('in')"
     )
     with DataLock(tmp_path):
         with pytest.raises(DataInUse, match=f"is in use by process {os.getpid()}"), DataLock(tmp_path):
