@@ -1,11 +1,11 @@
 """Rounds of asking over all lanes: everything once, then only what stayed silent, slower where packets get lost."""
 
-import select
 import time
 from collections.abc import Iterator, Sequence
 
 from probes.kit.raw.helper.messages import Progress
 from probes.kit.raw.helper.outlet import Outlet
+from probes.kit.raw.helper.waiting import OutOfTime, Waiting
 from probes.kit.raw.packets.bursts import BURST_SECONDS
 from probes.kit.raw.syn.lane import LONGEST_TRIP, Lane, Piece
 from probes.kit.raw.syn.messages import MOST_OPENED, MOST_ROUNDS, Done, Job, Said, write_opened
@@ -32,10 +32,6 @@ _PROGRESS_SECONDS = 0.5
 _FULL_QUEUE_SECONDS = 0.001
 
 
-class OutOfTime(Exception):
-    """The deadline came before everything was asked and waited for."""
-
-
 class Rounds:
     """One run over all lanes; afterwards `finished` tells whether silence was waited for to the end."""
 
@@ -55,9 +51,7 @@ class Rounds:
         self._overflows = 0
         self._kept = self._told = self._heard = time.monotonic()
         self._sent_then = 0
-        self._poll = select.poll()
-        for lane in lanes:
-            self._poll.register(lane.ring.socket, select.POLLIN)
+        self._waiting = Waiting((lane.ring.socket for lane in lanes), self._receive)
 
     def run(self) -> None:
         """Ask until every pair is settled or its silence is believed; stops at the deadline. Raises ParentGone."""
@@ -70,10 +64,10 @@ class Rounds:
                 rate = self._ask_all()
                 self.rounds += 1
                 if self.rounds <= self._job.retries:
-                    self._wait_for_answers(self._settling())
+                    self._waiting.wait(self._settling(), self._silent)
                     self._host_rate = min(self._host_rate, max(rate * _SECOND_LOOK, _FAST_ENOUGH))
                 else:
-                    self._wait_for_answers(max(map(self._patience, self._lanes)))
+                    self._waiting.wait(max(map(self._patience, self._lanes)), self._silent)
                     self._judge(rate)
                     self._bound(time.monotonic() - began)
             self.finished = True
@@ -143,7 +137,7 @@ class Rounds:
                     brake.sent(piece.frames, lane.asked, time.monotonic())
                 self._account(piece)
             if asking and shortest > 0:
-                self._pause(shortest)
+                self._waiting.pause(shortest)
         took = time.monotonic() - started
         self.send_seconds += took
         return max(rows.values()) / max(took, 1e-6)
@@ -153,7 +147,7 @@ class Rounds:
         self._receive()
         left = self._throttle.wait() if piece.frames else _FULL_QUEUE_SECONDS
         if left > 0:
-            self._pause(left)
+            self._waiting.pause(left)
 
     def _judge(self, rate: float) -> None:
         """Believe the silence of hosts that brought nothing new; ask the others again, slower if they lose much."""
@@ -184,19 +178,6 @@ class Rounds:
         farther = lane.routed and any(trip == LONGEST_TRIP for trip in lane.trips)
         least = self._job.wait / 2 if farther else _LEAST_PATIENCE
         return min(self._job.wait, max(least, _TRIPS_AT_END * lane.longest))
-
-    def _wait_for_answers(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while self._silent() and (left := end - time.monotonic()) > 0:
-            self._poll.poll(left * 1000)
-            self._receive()
-        self._receive()  # what came while this process did not run was in time
-
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._poll.poll(left * 1000)
-            self._receive()
 
     def _receive(self) -> None:
         self._heard = time.monotonic()  # what came before that is taken in
@@ -234,7 +215,7 @@ class Rounds:
         self._outlet.flush()
         self._outlet.check()
         while self._outlet.crowded and time.monotonic() < self._deadline:
-            self._poll.poll(_HOUSEKEEPING_SECONDS * 1000)
+            self._waiting.sleep(_HOUSEKEEPING_SECONDS)
             for lane in self._lanes:
                 lane.receive()
             self._outlet.flush()
