@@ -285,7 +285,9 @@ def _settled(
     skipped.extend(Skipped(prefix, why_not) for prefix in plain_prefixes(unfinished))
     _skip(skipped, crowded, "too_large")
     if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
-        _skip(skipped, [address for group in groups.values() for address in group], "no_answer")
+        for row, addresses in sorted(groups.items()):
+            # Where nothing was sent, silence is none of the path's doing.
+            _skip(skipped, addresses, _UNSETTLED[max(row)] if PENDING not in row else "no_answer")
         yield from map(Silent, covered(Transport.TCP, block.ports, groups.get(bytes(len(block.ports)), ())))
         return
     for row, addresses in sorted(groups.items())[:_MAX_GROUPS]:

@@ -104,7 +104,7 @@ def test_both_engines_give_the_same_picture(lab: tuple[Namespace, Namespace, Att
     reasons = {item.what: item.reason.partition(":")[0] for item in by_syn.skipped}
     assert {name: reason for name, reason in reasons.items() if "ports" not in name} == {
         "10.9.9.0/30": "out_of_scope",
-        "198.18.202.1": "no_answer",
+        "198.18.202.1": "unreachable",
         "198.18.201.1": "no_answer",
     }
     assert {reason for name, reason in reasons.items() if name.endswith(" ports 8080,40000")} == {"out_of_scope"}
