@@ -14,7 +14,7 @@ from collector.api.context import STATE_KEY, Context, context_of
 from collector.api.express import Express
 from collector.api.gate import Gate
 from collector.api.parameters import JsonRequest
-from collector.api.routes import ROUTES
+from collector.api.routes.table import ROUTES
 
 
 @get("/schema/openapi.json", include_in_schema=False)

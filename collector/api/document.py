@@ -9,7 +9,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from collector.api.auth import agent_only, scraper_only
 from collector.api.bodies import MAX_IMPORT_BYTES
-from collector.api.routes import ROUTES
+from collector.api.routes.table import ROUTES
 from collector.api.wire_schema import REF, components
 from collector.metrics.exposition import software_version
 from collector.scans.requests import ScanRequest

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from collector.answers.views import Counts
 from collector.core import Core
-from collector.ipv6.gauges import SCHOOLS
+from collector.ipv6.reports.gauges import SCHOOLS
 from collector.metrics.stock import Stock
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -13,7 +13,7 @@ from collector.inventory.exposure.exposed import by_unit
 from collector.inventory.keeping.subjects import PORT_STATES, PRESENCE
 from collector.inventory.lists.vouched import told, vouching
 from collector.inventory.room import fullness
-from collector.ipv6 import gauges
+from collector.ipv6.reports import gauges
 from collector.registry import scrapes
 from collector.registry.agents import AGENT_STATES, state_of
 from collector.store import tables

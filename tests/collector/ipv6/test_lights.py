@@ -1,6 +1,6 @@
 """The security light of a network: alerts of what lies in it, and unknown where there are none."""
 
-from collector.ipv6 import sites
+from collector.ipv6.reports import sites
 from collector.registry import register
 from tests.support.collectors import SCHOOL, Desk
 from tests.support.reports import covers, host, service, state

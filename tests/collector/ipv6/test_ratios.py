@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from collector.ipv6.facts import gap
 from collector.ipv6.ratios import Ratios, count, joined, ratios_of, tally
-from collector.ipv6.report import answer
+from collector.ipv6.reports.report import answer
 from collector.ipv6.results import SITE, read, step, write
 from collector.memory.registered import Entry, Kind
 from probes.kit.ipv6.ladder import Level, Ratio, Rung, Standing, climb, lowest

@@ -11,7 +11,8 @@ import pytest
 
 from collector.answers.cursors import write_cursor
 from collector.errors import BadInput, NotFound
-from collector.ipv6 import failures, report, sites, views, weeks
+from collector.ipv6 import weeks
+from collector.ipv6.reports import failures, report, sites, views
 from collector.memory.people import Role
 from collector.metrics.exposition import Metrics
 from collector.registry import register, units

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.clock import day
-from collector.ipv6 import report
+from collector.ipv6.reports import report
 from collector.ipv6.targets import next_target_of, target_of
 from collector.memory.directory import Node
 from collector.process.config import ConfigFault, parse

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from collector.ipv6 import report, views
 from collector.ipv6.days import Counted, Reading, sums_by_day, worst
+from collector.ipv6.reports import report, views
 from collector.process.config import ConfigFault, parse
 from collector.settings import Settings
 from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, Clock, Desk

@@ -8,10 +8,10 @@ from litestar.params import JSONBody, Parameter, QueryParameter
 from collector.alerts import queries
 from collector.answers import views
 from collector.api import answers
-from collector.api.asked import PersonRequest, UnitCode
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
+from collector.api.routes.asked import PersonRequest, UnitCode
 from collector.judging import judge
 from collector.memory.people import Role
 

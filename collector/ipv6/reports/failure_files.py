@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from collector.ipv6 import views
+from collector.ipv6.reports import views
 from probes.kit.phrases.lookup import in_chinese
 from wire.text import Text
 

@@ -7,12 +7,12 @@ from sqlalchemy import Connection, func, select
 from collector.answers.views import Words
 from collector.clock import day, moment
 from collector.core import Core
-from collector.ipv6 import views
 from collector.ipv6.ratios import METRICS, NOTHING
-from collector.ipv6.sites import count_unregistered
-from collector.ipv6.survey import Survey, survey
+from collector.ipv6.reports import views
+from collector.ipv6.reports.sites import count_unregistered
+from collector.ipv6.reports.survey import Survey, survey
+from collector.ipv6.reports.traffic import traffic
 from collector.ipv6.targets import LOCAL, next_target_of, target_of
-from collector.ipv6.traffic import traffic
 from collector.memory.directory import Node
 from collector.memory.people import Person
 from collector.store import tables

@@ -12,10 +12,10 @@ from litestar.response import Stream
 
 from collector.answers import views
 from collector.api import answers
-from collector.api.asked import AgentRequest, PersonRequest, UnitCode
 from collector.api.auth import agent_only, person
 from collector.api.bodies import read_message
 from collector.api.context import RETRY_SECONDS, Context, context_of
+from collector.api.routes.asked import AgentRequest, PersonRequest, UnitCode
 from collector.errors import UNCOMMITTED, Busy
 from collector.memory.people import Role
 from collector.scans import orders, requests

@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from collector.core import Core
 from collector.ipv6.ratios import METRICS
-from collector.ipv6.survey import survey
+from collector.ipv6.reports.survey import survey
 from probes.kit.ipv6.ladder import Ratio
 
 STATES = ("passed", "unknown", "failed")

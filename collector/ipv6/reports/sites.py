@@ -13,11 +13,11 @@ from collector.answers.said import one_of
 from collector.clock import moment
 from collector.core import Core
 from collector.errors import BadInput, NotFound
-from collector.ipv6 import views
 from collector.ipv6.levels import SYSTEM, UNIT
-from collector.ipv6.lights import colours_within, located
+from collector.ipv6.reports import views
+from collector.ipv6.reports.lights import colours_within, located
+from collector.ipv6.reports.survey import UNKNOWN_LIGHT, read_verdicts, worst_colour
 from collector.ipv6.results import NETWORK_PART, SITE
-from collector.ipv6.survey import UNKNOWN_LIGHT, read_verdicts, worst_colour
 from collector.memory.people import Person
 from collector.memory.registered import Entry, Kind, spelling
 from collector.store import tables

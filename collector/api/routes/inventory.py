@@ -8,11 +8,11 @@ from litestar.params import JSONBody, Parameter
 
 from collector.answers import views
 from collector.api import answers
-from collector.api.asked import Filename, PersonRequest, UnitCode, read_file
 from collector.api.auth import person
 from collector.api.bodies import json_only
 from collector.api.context import context_of
 from collector.api.parameters import TIME
+from collector.api.routes.asked import Filename, PersonRequest, UnitCode, read_file
 from collector.errors import BadInput
 from collector.ingest import corrections, imports
 from collector.inventory.lists import assets, drift, measurements, sites

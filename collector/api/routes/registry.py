@@ -7,9 +7,9 @@ from litestar.params import Parameter, QueryParameter
 
 from collector.answers import views
 from collector.api import answers
-from collector.api.asked import Cursor, Filename, PageLimit, PersonRequest, UnitCode, hand_out, read_file
 from collector.api.auth import person
 from collector.api.context import context_of
+from collector.api.routes.asked import Cursor, Filename, PageLimit, PersonRequest, UnitCode, hand_out, read_file
 from collector.memory.people import Role
 from collector.registry import register, units, whitelist
 

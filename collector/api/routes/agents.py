@@ -10,10 +10,10 @@ from litestar.enums import MediaType
 from litestar.params import JSONBody, Parameter
 
 from collector.api import answers
-from collector.api.asked import AgentRequest, PersonRequest
 from collector.api.auth import Throttled, agent_only, failed, peer_of, person
 from collector.api.bodies import json_only, read_message, read_packed_report
 from collector.api.context import RETRY_SECONDS, Context, context_of
+from collector.api.routes.asked import AgentRequest, PersonRequest
 from collector.errors import UNCOMMITTED, Busy, Forbidden, Unauthorised
 from collector.ingest import reports
 from collector.memory.directory import AgentIdentity

@@ -1,6 +1,6 @@
 """Every route that the description of the interface tells of."""
 
-from collector.api import agents, alerts, inventory, ipv6, registry, scans, service
+from collector.api.routes import agents, alerts, inventory, ipv6, registry, scans, service
 
 ROUTES = [
     *agents.ROUTES,

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from sqlalchemy import Connection, func, select
 
 from collector.clock import day
-from collector.ipv6 import views
 from collector.ipv6.days import DAYS, PROBE, Counted, fall, is_reading, worst
+from collector.ipv6.reports import views
 from collector.memory.directory import Node
 from collector.sightings.samples import read_samples
 from collector.store import tables

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from litestar import Response, get
 from litestar.params import Parameter, QueryParameter
 
-from collector.api.asked import Cursor, PageLimit, PersonRequest, UnitCode, hand_out
 from collector.api.auth import person
 from collector.api.context import context_of
-from collector.ipv6 import failures, report, sites, views
+from collector.api.routes.asked import Cursor, PageLimit, PersonRequest, UnitCode, hand_out
+from collector.ipv6.reports import failures, report, sites, views
 from collector.memory.people import Role
 
 _Registered = Annotated[bool, Parameter(description="Only websites that are registered.")]

@@ -14,10 +14,10 @@ from collector.answers.views import Words
 from collector.clock import moment
 from collector.core import Core
 from collector.errors import BadInput
-from collector.ipv6 import views
-from collector.ipv6.failure_files import rows_of
+from collector.ipv6.reports import views
+from collector.ipv6.reports.failure_files import rows_of
+from collector.ipv6.reports.survey import read_verdicts
 from collector.ipv6.results import CHECKS, SITE
-from collector.ipv6.survey import read_verdicts
 from collector.memory.people import Person
 from collector.memory.registered import spelling
 from collector.sheets.writing import Form, write_sheet
