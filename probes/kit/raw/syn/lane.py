@@ -1,20 +1,19 @@
 """One lane: all hosts reached through one interface with one family, their frames, and what is known of them."""
 
 import errno
-import math
 import re
 import struct
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import islice
 from typing import NamedTuple
 
 from probes.kit.raw.packets.answers import CLOSED, HEADS, OPEN, RESET, SYN_ACK, TCP
 from probes.kit.raw.packets.panel import Host, Panel
 from probes.kit.raw.packets.ring import LENGTH_AT
 from probes.kit.raw.packets.states import State
+from probes.kit.raw.syn.belief import AGAIN, UNMARK, Belief
 from probes.kit.raw.syn.sockets import SOURCE_PORTS, Sockets
 
 LONGEST_TRIP = 60.0
@@ -22,19 +21,7 @@ LONGEST_TRIP = 60.0
 
 _SHORTEST_TRIP = 1e-6
 _SILENT = frozenset({0, int(State.GIVEN_UP), int(State.DOUBTED)})
-_AGAIN = 32
-"""Marks a pair that is open or closed and is asked once more, to see whether its host still answers."""
-_TO_ASK = re.compile(rb"[\0%c%c]+" % (OPEN | _AGAIN, CLOSED | _AGAIN))
-_ANSWERED = re.compile(rb"[%c%c]" % (OPEN, CLOSED))
-_UNMARK = bytes(state ^ _AGAIN if state in (OPEN | _AGAIN, CLOSED | _AGAIN) else state for state in range(256))
-_GIVE_UP = bytes([State.GIVEN_UP, *range(1, 256)])
-_DOUBT = bytes([State.DOUBTED, *range(1, 256)])
-_LEAVE = bytes([State.NOT_ASKED, *range(1, 256)])
-_SIGNS_OF_LIFE = 3
-"""Answered questions that are put to a host again with each further look at what it did not answer."""
-_LIFELESS_ROUNDS = 2
-_MISSING_TO_DOUBT = 0.1
-_SURE, _FEW = 0.01, 256
+_TO_ASK = re.compile(rb"[\0%c%c]+" % (OPEN | AGAIN, CLOSED | AGAIN))
 _FULL = frozenset({errno.ENOBUFS, errno.EAGAIN})
 _LOCAL = {
     errno.EPERM: State.DENIED,
@@ -76,19 +63,14 @@ class Lane:
         self.states = bytearray(len(hosts) * len(ports))
         self.opened: list[tuple[int, int, float | None]] = []  # host number, port, round trip; taken by the caller
         self.answers = 0
-        self.missed = 0  # questions that went unanswered and were answered later
         self.forged = 0
         self.sent = 0
         self.unsent = 0
         self.asked = 0  # pairs that the first round has come to
         self.longest = 0.0  # round trip, seconds
         self.trips = array("f", [LONGEST_TRIP]) * len(hosts)  # the shortest of each host
-        self.recovered = array("L", [0]) * len(hosts)  # pairs of each host whose first answer came in this round
+        self.belief = Belief(self.states, len(hosts))
 
-        self._missed = array("L", [0]) * len(hosts)  # `missed` of each host
-        self._quiet = array("L", [0]) * len(hosts)  # rounds in a row without anything new
-        self._lifeless = array("L", [0]) * len(hosts)  # rounds in a row without an answer that was given before
-        self._signs: dict[int, int] = {}  # state of the pairs that are marked _AGAIN
         self._width = width = len(hosts)
         self._burst = burst
         rows = max(1, burst // width)
@@ -115,10 +97,7 @@ class Lane:
     def begin(self, number: int) -> None:
         """Prepare a round of asking, counted from 0."""
         self._round = number
-        self._see_who_lives()
-        self.recovered = array("L", [0]) * self._width
-        if number:
-            self._ask_for_life()
+        self.belief.begin(number)
         self._panel.dress(self._first_port + number % SOURCE_PORTS)
 
     def ask(self, rows_at_once: int) -> Iterator[Piece]:
@@ -175,68 +154,6 @@ class Lane:
                 elif flags & SYN_ACK == SYN_ACK:
                     take(target, port, source_port, acknowledged - 1 & 0xFFFFFFFF, OPEN, at)
 
-    def judge(self) -> float:
-        """Believe the silence of hosts that brought nothing new often enough; gives the worst loss of the others.
-
-        A loss is the share of a host's answers that came in this round and not when they were asked for first.
-        """
-        self._see_who_lives()
-        if not any(self._missed) and not any(self._lifeless):
-            self.states[:] = self.states.translate(_GIVE_UP)
-            return 0.0
-        worst = 0.0
-        for host, new in enumerate(self.recovered):
-            column = self.states[host :: self._width]
-            if 0 not in column:
-                continue
-            if self._lifeless[host]:
-                if self._lifeless[host] >= _LIFELESS_ROUNDS:
-                    self.states[host :: self._width] = column.translate(_DOUBT)
-                continue
-            answered = column.count(OPEN) + column.count(CLOSED)
-            missed = self._missed[host]
-            odds = missed / (missed + answered) if missed else 0.0
-            if new:
-                self._quiet[host] = 0
-                worst = max(worst, new / answered)
-                continue
-            self._quiet[host] += 1
-            if self._quiet[host] >= quiet_rounds(odds, column.count(0)):
-                doubted = answered * odds ** (self._round + 1) > _MISSING_TO_DOUBT
-                self.states[host :: self._width] = column.translate(_DOUBT if doubted else _GIVE_UP)
-        return worst
-
-    def give_up(self) -> None:
-        """Ask nothing more: all silence is in doubt, and what was not come to stays so."""
-        self.states[: self.asked] = self.states[: self.asked].translate(_DOUBT)
-        self.states[self.asked :] = self.states[self.asked :].translate(_LEAVE)
-
-    def set_aside(self, hosts: Iterable[int]) -> None:
-        """Ask some hosts nothing more: what they have not answered is in doubt."""
-        for host in hosts:
-            self.states[host :: self._width] = self.states[host :: self._width].translate(_DOUBT)
-
-    def _ask_for_life(self) -> None:
-        """Choose a few answered pairs of each host with silent ones, to be asked with them."""
-        for host in range(self._width):
-            column = self.states[host :: self._width]
-            if 0 in column:
-                for found in islice(_ANSWERED.finditer(column), _SIGNS_OF_LIFE):
-                    index = found.start() * self._width + host
-                    self._signs[index] = self.states[index]
-                    self.states[index] |= _AGAIN
-
-    def _see_who_lives(self) -> None:
-        """Count the rounds in which a host no longer answered what it had answered; what it had said stands."""
-        alive: dict[int, bool] = {}
-        for index, before in self._signs.items():
-            host, now = index % self._width, self.states[index]
-            alive[host] = alive.get(host, self.recovered[host] > 0) or now <= CLOSED
-            self.states[index] = min(before, now)
-        for host, lives in alive.items():
-            self._lifeless[host] = 0 if lives else self._lifeless[host] + 1
-        self._signs.clear()
-
     def settle(self, host: int, column: bytes | bytearray) -> None:
         """Set the states of one host, in the order of the lane's ports."""
         shift = self._shifts[host]
@@ -244,7 +161,7 @@ class Lane:
 
     def column(self, host: int) -> bytes:
         """Give the states of one host, in the order of the lane's ports; what was never asked is NOT_ASKED."""
-        column = bytearray(self.states[host :: self._width]).translate(_UNMARK)
+        column = bytearray(self.states[host :: self._width]).translate(UNMARK)
         rows, rest = divmod(self.asked, self._width)
         come_to = rows + (host < rest)
         column[come_to:] = column[come_to:].replace(b"\0", bytes([State.NOT_ASKED]))
@@ -291,16 +208,14 @@ class Lane:
 
     def _note(self, index: int, host: int, port: int, state: int, before: int, asked_in: int, at: int) -> None:
         if self._round and state <= CLOSED and before in _SILENT and asked_in == self._round % SOURCE_PORTS:
-            self.recovered[host] += 1
-            self._missed[host] += self._round
-            self.missed += self._round
+            self.belief.recover(host)
         trip = None
         if asked_in == 0 and self._round < SOURCE_PORTS:  # only the first round keeps its times
             trip = self._trip(index, self.ring.arrived(at))
         if trip is not None:
             self.longest = max(self.longest, trip)
             self.trips[host] = min(self.trips[host], trip)
-        if state == OPEN and before != OPEN | _AGAIN:
+        if state == OPEN and before != OPEN | AGAIN:
             self.opened.append((host, port, trip))
 
     def _trip(self, index: int, arrived: int) -> float | None:
@@ -311,16 +226,6 @@ class Lane:
         trip = (arrived - sent - inside * self._took[slot]) / 1e9
         # The clock may have been set meanwhile; and within a burst the time of sending is an estimate.
         return trip if sent and _SHORTEST_TRIP < trip < LONGEST_TRIP else None
-
-
-def quiet_rounds(odds: float, silent: int) -> int:
-    """Give after how many rounds without anything new silence is believed, when packets get lost at these odds.
-
-    Asking a few pairs often costs little, asking thousands often does.
-    """
-    if odds <= _SURE:
-        return 1
-    return min(math.ceil(math.log(_SURE) / math.log(odds)), 12 if silent <= _FEW else 4)
 
 
 @cache

@@ -95,7 +95,7 @@ class Rounds:
 
     def _lost(self) -> float:
         """Share of questions to pairs that did answer in the end which went unanswered."""
-        missed = sum(lane.missed for lane in self._lanes)
+        missed = sum(lane.belief.missed for lane in self._lanes)
         return missed / (missed + sum(lane.answers for lane in self._lanes)) if missed else 0.0
 
     def _silent(self) -> bool:
@@ -117,9 +117,9 @@ class Rounds:
                 brake = brakes.get(lane)
                 if brake and not self._overflow and brake.in_vain(self._heard, self._silent_after(lane)):
                     if fallen := brake.fallen():
-                        lane.set_aside(fallen)
+                        lane.belief.set_aside(fallen)
                         continue
-                    lane.give_up()
+                    lane.belief.give_up(lane.asked)
                     self.lossy = True
                     del asking[lane]
                     continue
@@ -154,7 +154,7 @@ class Rounds:
         if self._overflow:
             self._overflows += 1
             return
-        if max([lane.judge() for lane in self._lanes]) > _LOSS_THAT_SLOWS:
+        if max([lane.belief.judge() for lane in self._lanes]) > _LOSS_THAT_SLOWS:
             self._host_rate = max(_LEAST_HOST_RATE, min(self._host_rate, rate) / 2)
 
     def _bound(self, took: float) -> None:
