@@ -13,7 +13,8 @@ from itertools import combinations
 from collector.inventory.identity.weights import ENOUGH, HOST_KINDS, Proof, Proofs, kind_of_place, read_proofs, weigh
 from collector.sightings.addresses import address, is_local_mac
 from probes.kit import evidence
-from probes.kit.discovery.sightings import LEASE, OWN, PROXY_ADDRESSES, RANK
+from probes.kit.discovery.sightings import LEASE, OWN, RANK
+from probes.kit.evidence import PROXY_ADDRESSES
 from wire.types import Observation, Outcome
 
 CARD, MACHINE = "mac", "own"

@@ -137,7 +137,9 @@ def test_services_hosts_and_coverage(school: tuple[Namespace, Attachment, Attach
         str(there.v4.ip): Outcome.SEEN,
         str(there.v6.ip): Outcome.SEEN,
     }
-    assert dict(hosts[str(there.v4.ip)].values) == {"closed": "20-21,23-25"}
+    said = dict(hosts[str(there.v4.ip)].values)
+    assert (said.pop("mac"), said.pop("local_mac")) == (hosts[str(there.v6.ip)].values["mac"], True)
+    assert said == {"closed": "20-21,23-25"}
     assert dict(hosts[str(here.v4.ip)].values) == {"closed": "20-25,80,443"}
     # Silence on a link that is up means that nobody is there; network and broadcast addresses go along with it.
     assert {(item.prefixes, item.family, item.ports) for item in found.coverage} == {

@@ -151,6 +151,8 @@ class SynSweep:
     @staticmethod
     def _settle(block: Block, number: int, host: HostStates, deadline: float) -> None:
         count = len(block.ports)
+        if host.mac:
+            block.macs[number] = host.mac
         # Silence that is not certain comes of lost packets, unless there was no time to ask again.
         doubt = _NOT_YET if time.monotonic() >= deadline else _LOST
         codes = host.states.translate(_CERTAIN if host.certain else doubt)

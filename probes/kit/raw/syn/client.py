@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from probes.kit.evidence import normal_mac
 from probes.kit.raw.helper.client import hear, unreadable
 from probes.kit.raw.helper.messages import Progress
 from probes.kit.raw.packets.states import unpack_states
@@ -25,13 +26,14 @@ class HostStates:
     """All that is known of one host at the end: a `State` byte per port of the job, ascending.
 
     `seconds` is its shortest round trip. Where it is not `certain`, packets got lost on the way to the end, or the time
-    was over, and silence proves nothing.
+    was over, and silence proves nothing. `mac` is its hardware address where it is on the link, else empty.
     """
 
     address: str
     states: bytes
     seconds: float | None
     certain: bool
+    mac: str = ""
 
 
 Event = Opened | Progress | HostStates | Done
@@ -69,6 +71,7 @@ def _hosts(hosts: Hosts) -> Iterator[HostStates]:
     count, rest = divmod(len(states), len(hosts.names) or 1)
     if rest:
         raise ValueError("the states do not belong to the hosts")
-    for number, (name, seconds, certain) in enumerate(zip(hosts.names, hosts.seconds, hosts.certain, strict=True)):
+    told = zip(hosts.names, hosts.seconds, hosts.certain, hosts.macs, strict=True)
+    for number, (name, seconds, certain, mac) in enumerate(told):
         row = states[number * count : (number + 1) * count]
-        yield HostStates(name, row, seconds if seconds >= 0 else None, certain)
+        yield HostStates(name, row, seconds if seconds >= 0 else None, certain, normal_mac(bytes.fromhex(mac)))

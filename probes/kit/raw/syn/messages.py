@@ -44,13 +44,14 @@ class Hosts:
 
     `states` is one state byte per port, ports ascending, host after host, zlib-packed, in base64. `seconds` is the
     shortest round trip seen, UNKNOWN_SECONDS for none. Not `certain`: packets still got lost in the last round, or the
-    time was over, so that silence proves nothing.
+    time was over, so that silence proves nothing. `macs` are twelve digits for hosts on the link, empty for others.
     """
 
     names: Annotated[tuple[Name, ...], Max(MOST_HOSTS)]
     states: Annotated[str, Max(MAX_PACKED_STATES)]
     seconds: Annotated[tuple[float, ...], Max(MOST_HOSTS)]
     certain: Annotated[tuple[bool, ...], Max(MOST_HOSTS)]
+    macs: Annotated[tuple[Name, ...], Max(MOST_HOSTS)]
 
 
 @dataclass(frozen=True, slots=True)

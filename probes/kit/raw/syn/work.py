@@ -26,6 +26,7 @@ from probes.kit.scope.model import ALL_PORTS
 from wire.ports import contains
 
 _PORT_TRIES = 64
+_HARDWARE_BYTES = 6
 _TOLD = bytes(State.SILENT if state in (State.GIVEN_UP, State.DOUBTED) else state for state in range(256))
 _DOUBTFUL = (State.SILENT, State.DOUBTED)
 
@@ -117,10 +118,11 @@ def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet:
         ascending[number] = place
     sort = operator.itemgetter(*ascending) if len(order) > 1 else bytes
     where = {host.name: (lane, number) for lane in lanes for number, host in enumerate(lane.hosts)}
+    behind = {name for reached in plan.roads.values() for name, host in reached.items() if host.routed}
     at_once = max(1, min(MOST_HOSTS, MOST_STATES // len(order)))
     for start in range(0, len(plan.order), at_once):
         names = plan.order[start : start + at_once]
-        states, seconds, certain = bytearray(), [], []
+        states, seconds, certain, macs = bytearray(), [], [], []
         for name in names:
             if name in where:
                 lane, number = where[name]
@@ -128,8 +130,11 @@ def _tell_hosts(plan: Plan, lanes: Sequence[Lane], order: Sequence[int], outlet:
                 states += bytes(sort(column)).translate(_TOLD)
                 seconds.append(UNKNOWN_SECONDS if lane.trips[number] == LONGEST_TRIP else lane.trips[number])
                 certain.append(not any(state in column for state in _DOUBTFUL))
+                macs.append("" if name in behind else lane.hosts[number].link[:_HARDWARE_BYTES].hex())
             else:
                 states += bytes([plan.settled[name]]) * len(order)
                 seconds.append(UNKNOWN_SECONDS)
                 certain.append(plan.settled[name] != State.SILENT)
-        outlet.say(Said(hosts=Hosts(tuple(names), pack_states(bytes(states)), tuple(seconds), tuple(certain))))
+                macs.append("")
+        told = Hosts(tuple(names), pack_states(bytes(states)), tuple(seconds), tuple(certain), tuple(macs))
+        outlet.say(Said(hosts=told))
