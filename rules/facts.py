@@ -147,6 +147,7 @@ _HEARD_FACTS: Mapping[str, Fact] = {
     "cert_key_bits": Fact(int, Text("证书密钥位数", "bits of the certificate's key")),
     "cert_subject": Fact(str, Text("证书主体", "subject of its certificate")),
     "smb_signing": Fact(str, Text("SMB 签名", "signing of SMB messages"), ("required", "optional")),
+    "smb1": Fact(bool, Text("仍支持 SMB 1", "still speaks SMB 1")),
     "rdp_security": Fact(
         str, Text("远程桌面协商出的最高安全方式", "best security that a remote desktop agreed to"), RDP_SECURITY
     ),

@@ -21,7 +21,7 @@ _RDP = {
     "CredSSP (NLA)": "credssp",
     "CredSSP with early authorisation": "credssp",
 }
-_YES_NO = {"yes": True, "no": False, "offered": True, "not offered": False}
+_YES_NO = {"yes": True, "no": False, "offered": True, "not offered": False, "accepted": True, "refused": False}
 _FILES_AND_MAIL = frozenset({"ftp", "imap", "pop3", "smtp"})
 """Protocols that begin in clear text and may go on in TLS."""
 
@@ -44,6 +44,7 @@ def heard(values: Mapping[str, Value], today: date) -> dict[str, FactValue]:
         "onvif": said.get("onvif"),
         "tls_version": said.get("tls.version"),
         "smb_signing": said.get("signing"),
+        "smb1": _YES_NO.get(said.get("smb1", "")),
         "rdp_security": _RDP.get(said.get("security", "")),
         "ssh_protocol": said.get("protocol") if service == "ssh" else None,
         "dns_recursion": _YES_NO.get(said.get("dns.recursion", "")),
@@ -96,8 +97,5 @@ def _clear_text_login(service: str, said: Mapping[str, str]) -> bool | None:
     refused = {"offered": False, "refused": True}.get(said.get("starttls", ""))
     if service == "ftp" or not refused:
         return refused if service in _FILES_AND_MAIL else None
-    # Without TLS the login may be forbidden altogether; IMAP (RFC 3501) and SMTP say so unasked, POP3 does not.
-    banner = said.get("banner", "")
-    if service == "imap" and "[CAPABILITY" in banner:
-        return "LOGINDISABLED" not in banner
-    return {"offered": True, "not offered": False}.get(said.get("smtp.auth", ""))
+    # Without TLS the login may be forbidden altogether; mail servers say so.
+    return {"offered": True, "not offered": False}.get(said.get("mail.login", ""))

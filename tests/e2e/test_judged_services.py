@@ -37,9 +37,10 @@ EXPECTED = {
     "certificate-weak": [("nginx_weak", 443)],
     "web-default-page": [("nginx_weak", 80)],
     "web-login-clear-text": [("nginx_weak", 8081)],
-    "mail-login-clear-text": [("dovecot_weak", 143), ("exim_weak", 25)],
+    "mail-login-clear-text": [("dovecot_weak", 110), ("dovecot_weak", 143), ("exim_weak", 25)],
     "clear-text-login-elsewhere": [("vsftpd_moved", 2121)],
     "rdp-without-nla": [("xrdp", 3389)],
+    "smb1-spoken": [("samba_smb1", 445)],
     LISTED: [("samba", 445)],
 }
 """Where each rule has something to say; nowhere else, whatever else is open there."""

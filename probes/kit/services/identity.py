@@ -13,7 +13,7 @@ SURE = 0.95
 _OF_PAGES = frozenset(
     {
         "html_title", "html_generator", "http_body", "http_header", "http_header.cookie", "http_header.x-powered-by",
-        "http_icon",
+        "http_icon", "http_maker",
     }
 )  # fmt: skip
 """Answers that tell of the application behind a web server."""

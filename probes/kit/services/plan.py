@@ -2,13 +2,27 @@
 
 import importlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.sending.connection import PRINTER_PORTS
-from probes.kit.services.protocols import greeting, http, ldap, memcached, mqtt, mssql, postgresql, rdp, redis, sip, tls
+from probes.kit.services.protocols import (
+    greeting,
+    http,
+    ldap,
+    memcached,
+    mqtt,
+    mssql,
+    postgresql,
+    rdp,
+    redis,
+    sip,
+    smb,
+    smb1,
+    tls,
+)
 from probes.kit.services.talk import MAX_RAW, Heard, Receive, Send, Start, Talk, at_least, with_raw
 from wire.ports import contains
 from wire.types import Transport
@@ -20,7 +34,7 @@ TLS_FIRST = frozenset(
     {261, 443, 465, 563, 636, 853, 990, 992, 993, 994, 995, 3269, 4443, 5986, 8443, 8883, 9443, 10250}
 )
 HTTP_FIRST = frozenset(
-    {80, 81, 88, 591, 2375, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
+    {80, 81, 88, 591, 2375, 2812, 5601, 7001, 8000, 8001, 8008, 8010, 8080, 8081, 8088, 8161, 8888, 9000, 9090, 9200}
 )
 OTHERS: tuple[Start, ...] = (
     redis.talk,
@@ -53,18 +67,21 @@ def protocols() -> Iterator[ModuleType]:
 OWN: dict[int, Start] = {port: module.talk for module in protocols() for port in getattr(module, "PORTS", ())}
 """The conversation that is the usual one at a port: of the protocol whose file names it in PORTS."""
 
+ELDERS: Mapping[Start, tuple[Start, ...]] = {smb.talk: (smb1.talk,)}
+"""Earlier versions of a protocol whose servers do not understand the later one."""
+
 
 def plan(port: int) -> tuple[Start, ...]:
     """Give the conversations for a TCP port; empty for a printer's port, where every payload would be printed."""
     if port in PRINTER_PORTS:
         return ()
-    first: tuple[Start, ...] = (OWN[port],) if port in OWN else ()
+    first: tuple[Start, ...] = (OWN[port], *ELDERS.get(OWN[port], ())) if port in OWN else ()
     if port in SPEAK_FIRST:
         usual: tuple[Start, ...] = (greeting.talk, http.talk, tls.talk)
     elif port in TLS_FIRST:
         usual = (*first, tls.talk, listen_then_ask)
     elif port in HTTP_FIRST:
-        usual = (http.talk, tls.talk, greeting.talk)
+        usual = (http.talk, *first, tls.talk, greeting.talk)
     else:
         usual = (*first, listen_then_ask, tls.talk)
     return (*usual, *(start for start in OTHERS if start not in first))

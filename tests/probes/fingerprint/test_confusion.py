@@ -8,6 +8,8 @@ import pytest
 from probes.kit.fingerprint.match import Identity, by_key, fill, identify
 from probes.kit.fingerprint.model import Fingerprint
 from probes.kit.fingerprint.own import built_in
+from probes.kit.services import identity
+from probes.kit.services.protocols import http
 
 KNOWN = by_key(built_in())
 WHO = ("service.vendor", "service.product", "hw.vendor")
@@ -33,6 +35,7 @@ NOBODY = {
         "<a href='/portal/'>统一门户</a> <a href='/eportal/ui?pageId=1'>首页</a> <a href='/portal/common/x.css'>",
         '{"code":404,"message":"not found"}', '{"status":"ok"}', "Not Found", "OK", "[]", "{}",
     ),
+    "http_maker": ("", "某某小学 | 版权所有 某某小学", "Copyright 2026", "教务管理系统", "智慧校园"),
     "snmp.sys_description": ("", "Switch", "Router", "Print Adapter compatible with an HP JETDIRECT EX"),
     "telnet.banner": ("login:", "Username:", "Password:", "Welcome"),
     "rtsp_header.server": ("Server", "RTSP", "IPCam"),
@@ -58,6 +61,30 @@ def test_no_other_fingerprint_speaks_for_its_examples(fingerprint: Fingerprint) 
         matched = re.search(fingerprint.pattern, example.text, fingerprint.flags)
         assert matched is not None
         assert not contradicts(fill(fingerprint.says, matched), identify(KNOWN[fingerprint.key], example.text))
+
+
+HOME = """<html><head><title>某某学校</title><meta name="keywords" content="某某学校"></head><body>
+<p>我校采购深信服科技、天融信、迪普科技、奇安信和山石网科的防火墙，锐捷网络与华为技术有限公司的交换机，天地伟业摄像机，TP-LINK路由器，海康威视安防平台，网御星云防火墙</p>
+<a href="http://jw.school.example/jwglxt/xtgl/login_slogin.html">教务</a><a href='//jw2.school.example/jsxsd/'>教务</a>
+<a class="x" target=_blank href=https://oa.school.example/seeyon/main.do>办公</a>
+<a href="https://authserver.school.example/authserver/login?service=x">统一认证</a>
+<a href="http://vpn.school.example/por/login_psw.csp">VPN</a><a href="http://mail.school.example/coremail/common/x">邮箱</a>
+<p>版权所有 © 某某学校 教育云 地址：某路 1 号</p></body></html>"""
+"""A school's start page, with its news, and links to what stands elsewhere."""
+
+
+def test_what_a_school_writes_of_and_links_to_is_not_what_its_page_runs_on() -> None:
+    heard = http.read(b"HTTP/1.1 200 OK\r\nServer: nginx\r\n\r\n" + HOME.encode(), where=("198.51.100.1", 80))
+    assert heard is not None
+    found = identity.of(heard, KNOWN)
+    assert (found.product, found.application, found.device) == ("nginx", "", "")
+
+
+def test_a_page_that_its_maker_signs_is_known_by_it() -> None:
+    for notice in ("<title>SANGFOR | NGAF</title>", "<p>Copyright &copy; 2020 <a href='http://x/'>深信服科技</a></p>"):
+        heard = http.read(b"HTTP/1.1 200 OK\r\n\r\n<html>" + notice.encode())
+        assert heard is not None
+        assert identity.of(heard, KNOWN).device.startswith("Sangfor")
 
 
 @pytest.mark.parametrize("fingerprint", KNOWN["html_title"], ids=lambda fingerprint: fingerprint.title)

@@ -5,73 +5,13 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.kit.services.protocols import (
-    afp,
-    ajp,
-    amqp,
-    beanstalkd,
-    cassandra,
-    etcd,
-    git,
-    greeting,
-    http,
-    irc,
-    iscsi,
-    kafka,
-    mongodb,
-    mqtt,
-    mssql,
-    nrpe,
-    nut,
-    onvif,
-    oracle,
-    postgresql,
-    rdp,
-    redis,
-    rtsp,
-    sip,
-    smb,
-    x11,
-    xmpp,
-    zabbix,
-    zookeeper,
-)
+from probes.kit.services.plan import protocols
 from probes.kit.services.talk import MAX_FACT, Talk, text
 from tests.probes.services.talks import converse
 
 TALKS: dict[str, Callable[[str, int], Talk]] = {
-    "afp": afp.talk,
-    "ajp": ajp.talk,
-    "amqp": amqp.talk,
-    "beanstalkd": beanstalkd.talk,
-    "cassandra": cassandra.talk,
-    "etcd": etcd.talk,
-    "git": git.talk,
-    "greeting": greeting.talk,
-    "http": http.talk,
-    "irc": irc.talk,
-    "iscsi": iscsi.talk,
-    "kafka": kafka.talk,
-    "mongodb": mongodb.talk,
-    "mqtt": mqtt.talk,
-    "mssql": mssql.talk,
-    "nrpe": nrpe.talk,
-    "nut": nut.talk,
-    "onvif": onvif.talk,
-    "oracle": oracle.talk,
-    "postgresql": postgresql.talk,
-    "rdp": rdp.talk,
-    "redis": redis.talk,
-    "rtsp": rtsp.talk,
-    "sip": sip.talk,
-    "smb": smb.talk,
-    "x11": x11.talk,
-    "xmpp": xmpp.talk,
-    "zabbix": zabbix.talk,
-    "zookeeper": zookeeper.talk,
+    module.__name__.rpartition(".")[2]: module.talk for module in protocols() if hasattr(module, "talk")
 }
-
-
 SEEDS = st.sampled_from(
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n<title>",

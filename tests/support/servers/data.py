@@ -73,3 +73,20 @@ def etcd(place: Place) -> Command:
         "http://127.0.0.1:2380",
     ]
     return ["etcd", "--data-dir", place.folder / "data", "--unsafe-no-fsync", *doors]
+
+
+@server("PgBouncer", "pgbouncer", 6432, "postgresql", tells=False)
+def pgbouncer(place: Place) -> Command:
+    """With no database behind it."""
+    config = place.write(
+        "conf.ini",
+        f"[databases]\nx = host=127.0.0.1 port=9\n[pgbouncer]\nlisten_addr={place.address}\n"
+        f"listen_port={place.port}\nauth_type=any\nunix_socket_dir=\n",
+    )
+    return ["pgbouncer", "-u", "postgres", config]
+
+
+@server("gearmand", "gearman-job-server", 4730, "gearman")
+def gearmand(place: Place) -> Command:
+    """With no job."""
+    return ["gearmand", "-L", place.address, "-p", str(place.port), "-u", "root", "--log-file", "stderr"]

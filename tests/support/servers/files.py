@@ -64,3 +64,30 @@ def samba(place: Place) -> Command:
 def tftpd(place: Place) -> Command:
     """With an empty folder."""
     return ["in.tftpd", "-L", "-4", "-a", f"{place.address}:{place.port}", "-u", "nobody", "-s", place.make("files")]
+
+
+@server("inetutils ftpd", "inetutils-ftpd", 21, "ftp")
+def ftpd(place: Place) -> Command:
+    """Behind inetd, as always."""
+    config = place.write("conf", f"{place.address}:{place.port} stream tcp4 nowait root /usr/sbin/ftpd ftpd\n")
+    return ["inetutils-inetd", "-d", config]
+
+
+@server("", "nbd-server", 10809, "nbd", tells=False)
+def nbd(place: Place) -> Command:
+    """With one small disk that nobody may write."""
+    (place.folder / "disk").write_bytes(bytes(1 << 16))
+    config = place.write(
+        "conf",
+        f"[generic]\nlistenaddr = {place.address}\nport = {place.port}\nallowlist = true\n"
+        f"[disk]\nexportname = {place.folder}/disk\nreadonly = true\n",
+    )
+    return ["nbd-server", "-d", "-C", config]
+
+
+@server("", "tgt", 3260, "iscsi", tells=False)
+def tgt(place: Place) -> Command:
+    """With a target, and no disk in it."""
+    target = "tgtadm --lld iscsi --op new --mode target --tid 1 -T iqn.2026-11.example.school:disk"
+    begin = f"mkdir -p /run/tgtd; {{ until {target} 2>/dev/null; do sleep 0.1; done & }}"
+    return ["sh", "-c", f"{begin}; exec tgtd -f --iscsi portal={place.address}:{place.port}"]

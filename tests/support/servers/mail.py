@@ -95,3 +95,16 @@ def opensmtpd(place: Place) -> Command:
         "match from local for any action a\n",
     )
     return ["smtpd", "-d", "-f", config]
+
+
+@server("Dovecot Pigeonhole", "dovecot-managesieved", 4190, "sieve", tells=False)
+def sieve(place: Place) -> Command:
+    """Rules for mail, without TLS."""
+    config = place.write(
+        "conf",
+        f"base_dir = {place.folder}/run\nstate_dir = {place.folder}/state\nprotocols = sieve\n"
+        f"listen = {place.address}\nssl = no\nlog_path = /dev/stderr\n"
+        "passdb {\n driver = static\n args = nopassword=n\n}\n"
+        "userdb {\n driver = static\n args = uid=65534 gid=65534 home=/\n}\n",
+    )
+    return ["dovecot", "-F", "-c", config]

@@ -169,3 +169,19 @@ def zabbix(place: Place) -> Command:
         f"PidFile={place.folder}/pid\nStartAgents=1\n",
     )
     return ["zabbix_agentd", "-f", "-c", config]
+
+
+@server("", "rpcbind", 111, "sunrpc", tells=False)
+def rpcbind_tcp(place: Place) -> Command:
+    """The same over TCP."""
+    return rpcbind(place)
+
+
+@server("", "xinetd", 13, "daytime", tells=False, more_ports=(19,))
+def xinetd(place: Place) -> Command:
+    """Small old services that nobody needs."""
+    often = (
+        f"type = INTERNAL\n socket_type = stream\n protocol = tcp\n user = root\n wait = no\n bind = {place.address}\n"
+    )
+    services = (f"service {name}\n{{\n id = {name}\n {often}}}\n" for name in ("daytime", "chargen"))
+    return ["xinetd", "-dontfork", "-f", place.write("conf", "".join(services))]

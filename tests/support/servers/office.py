@@ -75,3 +75,49 @@ def prometheus(place: Place) -> Command:
         "prometheus", f"--config.file={config}", f"--storage.tsdb.path={place.folder}/data",
         f"--web.listen-address={place.address}:{place.port}",
     ]  # fmt: skip
+
+
+@server("Monit", "monit", 2812, "http")
+def monit(place: Place) -> Command:
+    """With a password that nobody guesses."""
+    config = place.write(
+        "conf",
+        f"set daemon 60\nset log /dev/stdout\nset pidfile {place.folder}/pid\nset idfile {place.folder}/id\n"
+        f"set statefile {place.folder}/state\nset httpd port {place.port} and use address {place.address}\n"
+        " allow admin:unguessable\n",
+    )
+    config.chmod(0o600)
+    return ["monit", "-I", "-c", config]
+
+
+@server("Munin node", "munin-node", 4949, "munin")
+def munin(place: Place) -> Command:
+    """Which anybody may ask."""
+    config = place.write(
+        "conf",
+        f"log_level 4\nlog_file {place.folder}/log\npid_file {place.folder}/pid\nbackground 0\nsetsid 0\nuser root\n"
+        f"group root\nhost_name node.school.example\nallow ^.*$\nhost {place.address}\nport {place.port}\n",
+    )
+    return ["munin-node", "--config", config]
+
+
+@server("upsd", "nut-server", 3493, "nut")
+def upsd(place: Place) -> Command:
+    """With no power supply."""
+    place.write("etc/ups.conf", "")
+    place.write("etc/upsd.users", "")
+    place.write("etc/upsd.conf", f"LISTEN {place.address} {place.port}\nALLOW_NO_DEVICE 1\n")
+    begin = "mkdir -p /run/nut && exec /lib/nut/upsd -FF -u root"
+    return ["env", f"NUT_CONFPATH={place.folder}/etc", "sh", "-c", begin]
+
+
+@server("apcupsd", "apcupsd", 3551, "apcupsd")
+def apcupsd(place: Place) -> Command:
+    """Whose power supply is out of reach."""
+    config = place.write(
+        "conf",
+        f"## apcupsd.conf v1.1 ##\nUPSCABLE usb\nUPSTYPE net\nDEVICE 127.0.0.1:9\nLOCKFILE {place.folder}\n"
+        f"NETSERVER on\nNISIP {place.address}\nNISPORT {place.port}\nSCRIPTDIR {place.make('scripts')}\n"
+        f"PWRFAILDIR {place.folder}\nNOLOGINDIR {place.folder}\nUPSNAME u\n",
+    )
+    return ["apcupsd", "-b", "-f", config]

@@ -79,3 +79,23 @@ def coturn(place: Place) -> Command:
         "turnserver", "-c", place.write("conf", ""), "-L", place.address, "-n", "--no-cli", "--no-tls", "--no-dtls",
         "--log-file=stdout", "--userdb", place.folder / "db", "--pidfile", place.folder / "pid",
     ]  # fmt: skip
+
+
+@server("TinySSH", "tinysshd", 22, "ssh")
+def tinyssh(place: Place) -> Command:
+    """Behind inetd, with keys of its own."""
+    place.run(["tinysshd-makekey", place.folder / "keys"])
+    line = f"{place.address}:{place.port} stream tcp4 nowait root /usr/sbin/tinysshd tinysshd {place.folder}/keys\n"
+    return ["inetutils-inetd", "-d", place.write("conf", line)]
+
+
+@server("", "dante-server", 1080, "socks5", tells=False)
+def dante(place: Place) -> Command:
+    """A proxy for everybody."""
+    config = place.write(
+        "conf",
+        f"logoutput: stdout\ninternal: {place.address} port = {place.port}\nexternal: lo\nclientmethod: none\n"
+        "socksmethod: none\nuser.unprivileged: nobody\nclient pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }\n"
+        "socks block { from: 0.0.0.0/0 to: 0.0.0.0/0 }\n",
+    )
+    return ["danted", "-f", config, "-p", place.folder / "pid"]

@@ -90,6 +90,15 @@ def samba_kept(place: Place) -> Command:
     return command
 
 
+@server("Samba", "samba", 445, "microsoft-ds", tells=False, among=WEAK)
+def samba_smb1(place: Place) -> Command:
+    """That still speaks version 1 to whoever knows no other."""
+    command = samba(place)
+    with Path(command[-1]).open("a", encoding="utf-8") as config:
+        config.write("\nserver min protocol = NT1\n")
+    return command
+
+
 @server("vsftpd", "vsftpd", 2121, "ftp", among=WEAK)
 def vsftpd_moved(place: Place) -> Command:
     """On a port where nobody looks for it."""

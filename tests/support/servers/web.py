@@ -117,3 +117,21 @@ def icecast(place: Place) -> Command:
         "<changeowner><user>nobody</user><group>nogroup</group></changeowner></security></icecast>",
     )
     return ["icecast2", "-c", config]
+
+
+@server("Privoxy", "privoxy", 8118, "http", tells=False)
+def privoxy(place: Place) -> Command:
+    """As it comes."""
+    config = place.write("conf", f"listen-address {place.address}:{place.port}\nconfdir /etc/privoxy\n")
+    return ["privoxy", "--no-daemon", config]
+
+
+@server("", "php-fpm", 9000, "fastcgi", tells=False)
+def php_fpm(place: Place) -> Command:
+    """Open to everybody, as it should never be."""
+    config = place.write(
+        "conf",
+        "[global]\nerror_log = /dev/stderr\ndaemonize = no\n[www]\nuser = nobody\ngroup = nogroup\n"
+        f"listen = {place.address}:{place.port}\npm = static\npm.max_children = 1\n",
+    )
+    return ["sh", "-c", f"exec /usr/sbin/php-fpm[0-9]* -F -R -y {config}"]

@@ -44,6 +44,13 @@ _TLS_WANTED = re.compile(
     rb"^HTTP/1\.\d 400 [^\0]*(?:plain HTTP request was sent to HTTPS|speaking plain HTTP to an SSL)"
 )
 """What nginx and Apache say to whoever asks for a page without TLS where there is TLS."""
+_ELSEWHERE = re.compile(r"(<a\s[^>]{0,300}?\bhref\s{0,4}=\s{0,4}[\"']?)(?:https?:)?//[^\"'\s>]{1,512}", re.IGNORECASE)
+"""A link that a reader may follow to another server: what it leads to is not what this server is."""
+_RIGHTS = re.compile(r"©|&copy;|版权所有|copyright|rights reserved", re.IGNORECASE)
+MOST_NOTICES = 3
+MAX_MAKER = 1024
+NOTICE = 120
+"""Characters on either side of a mark of copyright that belong to the notice."""
 _IMAGES = (b"\0\0\1\0", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"<svg", b"<?xml", b"BM", b"RIFF")
 
 
@@ -184,8 +191,24 @@ def _page(body: bytes) -> tuple[dict[str, str], list[tuple[str, str]]]:
         facts["http.generator"] = generator
         answers.append(("html_generator", generator))
     if body:
-        answers.append(("http_body", text(body, MAX_PAGE)))
+        shown = text(body, MAX_PAGE)
+        answers.append(("http_body", _ELSEWHERE.sub(r"\1", shown)))
+        if maker := _maker(body, shown, facts.get("http.title", "")):
+            answers.append(("http_maker", maker))
     return facts, answers
+
+
+def _maker(body: bytes, page: str, title: str) -> str:
+    """Give the parts of a page where its maker signs: title, descriptions, notices of copyright.
+
+    The name of a firm anywhere else may be a school's news of what it has bought.
+    """
+    told = [tag["content"] for tag in _tags(_META, body)[:8] if "content" in tag]
+    notices = [
+        " ".join(re.sub(r"<[^>]{0,300}>?", " ", page[max(0, found.start() - NOTICE) : found.end() + NOTICE]).split())
+        for found in list(_RIGHTS.finditer(page))[:MOST_NOTICES]
+    ]
+    return " | ".join(part for part in (title, *told, *notices) if part)[:MAX_MAKER]
 
 
 def _unescaped(raw: bytes) -> str:

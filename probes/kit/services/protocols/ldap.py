@@ -10,8 +10,10 @@ MAX_REPLY = 32 << 10
 MOST_VALUES = 64
 _NAMES = (
     b"vendorName", b"vendorVersion", b"namingContexts", b"defaultNamingContext", b"dnsHostName", b"serverName",
-    b"supportedLDAPVersion", b"structuralObjectClass", b"objectClass", b"forestFunctionality",
+    b"supportedLDAPVersion", b"structuralObjectClass", b"objectClass", b"forestFunctionality", b"supportedExtension",
 )  # fmt: skip
+_STARTTLS = "1.3.6.1.4.1.1466.20037"
+"""RFC 4511 section 4.14.1."""
 FOREST = {"7": "2016 or later", "6": "2012 R2", "5": "2012", "4": "2008 R2", "3": "2008", "2": "2003", "0": "2000"}
 
 
@@ -62,7 +64,12 @@ def _facts(values: Mapping[str, list[str]]) -> dict[str, str]:
         "host.name": first("dnsHostName"),
     }
     classes = {*values.get("structuralObjectClass", ()), *values.get("objectClass", ())}
-    if first("forestFunctionality"):
+    if _STARTTLS in values.get("supportedExtension", ()):
+        facts["starttls"] = "offered"
+    if first("vendorName").startswith("Samba"):
+        # A domain controller that imitates Microsoft's, functionality of the forest included.
+        facts |= {"service.vendor": "Samba", "service.product": "Samba", "service.cpe23": "cpe:/a:samba:samba"}
+    elif first("forestFunctionality"):
         facts |= {
             "service.vendor": "Microsoft",
             "service.product": "Active Directory",

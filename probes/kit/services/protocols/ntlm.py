@@ -7,6 +7,7 @@ from probes.kit.services.talk import text
 # NTLMSSP_NEGOTIATE_UNICODE, REQUEST_TARGET, NTLM, ALWAYS_SIGN, EXTENDED_SESSIONSECURITY, TARGET_INFO, VERSION, 128, 56.
 _FLAGS = 0x00000001 | 0x00000004 | 0x00000200 | 0x00008000 | 0x00080000 | 0x00800000 | 0x02000000 | 0xA0000000
 NEGOTIATE = b"NTLMSSP\0" + struct.pack("<II", 1, _FLAGS) + bytes(16) + bytes((10, 0, 0, 0, 0, 0, 0, 15))
+_SPNEGO, _NTLM = bytes.fromhex("2b0601050502"), bytes.fromhex("2b06010401823702020a")
 _NAMES = {1: "host.name", 2: "host.domain", 3: "host.dns_name", 4: "host.dns_domain"}
 _BUILDS = {
     7601: "Windows 7 / Server 2008 R2", 9200: "Windows 8 / Server 2012", 9600: "Windows 8.1 / Server 2012 R2",
@@ -41,6 +42,13 @@ def facts_of(raw: bytes) -> dict[str, str]:
             facts[_NAMES[kind]] = name
         at += 4 + length
     return facts
+
+
+def spnego_request() -> bytes:
+    """Write the first token of a negotiation (RFC 4178 section 4.2.1) that offers NTLM alone and holds its message."""
+    kinds = _der(0xA0, _der(0x30, _der(0x06, _NTLM)))
+    token = _der(0xA0, _der(0x30, kinds + _der(0xA2, _der(0x04, NEGOTIATE))))
+    return _der(0x60, _der(0x06, _SPNEGO) + token)
 
 
 def credssp_request() -> bytes:

@@ -35,11 +35,11 @@ def talk(host: str, _port: int) -> Talk:
     if first == b"S":
         facts |= (yield from shake(host)) or {}
         if "tls.version" not in facts:
-            return _heard(facts)
+            return Heard("postgresql", facts)
     yield Send(IMPOSSIBLE_STARTUP)
     heard = read((yield Receive(_whole, 4096)))
     if heard is None:
-        return _heard(facts) if first == b"S" else None
+        return Heard("postgresql", facts) if first == b"S" else None
     return replace(heard, facts={**heard.facts, **facts}, answers=answers_of(facts))
 
 
@@ -53,14 +53,14 @@ def read(raw: bytes) -> Heard | None:
     facts = {"refusal": fields.get(b"M", "")}
     if re.search(r"\D3\.5\d$", facts["refusal"]):
         # The minor version of openGauss's protocol (its libpq/pqcomm.h); GaussDB says the same.
-        facts |= {
-            "service.vendor": "openGauss",
-            "service.product": "openGauss",
-            "service.cpe23": "cpe:/a:opengauss:opengauss",
-        }
-    elif fields[b"C"] == "0A000":
-        facts["service.version"] = _version(fields)
-    return _heard({name: value for name, value in facts.items() if value})
+        facts |= _product("openGauss", "openGauss", "opengauss:opengauss")
+    elif facts["refusal"].startswith("bad packet header:"):
+        facts |= _product("PgBouncer", "PgBouncer", "pgbouncer:pgbouncer")  # its client.c
+    elif fields.get(b"F", "").endswith(".c"):
+        # The place in its own source; what only speaks its protocol names none, or one of another language.
+        facts |= _product("PostgreSQL", "PostgreSQL", "postgresql:postgresql")
+        facts["service.version"] = _version(fields) if fields[b"C"] == "0A000" else ""
+    return Heard("postgresql", {name: value for name, value in facts.items() if value})
 
 
 def _version(fields: dict[bytes, str]) -> str:
@@ -75,16 +75,8 @@ def _version(fields: dict[bytes, str]) -> str:
     return ""
 
 
-def _heard(facts: dict[str, str]) -> Heard:
-    return Heard(
-        "postgresql",
-        {
-            "service.vendor": "PostgreSQL",
-            "service.product": "PostgreSQL",
-            "service.cpe23": "cpe:/a:postgresql:postgresql",
-            **facts,
-        },
-    )
+def _product(vendor: str, product: str, cpe: str) -> dict[str, str]:
+    return {"service.vendor": vendor, "service.product": product, "service.cpe23": f"cpe:/a:{cpe}"}
 
 
 def _whole(raw: bytes) -> bool:

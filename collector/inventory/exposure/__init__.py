@@ -1,1 +1,0 @@
-"""From where services can be reached: who may say so, and what the store holds of it."""

@@ -1,1 +1,0 @@
-"""Which device is it: evidence, its worth, and the rows behind it."""

@@ -1,1 +1,0 @@
-"""The inventory as people ask for it: pages, searches, sites, drift, measurements."""

@@ -1,1 +1,0 @@
-"""Facts for the rules, verdicts, and alerts from them."""

@@ -1,1 +1,0 @@
-"""The process itself: its configuration, journal, keys, certificates, lock, sockets and connections."""

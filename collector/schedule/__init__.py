@@ -1,1 +1,0 @@
-"""What only time changes: rounds of judging, and what is forgotten."""
