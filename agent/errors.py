@@ -9,8 +9,10 @@ EdusecError                 (wire.errors)
     └── SpoolError          the spool cannot be written now (disk full, read-only); what it holds is safe
 """
 
+from pathlib import Path
+
 from wire.errors import EdusecError
-from wire.text import Text, lines_of
+from wire.text import Text, lines_of, within
 
 
 class AgentError(EdusecError):
@@ -41,7 +43,7 @@ class Unreachable(AgentError):
 
 
 class SpoolError(AgentError):
-    """The spool takes nothing at the moment; what it already holds is safe. For the log, so in English only."""
+    """The spool takes nothing at the moment; what it already holds is safe."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__(said, said)
+    def __init__(self, path: Path, said: Text) -> None:
+        super().__init__(*within(str(path), said))

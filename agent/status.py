@@ -13,9 +13,11 @@ from agent.spool import file
 from agent.tasks import plan
 from agent.uplink import identity
 from probes.kit.errors import ScopeError
+from probes.kit.phrases.lookup import in_chinese
 from probes.kit.reasons import explain
 from probes.kit.scope.file import load_scope
 from wire.errors import WireError
+from wire.faults import why
 from wire.text import Lang
 
 SCHEMA = "edusec.agent-status/1"
@@ -97,7 +99,7 @@ def _spool(config: Config) -> tuple[dict[str, Any], dict[str, Any], dict[str, st
         finally:
             db.close()
     except sqlite3.Error as error:
-        raise SpoolError(f"{path}: {error}") from None
+        raise SpoolError(path, why(error)) from None
     found = {"sections": waiting, "aside": aside, "bytes": size, "dropped": int(facts.get("dropped", "0"))}
     notes = {key.removeprefix("note."): value for key, value in facts.items() if key.startswith("note.")}
     return {**empty, **found, "sequence": sequence}, runs, notes
@@ -121,14 +123,18 @@ def show(found: Mapping[str, Any], lang: Lang) -> str:
         ("collector", found["collector"]),
         ("process", words.STOPPED(lang) if pid is None else words.RUNNING(lang).format(pid=pid)),
         ("last_success", uplink["last_success"] or words.NEVER(lang)),
-        *([("problem", f"{uplink['problem']} ({uplink['last_failure']})")] if uplink["problem"] else []),
+        *([("problem", f"{_said(uplink['problem'], lang)} ({uplink['last_failure']})")] if uplink["problem"] else []),
         ("spool", words.SPOOL_LINE(lang).format(**spool)),
-        ("policy", f"{policy_text}{'  ' + handed['problem'] if handed['problem'] else ''}"),
+        ("policy", f"{policy_text}{'  ' + _said(handed['problem'], lang) if handed['problem'] else ''}"),
         ("scope", ", ".join(found["scope"])),
         ("tasks", ""),
     ]
     text = [f"{words.HEADINGS[key](lang)}: {value}".rstrip() for key, value in lines]
     return "\n".join(_printable(line) for line in [*text, *(f"  {_task(task, lang)}" for task in found["tasks"])])
+
+
+def _said(problem: str, lang: Lang) -> str:
+    return in_chinese(problem) if lang == "zh" else problem
 
 
 def _task(task: Mapping[str, Any], lang: Lang) -> str:

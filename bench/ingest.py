@@ -20,13 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from sqlalchemy import func, select
 
-from collector.core import Core, open_core
 from collector.errors import Busy
-from collector.ingest import submit
-from collector.policy import policy_digest
+from collector.ingest.policy import policy_digest
+from collector.ingest.reports import submit
+from collector.memory.directory import AgentIdentity
+from collector.memory.people import Person, Role
 from collector.registry import agents, units
-from collector.registry.directory import AgentIdentity
-from collector.registry.people import Person, Role
+from collector.running import Running, open_core
 from collector.settings import Settings
 from collector.store import tables
 from tests.support.reports import Sender, covers, host, measured, sample, service, state, unchanged
@@ -51,7 +51,7 @@ def main() -> None:
             core.close()
 
 
-def _measure(core: Core, schools: int, rounds: int) -> None:
+def _measure(core: Running, schools: int, rounds: int) -> None:
     senders = enrol(core, schools)
     now = time.time()
     pictures = {agent.id: pictures_of(now) for agent, _ in senders}
@@ -94,7 +94,7 @@ def _measure(core: Core, schools: int, rounds: int) -> None:
         raise SystemExit("the store does not hold what was acknowledged")
 
 
-def _run(core: Core, what: str, reports: list[tuple[AgentIdentity, Report]], *, check: int) -> None:
+def _run(core: Running, what: str, reports: list[tuple[AgentIdentity, Report]], *, check: int) -> None:
     gc.collect()
     gc.freeze()  # the reports made beforehand are no part of a collector: its garbage collector must not walk them
     before = resource.getrusage(resource.RUSAGE_SELF)
@@ -138,11 +138,11 @@ def pictures_of(now: float, extra: int = 0) -> list[Section]:
     ]
 
 
-def _with_policy(core: Core, reports: list[tuple[AgentIdentity, Report]]) -> list[tuple[AgentIdentity, Report]]:
+def _with_policy(core: Running, reports: list[tuple[AgentIdentity, Report]]) -> list[tuple[AgentIdentity, Report]]:
     return [(agent, replace(report, policy=policy_digest(core, agent))) for agent, report in reports]
 
 
-def enrol(core: Core, schools: int) -> list[tuple[AgentIdentity, Sender]]:
+def enrol(core: Running, schools: int) -> list[tuple[AgentIdentity, Sender]]:
     """Import so many schools and enrol one agent in each."""
     rows = ["code,name,parent,division_code", "640000,NX,,", "640100,YC,640000,", "640104,XQ,640100,"]
     rows += [f"2164{number:06},school {number},640104,640104" for number in range(schools)]

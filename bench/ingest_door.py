@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.ingest import ROOT, enrol, pictures_of
 from collector.api.app import make_app
 from collector.api.context import Context
-from collector.config import Limits
-from collector.core import Core, open_core
-from collector.metrics import Metrics
-from collector.policy import policy_digest
+from collector.ingest.policy import policy_digest
+from collector.metrics.exposition import Metrics
+from collector.process.config import Limits
 from collector.registry import agents
+from collector.running import Running, open_core
 from collector.settings import Settings
 from tests.support.reports import Sender, unchanged
 from wire.codec import compress, encode
@@ -55,7 +55,7 @@ def main() -> None:
     print(f"ratio {median(r[0] for r in found['short way']) / median(r[0] for r in found['ordinary way']):.2f}")
 
 
-async def _measure(core: Core, each: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+async def _measure(core: Running, each: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
     limits, here = Limits(), Endpoint("127.0.0.1", 1)
     app = make_app(Context(core, limits, b"", "", "scrape", Metrics(core), time.time, here))
     now = time.time()

@@ -16,10 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from probes.kit.raw import client
-from probes.kit.raw.client import HostStates
-from probes.kit.raw.messages import Done, Job
-from probes.kit.raw.states import State
+from probes.kit.raw.packets.states import State
+from probes.kit.raw.syn import client
+from probes.kit.raw.syn.client import HostStates
+from probes.kit.raw.syn.messages import Done, Job
 from tests.support.netns import Attachment, Namespace, Namespaces
 from wire.ports import expand, parse_ports
 from wire.types import ScopeEntry

@@ -84,7 +84,7 @@ def _init(given: argparse.Namespace, _lang: Lang) -> None:
 
 
 def _run(given: argparse.Namespace, lang: Lang) -> None:
-    from collector import config
+    from collector.process import config
 
     loaded = config.load(given.data)
     if given.check:
@@ -97,7 +97,7 @@ def _run(given: argparse.Namespace, lang: Lang) -> None:
 
 def _person(given: argparse.Namespace, _lang: Lang) -> None:
     from collector import setup
-    from collector.keys import DataFault
+    from collector.process.keys import DataFault
 
     if given.remove:
         setup.remove_person(given.data, given.name)

@@ -12,21 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
-from collector import journal, setup, tls
+from collector import setup
 from collector.api.app import make_app
 from collector.api.context import Context
 from collector.api.failures import Failures
-from collector.config import Config
-from collector.connections import Admission, BoundedProtocol, Listener
-from collector.core import open_core
 from collector.errors import Busy
-from collector.keys import SCRAPE_TOKEN_NAME, ensure_keys, read_secret
-from collector.lock import DataLock
-from collector.metrics import Metrics
-from collector.notify import notify, watchdog_seconds
+from collector.metrics.exposition import Metrics
+from collector.process import journal, tls
+from collector.process.config import Config
+from collector.process.connections import Admission, BoundedProtocol, Listener
+from collector.process.keys import SCRAPE_TOKEN_NAME, ensure_keys, read_secret
+from collector.process.lock import DataLock
+from collector.process.notify import notify, watchdog_seconds
+from collector.process.sockets import bind, close_all
 from collector.responder import process as responder_process
 from collector.responder.process import ResponderProcess
-from collector.sockets import bind, close_all
+from collector.running import open_core
 from wire.endpoint import Endpoint
 from wire.errors import EdusecError
 

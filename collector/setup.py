@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector import tls
-from collector.config import (
+from collector.core import Core
+from collector.errors import Conflict
+from collector.memory.people import Role
+from collector.process import tls
+from collector.process.config import (
     CONFIG_NAME,
     DEFAULT_LISTEN,
     DEFAULT_PORT,
@@ -17,11 +20,10 @@ from collector.config import (
     ConfigFault,
     load,
 )
-from collector.core import Core, open_core
-from collector.errors import Conflict
-from collector.keys import SCRAPE_TOKEN_NAME, DataFault, ensure_keys
-from collector.lock import DataLock
+from collector.process.keys import SCRAPE_TOKEN_NAME, DataFault, ensure_keys
+from collector.process.lock import DataLock
 from collector.registry import people
+from collector.running import open_core
 from wire.endpoint import Endpoint, parse_endpoint
 from wire.faults import reason
 from wire.text import Text, text_of, within
@@ -105,7 +107,7 @@ def add_person(data: Path, name: str, role: str, unit: str | None, profile: Path
     with DataLock(config.data):
         core = open_core(config.store, config.settings, config.rule_packs)
         try:
-            token = people.add_person(core, name, people.Role(role), unit)
+            token = people.add_person(core, name, Role(role), unit)
         finally:
             core.close()
     _write_profile(config, profile, token)
@@ -260,8 +262,8 @@ token = {_toml(token)}
 
 def _add_admin(core: Core) -> str:
     try:
-        return people.add_person(core, "admin", people.Role.ADMIN, None)
+        return people.add_person(core, "admin", Role.ADMIN, None)
     except Conflict:
         # The profile was lost, or a run was cut off before it was written; who owns the folder may have another.
         name = f"admin-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
-        return people.add_person(core, name, people.Role.ADMIN, None)
+        return people.add_person(core, name, Role.ADMIN, None)

@@ -199,7 +199,7 @@ def _refused(status: int, content: bytes) -> str:
         "forbidden": t("您的角色不允许此操作", "your role does not allow this"),
         "not_found": t("没有找到（或不在您的管辖范围内）", "not found (or outside your units)"),
         "busy": t("采集中心正忙，请稍后再试", "the collector is busy, try again later"),
-        "bad_file": t("文件有误，什么都没有改动", "the file has faults, nothing was changed"),
+        "bad_file": t("有误，什么都没有改动：", "there are faults, nothing was changed:"),
     }
     hint = hints.get(refusal.code)
     if refusal.problems:  # the message is the first of them

@@ -7,7 +7,7 @@ silent then is unknown, not absent. Behind a router TCP and ICMP are tried toget
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Yield
 from probes.kit.discovery.area import Area, check_targets, survey
 from probes.kit.discovery.leases import DEFAULT_FILES, Lease, read_files
-from probes.kit.discovery.on_links import Settled, Wish, ask_kernel, ask_raw, ask_silent_again
+from probes.kit.discovery.look import Look, Settled
+from probes.kit.discovery.on_links import Wish, ask_kernel, ask_raw, ask_silent_again
 from probes.kit.discovery.sightings import LEASE, OWN, SPOKEN, TABLE, Sightings
 from probes.kit.discovery.told import DESCRIPTION, Told, words
 from probes.kit.errors import Refused
-from probes.kit.machine.neighbours import LIVE, Own, State, links, neighbours, own_addresses
+from probes.kit.machine.neighbours import LIVE, State, links, neighbours, own_addresses
 from probes.kit.options import option
-from probes.kit.raw.client import why_not
+from probes.kit.raw.helper.client import why_not
 from probes.kit.raw.link.messages import GROUP_METHODS
 from probes.kit.reasons import because
 from probes.kit.scope.addresses import Address
@@ -100,36 +101,18 @@ class Options:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One run: what it is to find, where, until when (time.monotonic()), and what has been seen and settled so far."""
-
-    options: Options
-    net: Net
-    area: Area
-    own: tuple[Own, ...]
-    deadline: float
-    seen: Sightings = field(default_factory=Sightings)
-    settled: Settled = field(default_factory=Settled)
-
-    @property
-    def methods(self) -> frozenset[str]:
-        """The methods that were chosen."""
-        return frozenset(self.options.methods)
-
-
 def run(options: Options, context: Context) -> Iterator[Yield]:
     """Look; give one line per address that was seen or has a lease, and what was covered and what not."""
-    net, deadline = context.net, context.deadline - _MARGIN
+    net = context.net
     try:
         own, all_links = own_addresses(), links()
         area = survey(net, options.targets, own, all_links.values())
     except OSError as error:
         raise CannotRun(because("no_neighbours", error.strerror or str(error))) from None
-    look = _Look(options, net, area, own, deadline)
-    methods, seen, settled = look.methods, look.seen, look.settled
+    look = Look(net, own, area, context.deadline - _MARGIN)
+    methods, seen, settled = frozenset(options.methods), look.seen, look.settled
     raw = why_not() is None
-    if time.monotonic() >= deadline:
+    if time.monotonic() >= look.deadline:
         yield from area.skipped[:_MOST_SKIPPED]
         yield Skipped("...", because("deadline"))
         return
@@ -149,27 +132,26 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
         wait=options.timeout,
     )
     if raw:
-        yield from ask_raw(net, own, wish, seen, settled, deadline)
+        yield from ask_raw(look, wish)
     else:
         yield Progress(0, area.total, because("no_raw_links"))
         settled.skipped += _left_out(area, methods)
-        yield from ask_kernel(net, area.on_link, methods, seen, settled, deadline)
-    gone: list[Address] = []
+        yield from ask_kernel(look, methods)
     if "tcp" in methods and area.beyond and settled.stopped is None:
         # This and the two below are imported on use: a sweep by ARP alone is done before they are loaded.
         from probes.kit.discovery.beyond import Pings, tcp_ping
 
         pings = Pings(expand(parse_ports(options.ports)), raw, options.rate, options.timeout)
-        yield from tcp_ping(net, area.beyond, pings, seen, gone, deadline)
+        yield from tcp_ping(look, pings)
     if TABLE in methods:
         _read_table(area, seen)
-    yield from _ask_and_listen(look)
+    yield from _ask_and_listen(look, options)
     if TABLE in methods:
         _read_table(area, seen)
-    yield from _ask_netbios(look, net)  # whom only these have brought up
+    yield from _ask_netbios(look, methods)  # whom only these have brought up
     if raw:
         yield from _confirm(look, wish)
-    yield from report(options, area, seen, settled, gone)
+    yield from report(options, look)
 
 
 def preview(options: Options, net: Net) -> Preview:
@@ -198,30 +180,29 @@ def _left_out(area: Area, methods: frozenset[str]) -> list[Skipped]:
     return [Skipped(what, because("no_raw_links")) for what in found]
 
 
-def _ask_and_listen(look: _Look) -> Iterator[Progress]:
+def _ask_and_listen(look: Look, options: Options) -> Iterator[Progress]:
     """Ask those that were seen by name, and meanwhile everybody in the protocols that devices announce themselves with.
 
     Each of both has half of the rate.
     """
-    net, seen, settled = look.net, look.seen, look.settled
-    if not look.methods.intersection(_ANNOUNCED) or settled.stopped is not None:
-        yield from _ask_each(look, net)
+    net, seen, settled, methods = look.net, look.seen, look.settled, frozenset(options.methods)
+    if not methods.intersection(_ANNOUNCED) or settled.stopped is not None:
+        yield from _ask_each(look, methods)
         return
     from probes.kit.discovery.descriptions import fetch
     from probes.kit.discovery.speaking import Speaking
 
     parts = here, there = net.share(2)
-    asked, seconds = look.options.methods, look.options.listen
-    speaking = Speaking(there, look.own, asked, look.area, seen, seconds=seconds, deadline=look.deadline)
+    speaking = Speaking(replace(look, net=there), options.methods, options.listen)
     try:
         with speaking:
-            yield from _ask_each(look, here)
+            yield from _ask_each(replace(look, net=here), methods)
             yield from speaking.rest()
     finally:
         for part in parts:
             net.absorb(part)
     settled.skipped += [refusal.skipped for refusal in speaking.refused]
-    if DESCRIPTION not in look.methods:
+    if DESCRIPTION not in methods:
         return
     pages = speaking.announced.pages
     for done, said in enumerate(fetch(net, pages, look.deadline), 1):
@@ -234,9 +215,9 @@ def _ask_and_listen(look: _Look) -> Iterator[Progress]:
         yield Progress(done, len(pages))
 
 
-def _ask_each(look: _Look, net: Net) -> Iterator[Progress]:
-    ask_silent_again(net, look.seen, look.settled, look.deadline)
-    yield from _ask_netbios(look, net)
+def _ask_each(look: Look, methods: frozenset[str]) -> Iterator[Progress]:
+    ask_silent_again(look)
+    yield from _ask_netbios(look, methods)
 
 
 def _read_table(area: Area, seen: Sightings) -> None:
@@ -252,13 +233,13 @@ def _read_table(area: Area, seen: Sightings) -> None:
                 seen.see(address, TABLE, mac=item.mac, interface=item.interface)
 
 
-def _ask_netbios(look: _Look, net: Net) -> Iterator[Progress]:
+def _ask_netbios(look: Look, methods: frozenset[str]) -> Iterator[Progress]:
     """Ask those that were seen for their NetBIOS names, once; an answer or an ICMP error is a sign of life as well."""
-    if "netbios" not in look.methods:
+    if "netbios" not in methods:
         return
     from probes.kit.scan.udp import sweep
 
-    seen, settled = look.seen, look.settled
+    net, seen, settled = look.net, look.seen, look.settled
     while settled.answers:
         _take_netbios(settled.answers.pop(), seen)
     pairs = [
@@ -287,7 +268,7 @@ def _take_netbios(answer: "Answered", seen: Sightings) -> None:
         seen.tell(address, told)
 
 
-def _confirm(look: _Look, wish: Wish) -> Iterator[Progress]:
+def _confirm(look: Look, wish: Wish) -> Iterator[Progress]:
     """Ask by ARP and ND for those that only spoke for themselves: anybody can send a datagram in another's name."""
     net, seen = look.net, look.seen
     families = [family for family, method in ((4, "arp"), (6, "nd")) if method in wish.methods]
@@ -303,14 +284,15 @@ def _confirm(look: _Look, wish: Wish) -> Iterator[Progress]:
     on_link = {name: [net.gate(item.address) for item in doubtful if item.interface == name] for name in links_here}
     asked = Settled()
     wish = replace(wish, on_link=on_link, groups=(), echo=())
-    yield from ask_raw(net, look.own, wish, seen, asked, look.deadline)
+    yield from ask_raw(replace(look, settled=asked), wish)
     settled = {str(address) for address in asked.addresses}
     for item in doubtful:
         item.doubted = item.via <= SPOKEN and str(item.address).partition("%")[0] in settled
 
 
-def report(options: Options, area: Area, seen: Sightings, settled: Settled, gone: list[Address]) -> Iterator[Yield]:
-    """Report who was seen, what is covered, and what was left out; `gone` is where nobody is, for certain."""
+def report(options: Options, look: Look) -> Iterator[Yield]:
+    """Report who was seen, what is covered, and what was left out."""
+    area, seen, settled = look.area, look.seen, look.settled
     leases, skipped = _leases(options, area)
     observations = seen.observations(leases)
     yield from islice(observations, _MOST_OBSERVATIONS)
@@ -318,9 +300,9 @@ def report(options: Options, area: Area, seen: Sightings, settled: Settled, gone
     if untold:
         skipped.append(Skipped("...", because("too_large", f"more than {_MOST_OBSERVATIONS} observations")))
     # Whom nobody told of must not count as absent.
-    yield from _coverage(area, {*settled.addresses, *gone, *area.own} - untold)
+    yield from _coverage(area, {*settled.addresses, *settled.gone, *area.own} - untold)
     skipped += [*area.skipped, *dict.fromkeys(settled.skipped)]
-    told = set(gone)
+    told = set(settled.gone)
     silent = [gate.parsed for gate in area.beyond if gate.parsed not in seen and gate.parsed not in told]
     for code, addresses in (
         ("deadline", settled.unfinished),

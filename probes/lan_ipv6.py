@@ -30,13 +30,13 @@ from probes.kit.ipv6.lan.messages import HeardOnLink, Hosts, LinkTask, ListenJob
 from probes.kit.ipv6.model import OUTCOMES, Check, Verdict, unknown
 from probes.kit.machine.neighbours import Own, default_routes, links, neighbours, own_addresses, route_to
 from probes.kit.options import option
-from probes.kit.raw.client import why_not
+from probes.kit.raw.helper.client import why_not
 from probes.kit.raw.link.client import find_hosts
 from probes.kit.raw.link.messages import GROUP_METHODS, Heard, LinkDone, LinkJob
 from probes.kit.raw.link.messages import LinkTask as Question
 from probes.kit.reasons import because
 from probes.kit.sending.net import Net
-from wire.text import Text
+from wire.text import Text, TextError
 from wire.types import Observation, SectionKind, Skipped, Target, TargetKind, Value
 
 NAME = "lan_ipv6"
@@ -57,10 +57,16 @@ def _parse_guard(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     for text in texts:
         sender, arrow, listener = (part.strip() for part in text.partition(">"))
         if not (sender and arrow and listener) or sender == listener:
-            raise ValueError(f"{text[:64]!r} does not name two interfaces, such as eth1>eth2")
+            raise TextError(
+                f"{text[:64]!r} 没有写明两个接口，如 eth1>eth2",
+                f"{text[:64]!r} does not name two interfaces, such as eth1>eth2",
+            )
         found.append((sender, listener))
     if len({listener for _, listener in found}) != len(found) or len({sender for sender, _ in found}) != len(found):
-        raise ValueError("an interface may send in one test and listen in one test only")
+        raise TextError(
+            "一个接口只能在一项测试中发送、在一项测试中监听",
+            "an interface may send in one test and listen in one test only",
+        )
     return tuple(found)
 
 

@@ -5,13 +5,14 @@ one observation of this machine itself, with the method `connect`, says why.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Silent, Yield
+from probes.kit.evidence import LOCAL_MAC, MAC, PROXY_ADDRESSES, is_local_mac
 from probes.kit.fingerprint.model import FingerprintFileError
 from probes.kit.machine.neighbours import State, links, neighbours, not_hosts, own_addresses, route_to
 from probes.kit.options import option
@@ -63,6 +64,7 @@ _UNSETTLED = {
     CODE_OF[Settled.RESOURCES]: "resources",
     CODE_OF[Settled.LOST]: "loss",
 }
+_BY_HAND = frozenset({State.PERMANENT, State.NOARP})
 _SELF = Target(TargetKind.AGENT, "self")
 
 
@@ -247,15 +249,20 @@ class _Opened:
 def _hosts(block: Block, method: str, named: set[str], near: Sequence[Network]) -> Iterator[Observation]:
     """Give those that answered, those that were named, and neighbours that answered ARP or ND and nothing else.
 
-    `near` are the networks of this machine's links.
+    A neighbour is there by its answer to ARP or ND, unless so many addresses have its card that it answers for others.
+    What nobody was heard of at all filters nothing. `near` are the networks of this machine's links.
     """
-    now, mute = time.time(), _mute(block, method, near)
+    now, on_link = time.time(), _on_link(block, near)
+    macs, neighbouring = _macs(block, method, on_link), set(on_link.values())
+    fours = Counter(mac for host, mac in macs.items() if block.hosts[host].family == 4)
     for host, gate in enumerate(block.hosts):
-        row = block.row(host)
-        if gate.address in named or gate.parsed in mute or any(code in row for code in _ANSWERS):
-            alive = _OPEN in row or _CLOSED in row
-            values: dict[str, Value] = {}
-            for name, codes in (("closed", {_CLOSED}), ("filtered", _FILTERED)):
+        row, mac = block.row(host), macs.get(host, "")
+        heard = any(code in row for code in _ANSWERS)
+        if gate.address in named or heard or mac:
+            alive = _OPEN in row or _CLOSED in row or (mac != "" and fours[mac] <= PROXY_ADDRESSES)
+            values: dict[str, Value] = {MAC: mac, LOCAL_MAC: is_local_mac(mac)} if mac else {}
+            silent = _FILTERED if heard or mac else frozenset() if host in neighbouring else {_TIMEOUT}
+            for name, codes in (("closed", {_CLOSED}), ("filtered", silent)):
                 text = format_ports(port for port, code in zip(block.ports, row, strict=True) if code in codes)
                 if text and len(text) <= _MAX_TEXT:
                     values[name] = text
@@ -285,7 +292,9 @@ def _settled(
     skipped.extend(Skipped(prefix, why_not) for prefix in plain_prefixes(unfinished))
     _skip(skipped, crowded, "too_large")
     if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
-        _skip(skipped, [address for group in groups.values() for address in group], "no_answer")
+        for row, addresses in sorted(groups.items()):
+            # Where nothing was sent, silence is none of the path's doing.
+            _skip(skipped, addresses, _UNSETTLED[max(row)] if PENDING not in row else "no_answer")
         yield from map(Silent, covered(Transport.TCP, block.ports, groups.get(bytes(len(block.ports)), ())))
         return
     for row, addresses in sorted(groups.items())[:_MAX_GROUPS]:
@@ -302,13 +311,39 @@ def _skip(skipped: list[Skipped], addresses: list[Address], code: str, ports: st
     skipped.extend(Skipped((prefix + ports)[:_MAX_WHAT], because(code)) for prefix in plain_prefixes(addresses))
 
 
-def _mute(block: Block, method: str, near: Sequence[Network]) -> set[Address]:
-    """Give the neighbours that kept silent though they are on the link."""
-    silent = (gate.parsed for host, gate in enumerate(block.hosts) if _TIMEOUT in block.row(host))
-    found = {address for address in silent if any(address in network for network in near)}
-    if method == SYN or not found:
-        return found  # no SYN was sent before its hardware address was known
-    return found & {known.address for known in neighbours() if known.state is State.REACHABLE}
+_Place = tuple[bytes, str]
+"""An address, and the interface of a link-local one: on another it is somebody else's."""
+
+
+def _on_link(block: Block, near: Sequence[Network]) -> Mapping[_Place, int]:
+    """Give the numbers of the hosts that are asked for their hardware addresses first."""
+    hosts = ((host, gate) for host, gate in enumerate(block.hosts) if gate.paced)
+    return {
+        (gate.parsed.packed, gate.address.partition("%")[2]): host
+        for host, gate in hosts
+        if any(gate.parsed in network for network in near)
+    }
+
+
+def _macs(block: Block, method: str, on_link: Mapping[_Place, int]) -> Mapping[int, str]:
+    """Give the hardware addresses of those that told theirs by ARP or ND while they were scanned, by their number."""
+    if not on_link:
+        return {}
+    known = {
+        (entry.address.packed, entry.interface if entry.address.is_link_local else ""): entry
+        for entry in neighbours()
+        if entry.mac
+    }
+    found = {}
+    for place, host in on_link.items():
+        entry, row = known.get(place), block.row(host)
+        if entry is not None and entry.state in _BY_HAND:
+            continue
+        if method == SYN:  # the kernel knows only those that it spoke with itself
+            found[host] = block.macs.get(host, "")
+        elif entry is not None and (entry.state is State.REACHABLE or _OPEN in row or _CLOSED in row):
+            found[host] = entry.mac
+    return {host: mac for host, mac in found.items() if mac}
 
 
 def _near() -> tuple[Network, ...]:

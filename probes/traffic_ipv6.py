@@ -25,6 +25,7 @@ from probes.kit.machine.neighbours import default_routes, neighbours, own_addres
 from probes.kit.options import option
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.net import Net
+from probes.kit.shared_options import parse_addresses
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind
 
@@ -38,13 +39,9 @@ def _parse_sites(texts: Sequence[str]) -> None:
         urls_of(text)
 
 
-def _parse_resolvers(texts: Sequence[str]) -> tuple[Address, ...]:
-    return tuple(ip_address(text) for text in texts)
-
-
 def _parse_host(text: str) -> None:
     if text:
-        ip_address(text)
+        parse_addresses((text,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ class Options:
         (),
         zh="DNS 解析器地址；默认取自系统",
         en="addresses of DNS resolvers; those of the system by default",
-        check=_parse_resolvers,
+        check=parse_addresses,
     )
     timeout: float = option(
         3.0, zh="每一步的等待时间", en="how long to wait at each step", unit="s", minimum=0.1, maximum=60
@@ -121,7 +118,7 @@ def run(options: Options, context: Context) -> Iterator[Yield]:
     sites: list[SiteBytes] = []
     if flows is not None and time.monotonic() < context.deadline:
         names = (*options.sites, *context.policy.targets)[:MAX_SITES]
-        sites = _v4_only(context, _parse_resolvers(options.resolvers) or resolvers(), names, flows, options.timeout)
+        sites = _v4_only(context, parse_addresses(options.resolvers) or resolvers(), names, flows, options.timeout)
     yield _say(judge_share(counted, options.target, sites))
     yield _say(judge_users(flows, _macs(), options.users_pass, options.users_warn))
     yield _say(unknown("TRF-TREND", "trend_elsewhere"))

@@ -43,7 +43,7 @@ from wire.types import (
 )
 
 if TYPE_CHECKING:
-    from probes.kit.raw.replies import Replies
+    from probes.kit.raw.packets.replies import Replies
 
 DEFAULT_PORTS = format_ports(port for question in QUESTIONS for port in question.ports)
 """The ports whose protocols we speak; others can only be asked with an empty datagram."""
@@ -124,7 +124,7 @@ def _replies(options: Options, closing: ExitStack) -> "tuple[Replies | None, str
     """Open what hears the answers of DHCP servers where they are asked; else the reason why it cannot be."""
     if not any(question(port).answered_at for port in expand(parse_ports(options.ports))):
         return None, ""
-    from probes.kit.raw.replies import Replies
+    from probes.kit.raw.packets.replies import Replies
 
     try:
         replies = Replies()

@@ -37,7 +37,7 @@ from probes.kit.options import option
 from probes.kit.reasons import because
 from probes.kit.shared_options import parse_addresses, patience_option, resolvers_option
 from wire.ports import expand, parse_ports
-from wire.text import Text
+from wire.text import Text, TextError
 from wire.types import Observation, SectionKind, Target, TargetKind
 
 NAME = "vantage_ipv6"
@@ -53,7 +53,16 @@ def _parse_urls(texts: Sequence[str]) -> tuple[Url, ...]:
 
 
 def _parse_prefixes(texts: Sequence[str]) -> tuple[IPv6Network, ...]:
-    return tuple(IPv6Network(text) for text in texts)
+    found = []
+    for text in texts:
+        try:
+            found.append(IPv6Network(text))
+        except ValueError:
+            raise TextError(
+                f"{text[:64]!r} 不是 IPv6 网段，如 2001:db8:1::/48",
+                f"{text[:64]!r} is not an IPv6 prefix such as 2001:db8:1::/48",
+            ) from None
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

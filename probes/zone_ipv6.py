@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address
 
 from probes.kit.contract import Context, Probe, Progress, Yield
 from probes.kit.errors import Refused
@@ -23,16 +22,12 @@ from probes.kit.reasons import because
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.crew import work
 from probes.kit.sending.net import Net
-from probes.kit.shared_options import parse_addresses, patience_option, resolvers_option
+from probes.kit.shared_options import parse_addresses, parse_six, patience_option, resolvers_option
 from wire.text import Text
 from wire.types import Observation, Outcome, SectionKind, Skipped, Target, TargetKind
 
 NAME = "zone_ipv6"
 MAX_TARGETS = 2000
-
-
-def _parse_roots(texts: Sequence[str]) -> tuple[IPv6Address, ...]:
-    return tuple(IPv6Address(text) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Options:
     self_targets: tuple[str, ...] = proof_option()
     resolvers: tuple[str, ...] = resolvers_option()
     root_hints: tuple[str, ...] = option(
-        ROOTS, zh="根服务器的 IPv6 地址", en="IPv6 addresses of root servers", check=_parse_roots
+        ROOTS, zh="根服务器的 IPv6 地址", en="IPv6 addresses of root servers", check=parse_six
     )
     workers: int = option(8, zh="同时检查的区数", en="zones looked at at a time", minimum=1, maximum=64)
     timeout: float = patience_option()
@@ -73,7 +68,7 @@ _Result = tuple[str, str, tuple[Check, ...] | Skipped]
 def _looker(net: Net, servers: Sequence[Address], options: Options, deadline: float) -> Callable[[str], _Result]:
     names = Names(net, servers, timeout=options.timeout, port=DNS_PORT)
     names.synthesised = find_dns64(names)
-    zones = ZoneLook(Asker(net, options.timeout), names, servers, _parse_roots(options.root_hints))
+    zones = ZoneLook(Asker(net, options.timeout), names, servers, parse_six(options.root_hints))
 
     def look(target: str) -> _Result:
         if time.monotonic() + 4 * options.timeout > deadline:

@@ -2,10 +2,10 @@
 
 import errno
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from json import JSONDecodeError
-from re import compile as pattern
 
 from wire.text import Text, text_of
 
@@ -51,7 +51,7 @@ _REASONS: Mapping[int, str] = {
     -4: "域名解析失败",
     -5: "该域名没有地址",
 }
-_AT = pattern(r"\(at line (\d+), column (\d+)\)$")
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)$")
 _MAX_SHOWN = 200
 
 
@@ -104,7 +104,61 @@ def not_toml(error: Exception) -> Text:
         return Text("不是有效的 TOML：数值或日期不可用", f"not TOML: {said}")
     at = _AT.search(said)
     where = f"第 {at[1]} 行第 {at[2]} 列" if at else "文件末尾"
-    return Text(f"不是有效的 TOML：{where}有语法错误", f"not TOML: {said}")
+    return Text(f"不是有效的 TOML：{where}{_of_python(said, _TOML)}", f"not TOML: {said}")
+
+
+def not_a_pattern(error: re.error) -> Text:
+    """Say what is wrong with a regular expression."""
+    where = "其中" if error.pos is None else f"第 {error.pos + 1} 个字符处"
+    return Text(f"不是有效的正则表达式：{where}{_of_python(error.msg, _PATTERN)}", f"not a pattern: {error}")
+
+
+def _of_python(said: str, words: Mapping[str, str]) -> str:
+    """Give the Chinese of a message by its beginning; another release of Python may say it in other words."""
+    return next((zh for en, zh in words.items() if said.startswith(en)), "有语法错误")
+
+
+_TOML = {
+    "Expected '=' after a key": "：键之后须有等号",
+    "Expected ']": "：表名须以 ] 结束",
+    "Expected newline or end of document": "：语句之后须换行",
+    "Invalid statement": "：不是语句",
+    "Invalid value": "：值无效（文本须加引号）",
+    "Invalid date or datetime": "：日期或时间无效",
+    "Invalid initial character for a key part": "：不能作为键的开头",
+    "Invalid hex value": "：不是十六进制数",
+    "Unclosed array": "：数组没有以 ] 结束",
+    "Unclosed inline table": "：内联表没有以 } 结束",
+    "Unterminated string": "：文本没有以引号结束",
+    "Unescaped '\\' in a string": "：文本中的 \\ 须写作 \\\\",
+    "Cannot overwrite a value": "：此键已经有值",
+    "Duplicate inline table key": "：此键已经有值",
+    "Cannot declare": "：此表已经定义",
+    "Cannot mutate immutable namespace": "：此表已经定义，不能再加内容",
+    "Cannot redefine namespace": "：此表已经定义",
+    "Illegal character": "：有不允许的字符",
+    "Found invalid character": "：有不允许的字符",
+}
+"""How tomllib says what is wrong with a text, by its first words."""
+_PATTERN = {
+    "missing ), unterminated": "起的括号没有结束",
+    "unbalanced parenthesis": "有多余的右括号",
+    "unterminated character set": "起的字符集没有以 ] 结束",
+    "nothing to repeat": "的重复符之前没有内容",
+    "multiple repeat": "有多余的重复符",
+    "min repeat greater than max repeat": "的重复次数下限大于上限",
+    "bad escape": "的转义不可用",
+    "incomplete escape": "的转义不完整",
+    "bad character range": "的字符范围首尾颠倒",
+    "unknown extension": "有不支持的 (? 写法",
+    "invalid group reference": "引用的组不存在",
+    "unknown group name": "引用的组不存在",
+    "redefinition of group name": "的组名重复",
+    "look-behind requires fixed-width": "的后顾断言须为固定长度",
+    "global flags not at the start": "的全局标志须在开头",
+    "unexpected end of pattern": "意外结束",
+}
+"""How `re` says what is wrong with a pattern, by its first words."""
 
 
 def not_json(error: BaseException) -> Text:

@@ -19,6 +19,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from agent.errors import SpoolError
 from agent.spool import batches, file, rows
 from agent.spool.packing import Packed
+from wire.faults import why
+from wire.text import Text
 from wire.types import MAX_REPORT_BYTES, Report
 
 P = ParamSpec("P")
@@ -59,12 +61,12 @@ def _guarded(method: Callable[Concatenate["Spool", P], R]) -> Callable[Concatena
                 return method(self, *args, **kwargs)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if isinstance(error, sqlite3.DatabaseError) and not file.is_corrupt(error):
-                    raise SpoolError(f"{self.path}: {error}") from error
+                    raise SpoolError(self.path, why(error)) from error
             try:
                 self._start_over()
                 return method(self, *args, **kwargs)
             except sqlite3.Error as error:
-                raise SpoolError(f"{self.path}: {error}") from error
+                raise SpoolError(self.path, why(error)) from error
 
     return guarded
 
@@ -87,7 +89,7 @@ class Spool:
         try:
             self._open()
         except sqlite3.Error as error:
-            raise SpoolError(f"{path}: {error}") from error
+            raise SpoolError(path, why(error)) from error
 
     def close(self) -> None:
         """Close the file; what is in it stays."""
@@ -160,7 +162,9 @@ class Spool:
             return batches.payload(self._db, sequence)
         except batches.DamagedBody as damage:
             self._discard(damage.section, sequence)
-            raise SpoolError(f"{self.path}: a damaged section was dropped and counted") from None
+            raise SpoolError(
+                self.path, Text("有一段已损坏，已丢弃并计数", "a damaged section was dropped and counted")
+            ) from None
 
     @_guarded
     def acknowledge(self, sequence: int) -> None:

@@ -104,8 +104,8 @@ def _unreachable(error: OSError | http.client.HTTPException, host: str) -> Unrea
     if isinstance(error, TimeoutError):
         return Unreachable("没有按时应答", "no answer in time")
     if isinstance(error, OSError):
-        why = error.strerror or str(error)
-        return Unreachable(f"无法连接：{why}", f"no connection: {why}")
+        why = reason(error)
+        return Unreachable(f"无法连接：{why.zh}", f"no connection: {why.en}")
     kind = type(error).__name__
     return Unreachable(f"对端不是 HTTP 服务：{kind}", f"what answers does not speak HTTP: {kind}")
 

@@ -2,28 +2,25 @@
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, case, select
 
-from collector import views
 from collector.alerts.life import ACKNOWLEDGED, RESOLVED, STANDING, STATES
+from collector.answers import views
+from collector.answers.notes import check_note
+from collector.answers.said import from_to, one_of, out_of_reach
 from collector.clock import moment
+from collector.core import Core
 from collector.errors import BadInput, Conflict, NotFound
-from collector.inventory.assets import last_confirmed
-from collector.notes import check_note
-from collector.registry import audit
-from collector.registry.directory import require
-from collector.registry.people import Person, Role
-from collector.said import from_to, one_of, out_of_reach
-from collector.store import tables
+from collector.inventory.lists.assets import last_confirmed
+from collector.memory.directory import require
+from collector.memory.people import Person, Role
+from collector.store import audit, tables
 from collector.store.contract import Turn
 from collector.store.tables import alert, unit
 from rules.model import Colour
 from wire.text import Text
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 ALL = "all"
 MAX_LIMIT = 10_000
@@ -31,7 +28,7 @@ BASELINE_NOTE = Text("首次扫描即存在", "there at the first scan")
 
 
 def list_alerts(
-    core: "Core",
+    core: Core,
     person: Person,
     under: str | None = None,
     state: str | None = None,
@@ -59,7 +56,7 @@ def list_alerts(
         return _views(core, connection, rows)
 
 
-def show_alert(core: "Core", person: Person, alert_id: str) -> views.Alert:
+def show_alert(core: Core, person: Person, alert_id: str) -> views.Alert:
     """Give one alert; raises NotFound."""
     query = _alerts().where(
         alert.c.county.in_(core.directory.counties(person.path)), alert.c.id == alert_id, tables.under(person.path)
@@ -71,12 +68,12 @@ def show_alert(core: "Core", person: Person, alert_id: str) -> views.Alert:
         return _views(core, connection, rows)[0]
 
 
-def acknowledge(core: "Core", person: Person, alert_id: str, note: str) -> views.Alert:
+def acknowledge(core: Core, person: Person, alert_id: str, note: str) -> views.Alert:
     """Say that someone is at it; the alert stands until it resolves. Raises NotFound, Forbidden, Conflict, BadInput."""
     return _handle(core, person, alert_id, note, ACKNOWLEDGED)
 
 
-def resolve(core: "Core", person: Person, alert_id: str, note: str) -> views.Alert:
+def resolve(core: Core, person: Person, alert_id: str, note: str) -> views.Alert:
     """Close an alert with a reason; it opens again when it still matches after a while (settings.reopen_after).
 
     Raises NotFound, Forbidden, Conflict, and BadInput without a note.
@@ -86,7 +83,7 @@ def resolve(core: "Core", person: Person, alert_id: str, note: str) -> views.Ale
     return _handle(core, person, alert_id, note, RESOLVED)
 
 
-def _handle(core: "Core", person: Person, alert_id: str, note: str, state: str) -> views.Alert:
+def _handle(core: Core, person: Person, alert_id: str, note: str, state: str) -> views.Alert:
     require(person, Role.OPERATOR)
     check_note(note)
     shown = show_alert(core, person, alert_id)
@@ -121,14 +118,14 @@ def _alerts() -> Select[Any]:
     return select(alert, unit.c.name.label("unit_name")).join(unit, unit.c.code == alert.c.unit)
 
 
-def _views(core: "Core", connection: Connection, rows: Iterable[Row[Any]]) -> list[views.Alert]:
+def _views(core: Core, connection: Connection, rows: Iterable[Row[Any]]) -> list[views.Alert]:
     found = list(rows)
     standing = [row for row in found if row.state != RESOLVED]
     confirmed = last_confirmed(connection, [row.subject for row in standing], {row.county for row in standing})
     return [_view(core, row, max(row.last_seen, confirmed.get(row.subject, 0.0))) for row in found]
 
 
-def _view(core: "Core", row: Row[Any], last_seen: float) -> views.Alert:
+def _view(core: Core, row: Row[Any], last_seen: float) -> views.Alert:
     rule = core.rules.by_id.get(row.rule)
     title, remedy = (rule.title, rule.remedy) if rule else (Text(row.rule, row.rule), Text("", ""))
     if row.baseline:

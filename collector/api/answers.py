@@ -1,11 +1,11 @@
-"""The shapes that only the HTTP interface has; all others are collector.views and the wire types."""
+"""The shapes that only the HTTP interface has; all others are collector.answers.views and the wire types."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
-from collector import views
+from collector.answers import views
 
 Vantage = Literal["internet", "edu_private_net", "campus_lan", "unknown"]
 """Those of rules.facts, as OpenAPI needs them: in words of its own."""

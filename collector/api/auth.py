@@ -9,10 +9,10 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from collector.api.context import context_of
-from collector.connections import source_of
 from collector.errors import CollectorError, Forbidden, Unauthorised
+from collector.memory.people import Role
+from collector.process.connections import source_of
 from collector.registry import agents, people
-from collector.registry.people import Role
 from wire.text import Text
 
 Connection = ASGIConnection[Any, Any, Any, Any]

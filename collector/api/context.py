@@ -9,12 +9,12 @@ from typing import Any, ParamSpec, TypeVar, cast
 from litestar.connection import ASGIConnection
 
 from collector.api.failures import Failures
-from collector.config import Limits
-from collector.core import Core
 from collector.errors import Busy
-from collector.journal import Once
-from collector.metrics import Metrics
-from collector.scans.board import Board
+from collector.memory.board import Board
+from collector.metrics.exposition import Metrics
+from collector.process.config import Limits
+from collector.process.journal import Once
+from collector.running import Running
 from wire.endpoint import Endpoint
 from wire.text import Text
 
@@ -148,7 +148,7 @@ class Held:
 class Context:
     """The running collector as the handlers see it."""
 
-    core: Core
+    core: Running
     limits: Limits
     ca_pem: bytes
     ca_digest: str

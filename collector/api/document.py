@@ -7,11 +7,11 @@ from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
-from collector.api.app import ROUTES
 from collector.api.auth import agent_only, scraper_only
 from collector.api.bodies import MAX_IMPORT_BYTES
+from collector.api.routes.table import ROUTES
 from collector.api.wire_schema import REF, components
-from collector.metrics import software_version
+from collector.metrics.exposition import software_version
 from collector.scans.requests import ScanRequest
 from wire.orders import OrderProgress, OrderReply, Orders
 from wire.types import Answer, Enrolment, EnrolmentRequest, Refusal, Report, Section

@@ -8,13 +8,13 @@ collector itself is at fault.
 import asyncio
 import time
 
-from collector import ingest
 from collector.api.auth import BEARER
 from collector.api.context import RETRY_SECONDS, Context
 from collector.api.gate import App, Message, Receive, Scope, Send
 from collector.errors import UNCOMMITTED, Busy
+from collector.ingest import reports
+from collector.memory.directory import AgentIdentity
 from collector.registry import agents
-from collector.registry.directory import AgentIdentity
 from wire.codec import decode, decompress, encode
 from wire.errors import TooLarge
 from wire.types import Answer, Report
@@ -101,7 +101,7 @@ class Express:
         report = decode(Report, plain, SMALL_PLAIN_BYTES)
         if report.agent != agent.id:
             return None
-        future = ingest.submit(context.core, agent, report, context.clock(), source)
+        future = reports.submit(context.core, agent, report, context.clock(), source)
         try:
             async with asyncio.timeout(context.limits.answer_seconds):
                 # Shielded: whoever gives up waiting must not cancel what the writer is about to commit.

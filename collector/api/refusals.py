@@ -7,12 +7,13 @@ from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
-from collector import errors, journal
+from collector import errors
 from collector.api.auth import Throttled, address_of
 from collector.api.bodies import MAX_MESSAGE_BYTES, ClientGone, TooSlow, WrongType
 from collector.api.context import RETRY_SECONDS, context_of
 from collector.api.parameters import faults_of
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
+from collector.process import journal
 from wire.codec import encode
 from wire.errors import EdusecError, TooLarge, UnsupportedSchema, WireError
 from wire.text import Lang, Text, as_text, of_request, text_of

@@ -6,14 +6,11 @@ agent's own word, so however large it is, the configuration's bound stays.
 
 import json
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
 
+from collector.core import Core
 from collector.errors import Full
-from collector.inventory.sections import AgentState, Sections
+from collector.memory.sections import AgentState, Sections
 from collector.settings import Settings
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 ANYBODY = 200_000
 """Hosts, services and sites that any agent may hold: one host alone may show 65,535 open ports."""
@@ -36,7 +33,7 @@ def fullness(sections: Sections, settings: Settings, agent: str, now: float) -> 
     return max(held, 1.0) if refused is not None and now - refused < REMEMBERED else held
 
 
-def require(core: "Core", agent: str, unit: str, more: int, now: float) -> None:
+def require(core: Core, agent: str, unit: str, more: int, now: float) -> None:
     """Raise Full if an agent, or all agents of its unit together, would hold too much with so many sightings more.
 
     Only for the writer's thread, which sees what the work at hand has added already.
@@ -50,7 +47,7 @@ def require(core: "Core", agent: str, unit: str, more: int, now: float) -> None:
     else:
         return
     sections.refused[agent] = now
-    core.schedule.touched_agents.append(agent)
+    core.due.agents.append(agent)
     raise Full(f"{why}; where that is right, the collector's operator raises [room] in collector.toml")
 
 

@@ -3,24 +3,21 @@
 Bytes are summed, over a day and over units; a share is only ever computed from sums.
 """
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from collector.clock import day
-from collector.inventory.samples import read_samples
-from collector.registry.directory import Node
+from collector.core import Core
+from collector.memory.directory import Node
+from collector.sightings.samples import read_samples
 from collector.store.contract import Statements, Turn
 from collector.store.tables import ipv6_day, measurement
 from probes.kit.ipv6.traffic.counted import WEEK, growth, share
 from rules.facts import FactValue
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 PROBE = "traffic_ipv6"
 SHARE = "TRF-SHARE"
@@ -59,13 +56,12 @@ class Counted(NamedTuple):
 class Days:
     """Keeps the sums of days up to date; used by the schedule's thread, touched by the writer's."""
 
-    def __init__(self, core: "Core") -> None:
+    def __init__(self, core: Core) -> None:
         """Prepare; nothing is read yet."""
         self._core = core
         self._waiting: set[Touched] = set()
         self._day: date | None = None
         self._counted = 0.0
-        self.touched: deque[Touched] = deque()
 
     def start(self) -> None:
         """Count anew what may have been left uncounted at the last end, or was counted before sums were kept."""
@@ -81,11 +77,12 @@ class Days:
         oldest = today - timedelta(days=DAYS)
         for unit in units:
             first = max(last.get(unit, oldest), oldest)
-            self.touched.extend((unit, first + timedelta(days=n)) for n in range((today - first).days + 1))
+            core.due.days.extend((unit, first + timedelta(days=n)) for n in range((today - first).days + 1))
 
     def round(self, now: float) -> set[str]:
         """Sum what is new once an hour and when a day is over; gives the units that are to be judged."""
-        self._waiting |= {self.touched.popleft() for _ in range(len(self.touched))}
+        days = self._core.due.days
+        self._waiting |= {days.popleft() for _ in range(len(days))}
         today = day(now)
         if self._day == today and now - self._counted < EVERY:
             return set()
@@ -113,7 +110,7 @@ class Days:
             turn.run(_UPSERT, values)
 
         self._core.store.write(work)
-        self._core.schedule.touched_units.append(unit)
+        self._core.due.units.append(unit)
 
 
 def read_day(connection: Connection, node: Node, when: date) -> Counted | None:

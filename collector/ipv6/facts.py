@@ -8,9 +8,8 @@ from collector.ipv6.ratios import METRICS
 from collector.ipv6.results import SITE
 from collector.ipv6.targets import target_of
 from collector.ipv6.weeks import ratios_below
-from collector.registry.directory import Directory, Node
-from collector.registry.register_files import Entry, Kind, spelling
-from collector.registry.registered import Register
+from collector.memory.directory import Directory, Node
+from collector.memory.registered import Entry, Kind, Register, spelling
 from collector.settings import Settings
 from collector.store.contract import Statements
 from probes.kit.ipv6.ladder import Ratio, Rung

@@ -8,17 +8,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
 
 from collector.clock import new_id
+from collector.core import Core
 from collector.ipv6.results import NETWORK_PART, SELF, SITE, Key, read, states
-from collector.registry.register_files import Entry, Kind, spelling
+from collector.memory.registered import Entry, Kind, spelling
 from collector.store.contract import Statements
 from probes.kit.ipv6.ladder import NETWORK, REQUIRED, UNCLEAR, Level, Rung, climb, lowest
 from probes.kit.ipv6.model import Verdict
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 SYSTEM, UNIT = "system", "unit"
 _UPSERT = (
@@ -35,7 +32,7 @@ Subject = tuple[str, str, str]
 class Levels:
     """Works levels out inside one transaction; `now` is the collector's own time, `changed` what has another level."""
 
-    core: "Core"
+    core: Core
     statements: Statements
     now: float
     changed: set[Subject] = field(default_factory=set)
@@ -197,3 +194,10 @@ def sites_of(statements: Statements, county: str, subjects: Iterable[Subject]) -
         for ident, name in statements.rows("SELECT id, name FROM site WHERE county = ? AND unit = ?", (county, unit))
         if spelling(name) in wanted
     ]
+
+
+def moved(core: Core, levels: Iterable[Subject]) -> None:
+    """Have counted and judged, in the next round, what has another level now."""
+    found = set(levels)
+    core.due.levels.extend({unit for unit, _, _ in found})
+    core.due.systems.extend(sorted(f"{unit}:{name}" for unit, kind, name in found if kind == SYSTEM))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from collector.ipv6.levels import SYSTEM, systems
 from collector.ipv6.results import NETWORK_PART, SITE, Key
-from collector.registry.register_files import Entry, Kind
+from collector.memory.registered import Entry, Kind
 from probes.kit.ipv6.ladder import UNCLEAR, Level, Ratio, Rung
 
 NETWORKS, WEBSITES, SYSTEMS = "networks", "websites", "systems"

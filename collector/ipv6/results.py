@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from collector.inventory.sections import SectionState
-from collector.registry.register_files import spelling
+from collector.memory.registered import spelling
+from collector.memory.sections import SectionState
 from collector.store.contract import Statements
 from probes.kit.ipv6.ladder import FORECAST, NETWORK, REQUIRED, Standing, holding, settle
 from probes.kit.ipv6.model import VERDICTS, Verdict

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from collector.registry.directory import Node
+from collector.memory.directory import Node
 from collector.settings import LocalTarget, Settings
 from rules.data import Target, audience_of, profile_for, targets
 from rules.model import Confidence, PolicyItem

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from collector.clock import day
+from collector.core import Core
 from collector.ipv6.levels import Levels
 from collector.ipv6.ratios import METRICS, NOTHING, Ratios, ratios_of
-from collector.registry.directory import Directory
+from collector.memory.directory import Directory
 from collector.store.contract import Statements
 from probes.kit.ipv6.ladder import Ratio
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 
 def week_of(now: float) -> date:
@@ -21,7 +18,7 @@ def week_of(now: float) -> date:
     return today - timedelta(days=today.weekday())
 
 
-def keep(core: "Core", statements: Statements, codes: Iterable[str], now: float) -> set[str]:
+def keep(core: Core, statements: Statements, codes: Iterable[str], now: float) -> set[str]:
     """Write how units stand this week; gives those that stand otherwise than before."""
     week, levels, changed = week_of(now).isoformat(), Levels(core, statements, now), set[str]()
     for code in codes:

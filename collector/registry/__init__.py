@@ -1,1 +1,1 @@
-"""Who and what is registered: the unit tree, whitelists, agents with their enrolment, people with their roles."""
+"""What people register and approve: the unit tree, agents, people, whitelists, the register."""

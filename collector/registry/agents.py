@@ -4,28 +4,25 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Row, select
 
-from collector import views
+from collector.answers import views
+from collector.answers.said import from_to, one_of
 from collector.clock import moment, new_id
+from collector.core import Core
 from collector.errors import BadInput, Unauthorised
-from collector.inventory.picture import values_of
 from collector.inventory.room import room_of
-from collector.judge import mark_dirty
-from collector.registry import audit, scrapes
-from collector.registry.directory import AgentIdentity, AgentRecord, require, secret_hash
-from collector.registry.people import Person, Role
-from collector.said import from_to, one_of
-from collector.store import tables
+from collector.judging.judge import mark_dirty
+from collector.memory.directory import AgentIdentity, AgentRecord, require, secret_hash
+from collector.memory.people import Person, Role
+from collector.registry import scrapes
+from collector.sightings.picture import values_of
+from collector.store import audit, tables
+from collector.store.contract import Turn
 from rules.facts import UNKNOWN, VANTAGES
 from wire.text import Text
 from wire.types import Enrolment, EnrolmentRequest, Value
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 MAX_TTL = 30 * 86_400.0
 _NO_TOKEN = Text(
@@ -36,7 +33,7 @@ AGENT_STATES = ("new", "active", "silent", "revoked")
 
 
 def create_token(
-    core: "Core", person: Person, unit: str, ttl_seconds: float, vantage: str = UNKNOWN
+    core: Core, person: Person, unit: str, ttl_seconds: float, vantage: str = UNKNOWN
 ) -> views.TokenSecret:
     """Make a one-time token for enrolling an agent in a unit; raises NotFound, Forbidden, BadInput.
 
@@ -50,7 +47,7 @@ def create_token(
     now, secret = core.clock(), secrets.token_urlsafe(32)
     expires = now + ttl_seconds
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         turn.run(
             "INSERT INTO enrolment_token (hash, unit, made_by, made, expires, vantage) VALUES (?, ?, ?, ?, ?, ?)",
             (secret_hash(secret), unit, person.id, now, expires, vantage),
@@ -67,14 +64,14 @@ def known_vantage(vantage: str) -> None:
         raise BadInput(one_of("vantage", (*VANTAGES, UNKNOWN)))
 
 
-def set_vantage(core: "Core", person: Person, agent_id: str, vantage: str) -> None:
+def set_vantage(core: Core, person: Person, agent_id: str, vantage: str) -> None:
     """Declare from where an agent looks; raises NotFound, Forbidden, BadInput."""
     require(person, Role.OPERATOR)
     known_vantage(vantage)
     record = core.directory.held(person, agent_id)
     now = core.clock()
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         turn.run("UPDATE agent SET vantage = ? WHERE id = ?", (vantage, agent_id))
         detail = {"unit": record.identity.unit, "from": record.vantage, "to": vantage}
         audit.record(turn, now, person.name, "agent.vantage", agent_id, detail)
@@ -83,10 +80,10 @@ def set_vantage(core: "Core", person: Person, agent_id: str, vantage: str) -> No
 
     if vantage != record.vantage:
         core.store.write(work)
-        core.schedule.wake()
+        core.due.wake()
 
 
-def enrol(core: "Core", request: EnrolmentRequest, now: float) -> Enrolment:
+def enrol(core: Core, request: EnrolmentRequest, now: float) -> Enrolment:
     """Spend a token (its secret part) for a credential, both in one transaction; raises Unauthorised, BadInput."""
     if not request.name.strip() or not request.name.isprintable():
         raise BadInput(Text("name：须为非空的可打印字符", "name: must be printable and not empty"))
@@ -101,7 +98,7 @@ def enrol(core: "Core", request: EnrolmentRequest, now: float) -> Enrolment:
         ):
             raise Unauthorised(_NO_TOKEN)
 
-    def work(turn: "Turn") -> AgentIdentity:
+    def work(turn: Turn) -> AgentIdentity:
         found = turn.rows(
             "SELECT unit, made_by, vantage FROM enrolment_token WHERE hash = ? AND spent IS NULL AND expires > ?",
             (token, now),
@@ -125,18 +122,18 @@ def enrol(core: "Core", request: EnrolmentRequest, now: float) -> Enrolment:
     return Enrolment(identity.id, identity.unit, core.directory.units[identity.unit].name, "bearer", credential)
 
 
-def authenticate(core: "Core", credential: str) -> AgentIdentity | None:
+def authenticate(core: Core, credential: str) -> AgentIdentity | None:
     """Give the agent behind a credential, None for an unknown or revoked one."""
     return core.directory.agent(credential)
 
 
-def revoke(core: "Core", person: Person, agent_id: str) -> None:
+def revoke(core: Core, person: Person, agent_id: str) -> None:
     """End an agent's credential; what it vouched for is unknown from now on. Raises NotFound, Forbidden."""
     require(person, Role.ADMIN)
     record = core.directory.held(person, agent_id)
     now = core.clock()
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         if not turn.run("UPDATE agent SET revoked = ? WHERE id = ? AND revoked IS NULL", (now, agent_id)):
             return
         core.sections.retire(agent_id, now)
@@ -145,10 +142,10 @@ def revoke(core: "Core", person: Person, agent_id: str) -> None:
         turn.after_commit(lambda: core.directory.put_agent(replace(record, revoked=now)))
 
     core.store.write(work)
-    core.schedule.wake()
+    core.due.wake()
 
 
-def list_agents(core: "Core", person: Person) -> list[views.Agent]:
+def list_agents(core: Core, person: Person) -> list[views.Agent]:
     """Give every agent of the person's subtree, by unit and name."""
     with core.store.reader() as connection:
         known = connection.execute(
@@ -184,7 +181,7 @@ def list_agents(core: "Core", person: Person) -> list[views.Agent]:
     ]
 
 
-def state_of(core: "Core", record: AgentRecord, received: float | None, now: float) -> str:
+def state_of(core: Core, record: AgentRecord, received: float | None, now: float) -> str:
     """Tell whether an agent is new, active, silent or revoked."""
     if record.revoked is not None:
         return "revoked"
@@ -214,7 +211,7 @@ def _ipv6(connection: Connection, person: Person, now: float) -> Iterator[tuple[
 
 
 def _agent(
-    core: "Core",
+    core: Core,
     row: "Row[tuple[object, ...]]",
     sections: tuple[views.SectionState, ...],
     ipv6: Mapping[str, Value],

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from collector import views
-from collector.judge import mark_dirty
-from collector.registry import audit
-from collector.registry.directory import Node, require
-from collector.registry.people import Person, Role
-from collector.registry.sheets import Column, Problems, Record, read_sheet
+from collector.answers import views
+from collector.core import Core
+from collector.judging.judge import mark_dirty
+from collector.memory.directory import Node, require
+from collector.memory.people import Person, Role
+from collector.sheets.reading import Column, Problems, Record, read_sheet
+from collector.store import audit
+from collector.store.contract import Turn
 from wire.text import Text
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 
 class _Entry(Protocol):
@@ -40,14 +38,14 @@ class ListKind(Generic[E]):
     label: str
     columns: Sequence[Column]
     read: Callable[[Record, str | None, Problems], E | None]
-    check: Callable[["Core", "Turn", ByUnit[E], Problems], None]
-    stored: Callable[["Turn", Node], list[E]]
-    store: Callable[["Turn", Node, E, float], None]
-    put: Callable[["Core", ByUnit[E]], None]
+    check: Callable[[Core, Turn, ByUnit[E], Problems], None]
+    stored: Callable[[Turn, Node], list[E]]
+    store: Callable[[Turn, Node, E, float], None]
+    put: Callable[[Core, ByUnit[E]], None]
 
 
 def import_table(
-    core: "Core", person: Person, kind: ListKind[E], data: bytes, filename: str, unit: str | None
+    core: Core, person: Person, kind: ListKind[E], data: bytes, filename: str, unit: str | None
 ) -> views.ImportResult:
     """Add and change entries from CSV, TSV or XLSX; raises BadFile with every fault, NotFound and Forbidden.
 
@@ -75,7 +73,7 @@ def import_table(
 
 
 def adopt(
-    core: "Core",
+    core: Core,
     person: Person,
     kind: ListKind[E],
     wanted: ByUnit[E],
@@ -89,7 +87,7 @@ def adopt(
     """
     now = core.clock()
 
-    def work(turn: "Turn") -> views.ImportResult:
+    def work(turn: Turn) -> views.ImportResult:
         units = core.directory.units
         before = {code: {entry.id: entry for entry in kind.stored(turn, units[code])} for code in wanted}
         after = {code: {**before[code], **entries} for code, entries in wanted.items()}
@@ -112,11 +110,11 @@ def adopt(
         return views.ImportResult(added=added, changed=changed, unchanged=total - added - changed, warnings=warnings)
 
     result = core.store.write(work)
-    core.schedule.wake()
+    core.due.wake()
     return result
 
 
-def _unit_of(core: "Core", record: Record, default: str | None, reach: str, problems: Problems) -> str | None:
+def _unit_of(core: Core, record: Record, default: str | None, reach: str, problems: Problems) -> str | None:
     code = record.values.get("unit", "") or default
     if not code:
         problems.add(record.line, "unit", Text("必须填写单位编码", "must name a unit"))

@@ -1,51 +1,24 @@
 """People, their roles, and the subtree that each may see."""
 
 import secrets
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from collector.clock import new_id
+from collector.core import Core
 from collector.errors import BadInput, Conflict, NotFound
-from collector.registry import audit
+from collector.memory.directory import secret_hash
+from collector.memory.people import Person, Role
+from collector.store import audit
+from collector.store.contract import Turn
 from wire.text import Text
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 MAX_NAME = 64
 
 
-class Role(StrEnum):
-    """What a person may do; each role includes those before it."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Someone with a name, a role, and the unit at the root of what they see (None: the whole tree).
-
-    `path` is that unit's path of codes, each followed by a slash; empty for the whole tree.
-    """
-
-    id: str
-    name: str
-    role: Role
-    unit: str | None
-    path: str = ""
-
-
-def add_person(core: "Core", name: str, role: Role, unit: str | None) -> str:
+def add_person(core: Core, name: str, role: Role, unit: str | None) -> str:
     """Add a person bound to a unit's subtree and give their token; raises Conflict, NotFound or BadInput.
 
     Only the token's hash is stored: what this returns is the only copy.
     """
-    from collector.registry.directory import secret_hash
-
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise BadInput(
             Text(f"name：须为 1-{MAX_NAME} 个可打印字符", f"name: must be 1-{MAX_NAME} printable characters")
@@ -55,7 +28,7 @@ def add_person(core: "Core", name: str, role: Role, unit: str | None) -> str:
     now, token = core.clock(), secrets.token_urlsafe(32)
     ident = new_id(now)
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         if turn.rows("SELECT 1 FROM person WHERE name = ?", (name,)):
             raise Conflict(Text(f"已有名为 {name!r} 的人员", f"a person named {name!r} exists already"))
         turn.run(
@@ -69,11 +42,11 @@ def add_person(core: "Core", name: str, role: Role, unit: str | None) -> str:
     return token
 
 
-def remove_person(core: "Core", name: str) -> None:
+def remove_person(core: Core, name: str) -> None:
     """Take a person's token back; what they did stays in the audit trail under their name. Raises NotFound."""
     now = core.clock()
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         if not turn.run("DELETE FROM person WHERE name = ?", (name,)):
             raise NotFound(Text(f"没有名为 {name!r} 的人员", f"there is nobody named {name!r}"))
         audit.record(turn, now, "setup", "person.remove", name)
@@ -82,6 +55,6 @@ def remove_person(core: "Core", name: str) -> None:
     core.store.write(work)
 
 
-def authenticate(core: "Core", token: str) -> Person | None:
+def authenticate(core: Core, token: str) -> Person | None:
     """Give the person behind a token, None for an unknown one."""
     return core.directory.person(token)

@@ -1,37 +1,35 @@
 """The register: which websites, systems and networks a unit has by its own word; the denominator of every ratio."""
 
 from dataclasses import astuple
-from typing import TYPE_CHECKING
 
-from collector import views
+from collector.answers import views
+from collector.answers.cursors import read_cursor, write_cursor
+from collector.answers.said import one_of, out_of_reach
+from collector.core import Core
 from collector.errors import BadInput, NotFound
-from collector.judge import mark_dirty
-from collector.registry import audit, entries
-from collector.registry.cursors import read_cursor, write_cursor
-from collector.registry.directory import Node, require
-from collector.registry.people import Person, Role
-from collector.registry.register_files import COLUMNS, Entry, Kind, read_entry, spelling
-from collector.registry.registered import FIELDS, entry_of
-from collector.registry.sheets import Problems
-from collector.said import one_of, out_of_reach
+from collector.judging.judge import mark_dirty
+from collector.memory.directory import Node, require
+from collector.memory.people import Person, Role
+from collector.memory.registered import FIELDS, Entry, Kind, entry_of, spelling
+from collector.registry import entries
+from collector.registry.register_files import COLUMNS, read_entry
+from collector.sheets.reading import Problems
+from collector.store import audit
+from collector.store.contract import Turn
 from wire.text import Text
 from wire.types import EntryKind
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 FROM_WHITELIST = "whitelist"
 
 
 def import_entries(
-    core: "Core", person: Person, data: bytes, filename: str, unit: str | None = None
+    core: Core, person: Person, data: bytes, filename: str, unit: str | None = None
 ) -> views.ImportResult:
     """Add and change entries, see `entries.import_table`."""
     return entries.import_table(core, person, REGISTER, data, filename, unit)
 
 
-def seed(core: "Core", person: Person, unit: str | None = None) -> views.ImportResult:
+def seed(core: Core, person: Person, unit: str | None = None) -> views.ImportResult:
     """Register the approved domains of a subtree's whitelists that nobody registered yet; raises NotFound, Forbidden.
 
     Each that was taken over is named in the warnings, and keeps `whitelist` as its source. A wildcard names no site.
@@ -54,7 +52,7 @@ def seed(core: "Core", person: Person, unit: str | None = None) -> views.ImportR
 
 
 def list_entries(
-    core: "Core",
+    core: Core,
     person: Person,
     under: str | None = None,
     kind: str = "",
@@ -79,7 +77,7 @@ def list_entries(
     )
 
 
-def remove(core: "Core", person: Person, ident: str) -> views.Registered:
+def remove(core: Core, person: Person, ident: str) -> views.Registered:
     """Take an entry out of the register; raises NotFound, Forbidden."""
     require(person, Role.OPERATOR)
     mine = core.directory.within(core.register.units(), person.path)
@@ -88,7 +86,7 @@ def remove(core: "Core", person: Person, ident: str) -> views.Registered:
         raise NotFound(out_of_reach(Text("登记项", "registered entry"), ident, person.name))
     unit, now = core.directory.units[entry.unit], core.clock()
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         turn.run("DELETE FROM registered WHERE county = ? AND id = ?", (unit.county, ident))
         # What fell before it was taken out is no fall of what may be registered under this address later.
         turn.run(
@@ -101,11 +99,11 @@ def remove(core: "Core", person: Person, ident: str) -> views.Registered:
         turn.after_commit(lambda: core.register.put({entry.unit: left}))
 
     core.store.write(work)
-    core.schedule.wake()
+    core.due.wake()
     return view_of(core, entry)
 
 
-def view_of(core: "Core", entry: Entry) -> views.Registered:
+def view_of(core: Core, entry: Entry) -> views.Registered:
     """Give an entry as people see it."""
     return views.Registered(
         id=entry.id,
@@ -121,14 +119,14 @@ def view_of(core: "Core", entry: Entry) -> views.Registered:
     )
 
 
-def _stored(turn: "Turn", unit: Node) -> list[Entry]:
+def _stored(turn: Turn, unit: Node) -> list[Entry]:
     """Give a unit's entries as the open transaction sees them."""
     names = ", ".join(FIELDS)
     rows = turn.rows(f"SELECT {names} FROM registered WHERE county = ? AND unit = ?", (unit.county, unit.code))  # noqa: S608
     return [entry_of(*row) for row in rows]
 
 
-def _check_size(core: "Core", _turn: "Turn", after: entries.ByUnit[Entry], problems: Problems) -> None:
+def _check_size(core: Core, _turn: Turn, after: entries.ByUnit[Entry], problems: Problems) -> None:
     limit = core.settings.registered_entries
     for code, kept in after.items():
         if len(kept) > limit:
@@ -136,7 +134,7 @@ def _check_size(core: "Core", _turn: "Turn", after: entries.ByUnit[Entry], probl
             problems.add(0, "file", text)
 
 
-def _store(turn: "Turn", unit: Node, entry: Entry, now: float) -> None:
+def _store(turn: Turn, unit: Node, entry: Entry, now: float) -> None:
     turn.run(
         "INSERT INTO registered (county, id, unit, kind, key, address, name, system, mlps_level, owner, source, added, "
         "changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (county, id) DO UPDATE SET "
@@ -147,7 +145,7 @@ def _store(turn: "Turn", unit: Node, entry: Entry, now: float) -> None:
     )
 
 
-def _put(core: "Core", after: entries.ByUnit[Entry]) -> None:
+def _put(core: Core, after: entries.ByUnit[Entry]) -> None:
     core.register.put(after)
 
 

@@ -1,15 +1,12 @@
 """The register as a file: websites, information systems and networks, one a row."""
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from collector.registry.sheets import Column, Problems, Record
-from collector.registry.sheets_out import unmarked
-from probes.kit.exchange.web import urls_of
+from collector.memory.registered import Entry, Kind, key_of
+from collector.sheets.reading import Column, Problems, Record
+from collector.sheets.writing import unmarked
 from wire.text import Text, TextError, text_of
 
 COLUMNS = (
@@ -29,14 +26,6 @@ LEVELS = {"": None, "-": None, "未定级": None, **{str(level): level for level
 }
 
 
-class Kind(StrEnum):
-    """What is registered."""
-
-    WEBSITE = "website"
-    SYSTEM = "system"
-    NETWORK = "network"
-
-
 KIND_WORDS = {
     "": Kind.WEBSITE,
     "website": Kind.WEBSITE,
@@ -51,50 +40,6 @@ KIND_WORDS = {
     "网段": Kind.NETWORK,
     "子网": Kind.NETWORK,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A registered website, system or network. `key` is its address in the one form that all spellings share.
-
-    `system` names the information system that it belongs to; that of a row of kind `system` is its own name.
-    `source` says where it came from: `import`, or `whitelist` for an approved domain that was taken over.
-    """
-
-    unit: str
-    kind: Kind
-    key: str
-    address: str
-    name: str
-    system: str
-    mlps_level: int | None
-    owner: str
-    source: str = "import"
-
-    @property
-    def id(self) -> str:
-        """The same thing of the same unit has the same id each time it is imported."""
-        return hashlib.sha256(f"{self.unit}\n{self.kind}\n{self.key}".encode()).hexdigest()[:24]
-
-
-def key_of(address: str) -> str:
-    """Give the one form of a domain or URL that all its spellings share; raises ValueError when it is neither.
-
-    The scheme is left out, and a bare page and the ports of HTTP and HTTPS with it: https://www.Example.edu.cn/ and
-    www.example.edu.cn are one website.
-    """
-    url = urls_of(address.rstrip("."))[0]
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    port = "" if url.port in (80, 443) else f":{url.port}"
-    return f"{host}{port}{'' if url.path == '/' else url.path}"
-
-
-def spelling(address: str) -> str:
-    """Give the one form of an address that was not checked; what is neither domain nor URL stands for itself."""
-    try:
-        return key_of(address)
-    except ValueError:
-        return address
 
 
 def read_entry(record: Record, unit: str | None, problems: Problems) -> Entry | None:

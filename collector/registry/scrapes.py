@@ -8,21 +8,19 @@ at a port for metrics and at /metrics. Names lead wherever their owner wants; li
 import re
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from collector import views
+from collector.answers import views
+from collector.core import Core
 from collector.errors import BadInput
-from collector.registry import audit
-from collector.registry.directory import AgentRecord, require
-from collector.registry.people import Person, Role
-from collector.registry.register_files import Kind
+from collector.memory.directory import AgentRecord, require
+from collector.memory.people import Person, Role
+from collector.memory.registered import Kind
+from collector.store import audit
+from collector.store.contract import Turn
 from wire.ports import contains, parse_ports
 from wire.text import Text
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 STATES = ("none", "local", "listed", "approved", "refused")
 """No address is told; one that only the gateway itself reaches; one by the rule; one by a person's word; neither."""
@@ -75,7 +73,7 @@ def place_of(url: str) -> Place | None:
     return Place(parts.scheme, bare.lower(), port or (443 if parts.scheme == "https" else 80), path)
 
 
-def verdict(core: "Core", record: AgentRecord) -> Verdict:
+def verdict(core: Core, record: AgentRecord) -> Verdict:
     """Judge where an agent says that its metrics are; from memory."""
     state = core.sections.agents().get(record.identity.id)
     if state is None or not state.metrics_url:
@@ -106,7 +104,7 @@ def verdict(core: "Core", record: AgentRecord) -> Verdict:
     return Verdict("listed", place)
 
 
-def scrape_targets(core: "Core") -> list[views.ScrapeTarget]:
+def scrape_targets(core: Core) -> list[views.ScrapeTarget]:
     """Give the agents that Prometheus may scrape, with the labels that only the collector knows; by id."""
     found = []
     for ident, record in sorted(core.directory.agents.items()):
@@ -130,7 +128,7 @@ def scrape_targets(core: "Core") -> list[views.ScrapeTarget]:
     return found
 
 
-def approve(core: "Core", person: Person, agent_id: str, url: str) -> None:
+def approve(core: Core, person: Person, agent_id: str, url: str) -> None:
     """Let Prometheus be sent to this very address of an agent, or ("") withdraw that; raises NotFound, BadInput."""
     require(person, Role.OPERATOR)
     record = core.directory.held(person, agent_id)
@@ -143,7 +141,7 @@ def approve(core: "Core", person: Person, agent_id: str, url: str) -> None:
         )
     now = core.clock()
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         turn.run("UPDATE agent SET scrape = ? WHERE id = ?", (url, agent_id))
         audit.record(turn, now, person.name, "agent.metrics", agent_id, {"unit": record.identity.unit, "url": url})
         turn.after_commit(lambda: core.directory.put_agent(replace(core.directory.agents[agent_id], scrape=url)))
@@ -151,7 +149,7 @@ def approve(core: "Core", person: Person, agent_id: str, url: str) -> None:
     core.store.write(work)
 
 
-def _registered(core: "Core", unit: str, address: IPv4Address | IPv6Address) -> bool:
+def _registered(core: Core, unit: str, address: IPv4Address | IPv6Address) -> bool:
     if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved:
         return False
     own = (entry.key for entry in core.register.own(unit) if entry.kind is Kind.NETWORK)

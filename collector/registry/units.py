@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, TableClause, func, select
 
-from collector import views
-from collector.registry import audit
-from collector.registry.codes import (
+from collector.answers import views
+from collector.core import Core
+from collector.memory.codes import (
     SCHOOL,
     Kind,
     default_parent,
@@ -18,15 +17,12 @@ from collector.registry.codes import (
     kind_of,
     read_kind,
 )
-from collector.registry.directory import Node, require
-from collector.registry.people import Person, Role
-from collector.registry.sheets import Column, Problems, Record, read_sheet
-from collector.store import tables
+from collector.memory.directory import Node, require
+from collector.memory.people import Person, Role
+from collector.sheets.reading import Column, Problems, Record, read_sheet
+from collector.store import audit, tables
+from collector.store.contract import Turn
 from wire.text import Text
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 COLUMNS = (
     Column(
@@ -55,7 +51,7 @@ class _Wanted:
     division: str
 
 
-def import_units(core: "Core", person: Person, data: bytes, filename: str) -> views.ImportResult:
+def import_units(core: Core, person: Person, data: bytes, filename: str) -> views.ImportResult:
     """Add and change units from CSV, TSV or XLSX; raises BadFile with every fault, and Forbidden.
 
     Units that the file does not name stay as they are. A unit that holds data may move below another parent, which is
@@ -70,7 +66,7 @@ def import_units(core: "Core", person: Person, data: bytes, filename: str) -> vi
     wanted = _unique([found for record in records if (found := _read(record, problems))], problems)
     now = core.clock()
 
-    def work(turn: "Turn") -> views.ImportResult:
+    def work(turn: Turn) -> views.ImportResult:
         # As the transaction sees it, so that two imports at once cannot undo or entangle each other.
         before = {row[0]: Node(*row) for row in turn.rows(f"SELECT {', '.join(_NODE)} FROM unit")}  # noqa: S608
         tree = _grow(before, wanted, problems)
@@ -97,7 +93,7 @@ def import_units(core: "Core", person: Person, data: bytes, filename: str) -> vi
     return core.store.write(work)
 
 
-def list_units(core: "Core", person: Person, under: str | None = None) -> list[views.Unit]:
+def list_units(core: Core, person: Person, under: str | None = None) -> list[views.Unit]:
     """Give the units of a subtree, each parent before its children; raises NotFound."""
     reach = tables.under(core.directory.reach(person, under))
     with core.store.reader() as connection:
@@ -229,7 +225,7 @@ def _check_reach(
 
 
 def _check_moves(
-    turn: "Turn", units: dict[str, Node], changed: dict[str, Node], lines: dict[str, int], problems: Problems
+    turn: Turn, units: dict[str, Node], changed: dict[str, Node], lines: dict[str, int], problems: Problems
 ) -> None:
     for code, node in changed.items():
         before = units.get(code)
@@ -251,7 +247,7 @@ def _check_moves(
             )
 
 
-def _has_history(turn: "Turn", node: Node) -> bool:
+def _has_history(turn: Turn, node: Node) -> bool:
     if turn.rows("SELECT 1 FROM agent WHERE unit = ? LIMIT 1", (node.code,)):
         return True
     return any(
@@ -260,7 +256,7 @@ def _has_history(turn: "Turn", node: Node) -> bool:
     )
 
 
-def _write(turn: "Turn", changed: dict[str, Node], added: set[str], now: float) -> None:
+def _write(turn: Turn, changed: dict[str, Node], added: set[str], now: float) -> None:
     # Paths are unique: those that only swap places would collide on the way, so all changing ones step aside first.
     turn.many("UPDATE unit SET path = '-' || code WHERE code = ?", [(code,) for code in changed])
     # Parents first, for the foreign key.

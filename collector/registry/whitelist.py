@@ -1,55 +1,52 @@
 """Whitelists of domains, hosts and ports: import, export, and the review that keeps approvals from growing old."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
-from collector import views
+from collector.answers import views
+from collector.answers.said import from_to
 from collector.clock import day, moment
+from collector.core import Core
 from collector.errors import BadInput
+from collector.memory.directory import Node
+from collector.memory.people import Person
+from collector.memory.standing import stored_entries
 from collector.registry import entries, whitelist_review
-from collector.registry.directory import Node
-from collector.registry.people import Person
-from collector.registry.sheets import Problems, Record
-from collector.registry.sheets_out import Form, write_sheet
-from collector.registry.standing import stored_entries
 from collector.registry.whitelist_files import COLUMNS, identify, read_entry, rows_of
-from collector.said import from_to
+from collector.sheets.reading import Problems, Record
+from collector.sheets.writing import Form, write_sheet
+from collector.store.contract import Turn
 from wire.text import Text
 from wire.types import WhitelistEntry
 from wire.whitelist import Standing, holds_on
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 MAX_REVIEW_DAYS = 3660
 
 
 def import_entries(
-    core: "Core", person: Person, data: bytes, filename: str, unit: str | None = None
+    core: Core, person: Person, data: bytes, filename: str, unit: str | None = None
 ) -> views.ImportResult:
     """Add and change entries, see `entries.import_table`; an approval is ended by giving it an earlier date."""
     return entries.import_table(core, person, WHITELIST, data, filename, unit)
 
 
-def list_entries(core: "Core", person: Person, unit: str | None = None) -> list[views.WhitelistItem]:
+def list_entries(core: Core, person: Person, unit: str | None = None) -> list[views.WhitelistItem]:
     """Give the entries of a subtree, unit by unit; raises NotFound."""
     today = day(core.clock())
     return [item_of(code, entry, today) for code, entry in _entries(core, core.directory.reach(person, unit))]
 
 
-def holding(core: "Core", person: Person, unit: str) -> list[views.WhitelistItem]:
+def holding(core: Core, person: Person, unit: str) -> list[views.WhitelistItem]:
     """Give the entries that hold for a unit, its own and those of all above it; raises NotFound."""
     today, chain = day(core.clock()), core.directory.chain(core.directory.node(person, unit).code)
     return [item_of(code, entry, today) for code in chain for entry in core.whitelists.own(code)]
 
 
-def export(core: "Core", person: Person, unit: str | None, form: Form) -> bytes:
+def export(core: Core, person: Person, unit: str | None, form: Form) -> bytes:
     """Give the entries of a subtree as a file that imports to the same; raises NotFound, BadInput."""
     return write_sheet(rows_of(_entries(core, core.directory.reach(person, unit))), form, "whitelist")
 
 
-def review(core: "Core", person: Person, unit: str | None = None, days: int = 30) -> views.WhitelistReview:
+def review(core: Core, person: Person, unit: str | None = None, days: int = 30) -> views.WhitelistReview:
     """Give what needs a look: expired yet there, expiring within days, never seen though covered, found unlisted."""
     if not 0 <= days <= MAX_REVIEW_DAYS:
         raise BadInput(from_to("days", 0, MAX_REVIEW_DAYS))
@@ -81,7 +78,7 @@ def review(core: "Core", person: Person, unit: str | None = None, days: int = 30
     )
 
 
-def _finding(thing: whitelist_review.Found, today: date, core: "Core") -> views.Finding:
+def _finding(thing: whitelist_review.Found, today: date, core: Core) -> views.Finding:
     entry = thing.match.entry
     owner = next((code for code in core.directory.chain(thing.unit) if entry in core.whitelists.own(code)), thing.unit)
     return views.Finding(
@@ -112,7 +109,7 @@ def item_of(code: str, entry: WhitelistEntry, today: date) -> views.WhitelistIte
     )
 
 
-def _entries(core: "Core", reach: str) -> list[tuple[str, WhitelistEntry]]:
+def _entries(core: Core, reach: str) -> list[tuple[str, WhitelistEntry]]:
     return [
         (code, entry)
         for code in core.directory.within(core.whitelists.units(), reach)
@@ -122,7 +119,7 @@ def _entries(core: "Core", reach: str) -> list[tuple[str, WhitelistEntry]]:
     ]
 
 
-def _check_size(core: "Core", turn: "Turn", after: entries.ByUnit[WhitelistEntry], problems: Problems) -> None:
+def _check_size(core: Core, turn: Turn, after: entries.ByUnit[WhitelistEntry], problems: Problems) -> None:
     """An agent's policy carries its unit's entries and those of every unit above, and has a bound."""
     limit = core.settings.whitelist_entries
     sizes: dict[str, int] = dict(turn.rows("SELECT unit, count(*) FROM whitelist GROUP BY unit"))
@@ -134,7 +131,7 @@ def _check_size(core: "Core", turn: "Turn", after: entries.ByUnit[WhitelistEntry
             problems.add(0, "file", text)
 
 
-def _store(turn: "Turn", unit: Node, entry: WhitelistEntry, now: float) -> None:
+def _store(turn: Turn, unit: Node, entry: WhitelistEntry, now: float) -> None:
     turn.run(
         "INSERT INTO whitelist (id, unit, kind, value, transport, ports, owner, reason, approver, expires, added, "
         "changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, "
@@ -162,7 +159,7 @@ def _read(record: Record, unit: str | None, problems: Problems) -> WhitelistEntr
     return None if entry is None or unit is None else identify(unit, entry)
 
 
-def _put(core: "Core", after: entries.ByUnit[WhitelistEntry]) -> None:
+def _put(core: Core, after: entries.ByUnit[WhitelistEntry]) -> None:
     core.whitelists.put(after)
 
 

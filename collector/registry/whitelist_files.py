@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 
-from collector.inventory.addresses import address, network
-from collector.registry.sheets import Column, Problems, Record
-from collector.registry.sheets_out import unmarked
+from collector.sheets.reading import Column, Problems, Record
+from collector.sheets.writing import unmarked
+from collector.sightings.addresses import address, network
 from wire.ports import parse_ports
 from wire.text import Text, text_of
 from wire.types import EntryKind, Transport, WhitelistEntry

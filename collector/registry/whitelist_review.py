@@ -2,23 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from collector.clock import day
-from collector.inventory.assets import addresses_of, last_confirmed
-from collector.inventory.coverage import Area, area, from_text
-from collector.inventory.facts import domain_of
-from collector.inventory.stock import told, vouching
+from collector.core import Core
+from collector.inventory.lists.assets import addresses_of, last_confirmed
+from collector.inventory.lists.vouched import told, vouching
+from collector.judging.facts import domain_of
+from collector.sightings.coverage import Area, area, from_text
 from collector.store import tables
 from collector.store.tables import agent, asset, evidence, section, section_detail, service, site, unit
 from wire.ports import parse_ports
 from wire.types import EntryKind, Transport, WhitelistEntry
 from wire.whitelist import Match, normal_mac
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 REACHED = ("pass", "warn", "open", "seen")
 
@@ -38,7 +36,7 @@ class Found:
     there: bool
 
 
-def found(core: "Core", connection: Connection, reach: str) -> Iterator[Found]:
+def found(core: Core, connection: Connection, reach: str) -> Iterator[Found]:
     """Give everything of a subtree that a whitelist entry may be about."""
     yield from _assets(core, connection, reach)
     yield from _services(core, connection, reach)
@@ -63,7 +61,7 @@ def covered(connection: Connection, reach: str) -> dict[str, list[Area]]:
     return areas
 
 
-def looked_at(core: "Core", areas: dict[str, list[Area]], code: str, entry: WhitelistEntry) -> bool:
+def looked_at(core: Core, areas: dict[str, list[Area]], code: str, entry: WhitelistEntry) -> bool:
     """Tell whether some run below the entry's unit covered all that the entry is about; only then is silence a sign.
 
     A MAC and a domain are covered by no prefix: of those nothing is said.
@@ -79,7 +77,7 @@ def looked_at(core: "Core", areas: dict[str, list[Area]], code: str, entry: Whit
     return any(one.all_ports(entry.value, entry.transport, parse_ports(entry.ports)) for one in below)
 
 
-def _assets(core: "Core", connection: Connection, reach: str) -> Iterator[Found]:
+def _assets(core: Core, connection: Connection, reach: str) -> Iterator[Found]:
     now = core.clock()
     rows = _rows(connection, asset, told(asset, "presence", now), reach, asset.c.merged_into.is_(None))
     cards: dict[str, list[str]] = {}
@@ -107,7 +105,7 @@ def _assets(core: "Core", connection: Connection, reach: str) -> Iterator[Found]
         )
 
 
-def _services(core: "Core", connection: Connection, reach: str) -> Iterator[Found]:
+def _services(core: Core, connection: Connection, reach: str) -> Iterator[Found]:
     now = core.clock()
     rows = _rows(connection, service, told(service, "state", now), reach)
     confirmed = _confirmed(connection, rows)
@@ -127,7 +125,7 @@ def _services(core: "Core", connection: Connection, reach: str) -> Iterator[Foun
         )
 
 
-def _sites(core: "Core", connection: Connection, reach: str) -> Iterator[Found]:
+def _sites(core: Core, connection: Connection, reach: str) -> Iterator[Found]:
     now = core.clock()
     rows = _rows(connection, site, told(site, "outcome", now), reach)
     confirmed = _confirmed(connection, rows)

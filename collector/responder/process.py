@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 
-from collector import journal
-from collector.config import Config
-from collector.keys import TICKET_SECRET_NAME, read_secret
+from collector.process import journal
+from collector.process.config import Config
+from collector.process.keys import TICKET_SECRET_NAME, read_secret
+from collector.process.sockets import bind, close_all
 from collector.responder.serve import Orders
-from collector.sockets import bind, close_all
 from wire.bandwidth import make_ticket
 from wire.codec import encode
 from wire.types import Responder

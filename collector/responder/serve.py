@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from collector import journal
+from collector.process import journal
 from collector.responder import transfer
 from collector.responder.slots import Slots
 from wire.bandwidth import (

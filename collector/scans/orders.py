@@ -4,22 +4,19 @@ import base64
 import zlib
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from collector.core import Core
 from collector.errors import NotFound
-from collector.registry.directory import AgentIdentity
-from collector.scans.board import Board, Open
-from collector.scans.life import CLAIMED, Event, after
+from collector.memory.board import Board, Open
+from collector.memory.directory import AgentIdentity
+from collector.memory.orders import CLAIMED, Event, after
 from collector.store.contract import Turn
 from collector.store.tables import scan_order
 from wire.codec import decode, encode
 from wire.orders import OrderProgress, OrderReply, OrderState
 from wire.types import Section
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 SILENT_SECONDS = 86_400.0
 """An order that was claimed, and of which nothing was heard for so long after its time limit, counts as lost."""
@@ -28,7 +25,7 @@ MAX_UNPACKED = 32 << 20
 _EVENTS = {OrderState.TAKEN: Event.CLAIM, OrderState.RUNNING: Event.PROGRESS}
 
 
-def progress(core: "Core", agent: AgentIdentity, ident: str, said: OrderProgress, now: float) -> Future[OrderReply]:
+def progress(core: Core, agent: AgentIdentity, ident: str, said: OrderProgress, now: float) -> Future[OrderReply]:
     """Take an agent's word on its order; the reply comes once what it changes is durable. Raises NotFound."""
     entry = core.scans.get(ident)
     event = _EVENTS.get(said.state)
@@ -69,7 +66,7 @@ def ended(board: Board, turn: Turn, agent: AgentIdentity, section: Section, now:
     turn.after_commit(lambda: board.ring(scan))  # one that counted as lost is on no board any more
 
 
-def look_at_the_clock(core: "Core", now: float) -> None:
+def look_at_the_clock(core: Core, now: float) -> None:
     """Let orders expire that no agent claimed in time, and count as lost what nothing was heard of for too long."""
     for entry in core.scans.all():
         record = core.directory.agents.get(entry.order.agent)
@@ -83,7 +80,7 @@ def look_at_the_clock(core: "Core", now: float) -> None:
                 core.store.write(partial(_move, core, entry, Event.LOSE, now))
 
 
-def move(core: "Core", turn: Turn, entry: Open, event: Event, now: float) -> OrderState | None:
+def move(core: Core, turn: Turn, entry: Open, event: Event, now: float) -> OrderState | None:
     """Take an order one step on, if that step exists from where the store has it; gives the state that it is in."""
     order = entry.order
     rows = turn.rows("SELECT state FROM scan_order WHERE county = ? AND id = ?", (entry.county, order.id))
@@ -101,7 +98,7 @@ def move(core: "Core", turn: Turn, entry: Open, event: Event, now: float) -> Ord
     return new
 
 
-def _move(core: "Core", entry: Open, event: Event, now: float, turn: Turn) -> None:
+def _move(core: Core, entry: Open, event: Event, now: float, turn: Turn) -> None:
     move(core, turn, entry, event, now)
 
 
@@ -115,7 +112,7 @@ def unpack_section(text: str) -> Section:
     return decode(Section, zlib.decompressobj().decompress(base64.b64decode(text), MAX_UNPACKED), MAX_UNPACKED)
 
 
-def _step(core: "Core", turn: Turn, ident: str, event: Event, said: OrderProgress, now: float) -> OrderReply:
+def _step(core: Core, turn: Turn, ident: str, event: Event, said: OrderProgress, now: float) -> OrderReply:
     entry = core.scans.get(ident)
     if entry is None:
         return OrderReply(go=False)
@@ -129,7 +126,7 @@ def _step(core: "Core", turn: Turn, ident: str, event: Event, said: OrderProgres
     return OrderReply(go=go)
 
 
-def _belongs(core: "Core", agent: AgentIdentity, ident: str) -> bool:
+def _belongs(core: Core, agent: AgentIdentity, ident: str) -> bool:
     """Tell whether an order that is over was this agent's."""
     query = select(scan_order.c.id).where(
         scan_order.c.county == agent.county, scan_order.c.id == ident, scan_order.c.agent == agent.id

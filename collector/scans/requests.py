@@ -4,33 +4,30 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, select
 
-from collector import views
+from collector.answers import views
+from collector.answers.said import out_of_reach
 from collector.clock import moment, new_id
+from collector.core import Core
 from collector.errors import BadInput, Conflict, NotFound
-from collector.registry import audit
+from collector.memory.board import MAX_OFFERED, Open
+from collector.memory.directory import AgentRecord, Node, require
+from collector.memory.orders import CLAIMED, Event
+from collector.memory.people import Person, Role
 from collector.registry.agents import state_of
-from collector.registry.directory import AgentRecord, Node, require
-from collector.registry.people import Person, Role
-from collector.said import out_of_reach
-from collector.scans.board import MAX_OFFERED, Open
-from collector.scans.life import CLAIMED, Event
 from collector.scans.orders import move, unpack_section
 from collector.scans.targets import takes_targets, targets_for
-from collector.store import tables
+from collector.store import audit, tables
+from collector.store.contract import Turn
 from collector.store.tables import scan, scan_order, scan_result
 from wire.codec import encode, from_plain
 from wire.orders import Order, OrderState
 from wire.text import Text
 from wire.types import Code, Line, Max, Name, Range, Section, Value
-
-if TYPE_CHECKING:
-    from collector.core import Core
-    from collector.store.contract import Turn
 
 MAX_LISTED = 100
 MAX_AGENTS = 64
@@ -54,7 +51,7 @@ class ScanRequest:
     request: Code = ""
 
 
-def create(core: "Core", person: Person, wanted: ScanRequest) -> views.Scan:
+def create(core: Core, person: Person, wanted: ScanRequest) -> views.Scan:
     """Make a scan, with one order for each agent of the unit; raises NotFound, Forbidden, Conflict, BadInput."""
     require(person, Role.OPERATOR)
     node = core.directory.node(person, wanted.unit)
@@ -70,7 +67,7 @@ def create(core: "Core", person: Person, wanted: ScanRequest) -> views.Scan:
     records = _agents(core, node)
     orders = [_order(core, person, wanted, record, now) for record in records]
 
-    def work(turn: "Turn") -> str:
+    def work(turn: Turn) -> str:
         known = turn.rows(
             "SELECT id, digest FROM scan WHERE county = ? AND person = ? AND request = ?",
             (node.county, person.id, request),
@@ -109,7 +106,7 @@ def create(core: "Core", person: Person, wanted: ScanRequest) -> views.Scan:
     return show(core, person, core.store.write(work))
 
 
-def _require_room(core: "Core", node: Node, records: Sequence[AgentRecord]) -> None:
+def _require_room(core: Core, node: Node, records: Sequence[AgentRecord]) -> None:
     if not records:
         raise Conflict(
             Text(
@@ -128,7 +125,7 @@ def _require_room(core: "Core", node: Node, records: Sequence[AgentRecord]) -> N
             )
 
 
-def show(core: "Core", person: Person, ident: str) -> views.Scan:
+def show(core: Core, person: Person, ident: str) -> views.Scan:
     """Give a scan with its orders; raises NotFound."""
     found = _scans(core, person, scan.c.id == ident)
     if not found:
@@ -136,17 +133,17 @@ def show(core: "Core", person: Person, ident: str) -> views.Scan:
     return found[0]
 
 
-def list_scans(core: "Core", person: Person, under: str | None) -> list[views.Scan]:
+def list_scans(core: Core, person: Person, under: str | None) -> list[views.Scan]:
     """Give the newest scans of a subtree; raises NotFound."""
     return _scans(core, person, tables.under(core.directory.reach(person, under)))
 
 
-def cancel(core: "Core", person: Person, ident: str) -> views.Scan:
+def cancel(core: Core, person: Person, ident: str) -> views.Scan:
     """End what runs and withdraw what waits; what was found stays. Raises NotFound, Forbidden."""
     require(person, Role.OPERATOR)
     before, now = show(core, person, ident), core.clock()
 
-    def work(turn: "Turn") -> None:
+    def work(turn: Turn) -> None:
         for part in before.orders:
             entry = core.scans.get(part.id)
             if entry is not None:
@@ -157,7 +154,7 @@ def cancel(core: "Core", person: Person, ident: str) -> views.Scan:
     return show(core, person, ident)
 
 
-def result(core: "Core", person: Person, ident: str, order: str) -> Section:
+def result(core: Core, person: Person, ident: str, order: str) -> Section:
     """Give the section that ended an order, with its body; raises NotFound."""
     show(core, person, ident)
     query = (
@@ -184,12 +181,12 @@ def result(core: "Core", person: Person, ident: str, order: str) -> Section:
     return unpack_section(row.section)
 
 
-def _announce(core: "Core", entry: Open) -> None:
+def _announce(core: Core, entry: Open) -> None:
     core.scans.put(entry)
     core.scans.ring(entry.order.agent)
 
 
-def _agents(core: "Core", node: Node) -> list[AgentRecord]:
+def _agents(core: Core, node: Node) -> list[AgentRecord]:
     found = [
         record
         for record in list(core.directory.agents.values())
@@ -205,7 +202,7 @@ def _agents(core: "Core", node: Node) -> list[AgentRecord]:
     return found
 
 
-def _order(core: "Core", person: Person, wanted: ScanRequest, record: AgentRecord, now: float) -> Order:
+def _order(core: Core, person: Person, wanted: ScanRequest, record: AgentRecord, now: float) -> Order:
     targets = wanted.targets
     if not targets and takes_targets(wanted.probe):
         targets = targets_for(core, record.identity)
@@ -229,7 +226,7 @@ def encode_options(options: Mapping[str, Value], targets: tuple[str, ...]) -> by
     return json.dumps({**given, **({"targets": list(targets)} if targets else {})}).encode()
 
 
-def _scans(core: "Core", person: Person, condition: ColumnElement[bool]) -> list[views.Scan]:
+def _scans(core: Core, person: Person, condition: ColumnElement[bool]) -> list[views.Scan]:
     counties = core.directory.counties(person.path)
     query = (
         select(scan)
@@ -249,7 +246,7 @@ def _scans(core: "Core", person: Person, condition: ColumnElement[bool]) -> list
     return [_scan(core, row, parts.get(row.id, [])) for row in rows]
 
 
-def _scan(core: "Core", row: "Row[Any]", parts: "list[Row[Any]]") -> views.Scan:
+def _scan(core: Core, row: "Row[Any]", parts: "list[Row[Any]]") -> views.Scan:
     made = views.Scan(
         id=row.id,
         unit=row.unit,
@@ -265,7 +262,7 @@ def _scan(core: "Core", row: "Row[Any]", parts: "list[Row[Any]]") -> views.Scan:
     return msgspec.structs.replace(made, revision=revision)
 
 
-def _part(core: "Core", row: "Row[Any]") -> views.ScanOrder:
+def _part(core: Core, row: "Row[Any]") -> views.ScanOrder:
     record = core.directory.agents[row.agent]
     last = core.sections.agents().get(row.agent)
     word = core.scans.word(row.id) if OrderState(row.state) in CLAIMED else None

@@ -2,19 +2,16 @@
 
 import json
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from collector.inventory.addresses import Address, Network, address, network
-from collector.inventory.picture import HOST, place
-from collector.registry.directory import AgentIdentity
+from collector.core import Core
+from collector.memory.directory import AgentIdentity
+from collector.sightings.addresses import Address, Network, address, network
+from collector.sightings.picture import HOST, place
 from collector.store.tables import sighting
 from probes.kit import registry
 from probes.kit.errors import UnknownProbe
-
-if TYPE_CHECKING:
-    from collector.core import Core
 
 MAX_ADDRESSES = 4_096
 """Largest scope that is scanned address by address; of a larger one only the known addresses are."""
@@ -31,7 +28,7 @@ def takes_targets(probe: str) -> bool:
         return False
 
 
-def targets_for(core: "Core", agent: AgentIdentity) -> tuple[str, ...]:
+def targets_for(core: Core, agent: AgentIdentity) -> tuple[str, ...]:
     """Give prefixes and addresses; the agent's own machine is always among them.
 
     An IPv6 prefix is never enumerated: of it, too, only known addresses count.
@@ -49,7 +46,7 @@ def targets_for(core: "Core", agent: AgentIdentity) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*THIS_MACHINE, *map(str, small), *known)))[:MAX_TARGETS]
 
 
-def _known(core: "Core", agent: AgentIdentity) -> list[Address]:
+def _known(core: Core, agent: AgentIdentity) -> list[Address]:
     """Give the addresses at which this unit's agents see something now."""
     records = core.directory.agents
     sections = [state.id for state in core.sections.states() if records[state.agent].identity.unit == agent.unit]

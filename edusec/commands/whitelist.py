@@ -1,12 +1,13 @@
 """`edusec whitelist`: approved domains, hosts and ports."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from collector.registry.sheets_out import write_sheet
+from collector.sheets.writing import write_sheet
 from edusec.client import open_collector
 from edusec.declare.command import Command, group
 from edusec.declare.options import JsonOption, ProfileOption, UnitOption
@@ -76,8 +77,20 @@ def add_entry(
     }  # fmt: skip
     content = write_sheet([list(entry), list(entry.values())], "csv", "")
     with open_collector(profile) as collector:
-        result = collector.send_file("/api/v1/whitelist/import", content, filename="add.csv", unit=unit)
+        try:
+            result = collector.send_file("/api/v1/whitelist/import", content, filename=_FILE, unit=unit)
+        except Stop as stop:
+            raise Stop(_PLACE.sub(lambda place: _typed(place[1]), str(stop)), stop.code) from None
     imported(result, as_json=as_json)
+
+
+_FILE = "add.csv"
+_PLACE = re.compile(rf"^{re.escape(_FILE)}:\d+:(\w+)(?=: |：)", re.MULTILINE)
+"""How the collector names the field of a file's row; here it was typed."""
+
+
+def _typed(field: str) -> str:
+    return {"kind": "host|port|domain", "value": "VALUE"}.get(field, f"--{field}")
 
 
 @app.command("list", cls=Command, help=t("列出白名单", "List the whitelist"))

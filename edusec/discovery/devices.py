@@ -1,8 +1,8 @@
 """Which of the addresses that a discovery saw are one device: this machine's, one card's, or by enough proof. Pure.
 
-The weights are the inventory's own (collector.inventory.weights): what is not certain stays apart, since a wrong merge
-hides a device. Of some addresses nobody can tell whose they are: one that only others speak for, one that two cards
-claim, one of a card that answers for many.
+The weights are the inventory's own (collector.inventory.identity.weights): what is not certain stays apart, since a
+wrong merge hides a device. Of some addresses nobody can tell whose they are: one that only others speak for, one that
+two cards claim, one of a card that answers for many.
 """
 
 from collections import Counter, defaultdict
@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from collector.inventory.addresses import address, is_local_mac
-from collector.inventory.weights import ENOUGH, HOST_KINDS, Proof, Proofs, kind_of_place, read_proofs, weigh
+from collector.inventory.identity.weights import ENOUGH, HOST_KINDS, Proof, Proofs, kind_of_place, read_proofs, weigh
+from collector.sightings.addresses import address, is_local_mac
 from probes.kit import evidence
-from probes.kit.discovery.sightings import LEASE, OWN, PROXY_ADDRESSES, RANK
+from probes.kit.discovery.sightings import LEASE, OWN, RANK
+from probes.kit.evidence import PROXY_ADDRESSES
 from wire.types import Observation, Outcome
 
 CARD, MACHINE = "mac", "own"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from collector.registry.sheets_out import write_sheet
+from collector.sheets.writing import write_sheet
 from edusec.discovery.lines import DEVICE, FACTS, HOST, Line
 from edusec.terminal.render import safe
 

@@ -72,7 +72,7 @@ def resume(
 def imported(file: Path, whitelist: Path | None, threshold: str, vantage: str = UNKNOWN) -> Result:
     """Judge and keep a scan that nmap wrote as XML; raises Stop with every fault as file:line:field: what."""
     from collector.errors import BadFile
-    from collector.inventory.nmap_file import read_nmap
+    from collector.ingest.nmap_file import read_nmap
 
     try:
         section = read_nmap(read_input(file), file.name, MAX_INPUT_BYTES)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collector.registry.sheets_out import Form, write_sheet
+from collector.sheets.writing import Form, write_sheet
 from edusec.exits import Stop
 from edusec.lang import current, t
 from edusec.local.files import write_atomically

@@ -15,6 +15,8 @@ UUID = "uuid"
 SERIAL = "serial"
 
 MOST_UUIDS = 8
+PROXY_ADDRESSES = 8
+"""A MAC with more IPv4 addresses than this answers for others: what is said of one of them is not said of the rest."""
 _HARDWARE_BYTES = 6
 _DHCP_ID_BYTES = range(2, 129)
 """RFC 8415 section 11.1 allows 130 bytes for a DUID; RFC 2132 section 9.14 asks for at least two."""

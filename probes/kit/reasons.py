@@ -29,10 +29,10 @@ REASONS: Mapping[str, Text] = {
     "no_answer": Text("整段无任何应答，可能是线路中断", "nothing there answered at all, the path may be down"),
     "loss": Text("丢包，沉默不能说明问题", "packets got lost on the way, so silence proves nothing"),
     "no_raw_packets": Text(
-        "不能发送原始数据包；以 root 运行，或把 CAP_NET_RAW 授予 agent 的服务，或使用 connect 引擎",
-        "raw packets cannot be sent; run as root, grant CAP_NET_RAW to the agent's service, or use the connect engine",
+        "不能发送原始数据包；以 root 运行，或把 CAP_NET_RAW 授予 agent 的服务；扫描也可用 connect 引擎",
+        "raw packets cannot be sent; run as root, or grant the agent CAP_NET_RAW; scans can use the connect engine",
     ),
-    "engine_failed": Text("SYN 引擎的辅助进程失败", "the helper of the SYN engine failed"),
+    "engine_failed": Text("收发原始报文的辅助进程失败", "the helper for raw packets failed"),
     "not_accepted": Text(
         "网关的配置不接受；请在网关的 agent.toml 中设置",
         "the gateway's configuration does not accept this; set in its agent.toml",

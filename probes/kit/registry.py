@@ -6,6 +6,7 @@ from typing import Any
 
 from probes.kit.contract import Probe
 from probes.kit.errors import UnknownProbe
+from wire.text import Text
 
 _FOLDER = Path(__file__).resolve().parent.parent
 
@@ -18,10 +19,12 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> Probe[Any]:
     """Import one probe; raises UnknownProbe, whose text lists those that there are."""
     if name not in names():
-        raise UnknownProbe(f"there is no probe {name[:64]!r}; there are {', '.join(names())}")
+        shown, others = repr(name[:64]), ", ".join(names())
+        raise UnknownProbe(Text(f"没有探测项 {shown}；可用 {others}", f"there is no probe {shown}; there are {others}"))
     probe = importlib.import_module(f"probes.{name}").PROBE
     if not isinstance(probe, Probe):
-        raise UnknownProbe(f"probes/{name}.py does not end with PROBE = Probe(...)")
+        file = f"probes/{name}.py"
+        raise UnknownProbe(Text(f"{file}：结尾缺少 PROBE = Probe(...)", f"{file} does not end with PROBE = Probe(...)"))
     return probe
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agent.metrics.listener import CONTENT_TYPE, MAX_CLIENTS, MAX_REQUEST, Listener
 from agent.metrics.stats import Stats, exposition
 from agent.spool.sections import Counts
+from tests.support.addresses import needs_address
 from tests.support.processes import wait_until
 from wire.types import RunStatus, Section, SectionKind
 
@@ -175,8 +176,9 @@ def test_a_client_that_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatc
         listener.close()
 
 
-def test_closing_gives_up_port_and_thread() -> None:
-    listener = Listener("::1", 0, {}) if socket.has_dualstack_ipv6() else Listener("127.0.0.1", 0, {})
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_closing_gives_up_port_and_thread(host: str) -> None:
+    listener = Listener(needs_address(host), 0, {})
     thread = listener._thread
     held = socket.create_connection(listener._listening.getsockname()[:2], timeout=20)
     listener.close()
@@ -184,7 +186,7 @@ def test_closing_gives_up_port_and_thread() -> None:
     with held:
         wait_until(lambda: closed(held), "its client is sent away")
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("::1" if socket.has_dualstack_ipv6() else "127.0.0.1", listener.port), timeout=20)
+        socket.create_connection((host, listener.port), timeout=20)
 
 
 def test_a_taken_port_is_an_error(listener: Listener) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.addresses import needs_address
+
 
 @pytest.fixture
 def listener() -> Iterator[Callable[..., int]]:
@@ -12,7 +14,7 @@ def listener() -> Iterator[Callable[..., int]]:
     doors: list[socket.socket] = []
 
     def listen(host: str = "127.0.0.1", port: int = 0) -> int:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        family = socket.AF_INET6 if ":" in needs_address(host) else socket.AF_INET
         door = socket.create_server((host, port), family=family)
         doors.append(door)
         number: int = door.getsockname()[1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from collector import tls
+from collector.process import tls
 from tests.edusec.run_cli import Done, edusec, json_lines
 
 

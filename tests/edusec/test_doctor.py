@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector import tls
+from collector.process import tls
 from tests.edusec.run_cli import Done, edusec, json_lines
 from tests.support.processes import Processes
 from tests.support.real_collector import RealCollector

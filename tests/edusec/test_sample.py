@@ -6,9 +6,9 @@ from pathlib import Path
 from string import Template
 
 from agent import config
-from collector.registry.codes import faults_of_code, kind_of
+from collector.memory.codes import faults_of_code, kind_of
 from collector.registry.register_files import read_entry
-from collector.registry.sheets import Problems, Record
+from collector.sheets.reading import Problems, Record
 from edusec.scan.request.whitelist import read_whitelist
 from probes.kit import registry
 from probes.kit.options import build

@@ -34,9 +34,9 @@ with atheris.instrument_imports(include=["probes"]):
     from probes.kit.ipv6.lan import headers, parse
     from probes.kit.ipv6.site import markup
     from probes.kit.ipv6.site import text as site_text
-    from probes.kit.raw.answers import read_ipv4, read_ipv6
     from probes.kit.raw.link.addresses import read_advertisement, read_arp_reply
     from probes.kit.raw.link.answers import read_echo4, read_echo6, read_link_answer
+    from probes.kit.raw.packets.answers import read_ipv4, read_ipv6
     from probes.kit.services import identity
     from probes.kit.services.datagrams.table import QUESTIONS
     from probes.kit.services.plan import protocols

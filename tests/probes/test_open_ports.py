@@ -16,10 +16,12 @@ from probes import open_ports
 from probes.kit.errors import OptionError
 from probes.kit.scope.model import Scope
 from probes.kit.sending.net import Net
+from probes.kit.sending.outcomes import Settled
 from probes.kit.sending.pacing import QuietHours
 from probes.open_ports import DEFAULT_PORTS
 from tests.probes.rig import LAB, Run, entry, net_of, run
 from tests.raw.lab import usable
+from tests.support.addresses import needs_address
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.processes import Processes
 from wire.digest import section_digest
@@ -135,7 +137,9 @@ def test_services_hosts_and_coverage(school: tuple[Namespace, Attachment, Attach
         str(there.v4.ip): Outcome.SEEN,
         str(there.v6.ip): Outcome.SEEN,
     }
-    assert dict(hosts[str(there.v4.ip)].values) == {"closed": "20-21,23-25"}
+    said = dict(hosts[str(there.v4.ip)].values)
+    assert (said.pop("mac"), said.pop("local_mac")) == (hosts[str(there.v6.ip)].values["mac"], True)
+    assert said == {"closed": "20-21,23-25"}
     assert dict(hosts[str(here.v4.ip)].values) == {"closed": "20-25,80,443"}
     # Silence on a link that is up means that nobody is there; network and broadcast addresses go along with it.
     assert {(item.prefixes, item.family, item.ports) for item in found.coverage} == {
@@ -198,7 +202,7 @@ def test_a_link_that_is_down_proves_nothing(school: tuple[Namespace, Attachment,
     gateway.run(["ip", "link", "set", here.interface, "down"])
     found = gateway.call(scan, {"targets": [f"{there.v4.ip}"], "ports": "80"}, net_of(*LAB))
     assert found.coverage == []
-    assert [item.reason for item in found.skipped] == ["no_answer"]
+    assert [item.reason for item in found.skipped] == ["unreachable"]
 
 
 def test_what_is_out_of_scope_is_named_with_its_command(school: tuple[Namespace, Attachment, Attachment]) -> None:
@@ -255,7 +259,20 @@ def test_a_host_on_which_all_is_open_hides_no_other(monkeypatch: pytest.MonkeyPa
     assert not any(covers(found, "127.0.0.1", port) for port in crowd)
 
 
+@pytest.mark.parametrize("engine", ["connect", "syn"])
+def test_a_machine_without_ipv6_says_so_and_waits_for_nothing(netns: Namespaces, engine: str) -> None:
+    """Without any address of the family connect() says what it says when all local ports are taken (EADDRNOTAVAIL)."""
+    bare = netns(ipv6=False)
+    usable(bare, bare)
+    given = {"targets": ["127.0.0.1", "::1", "2001:db8::1"], "ports": "1-200", "engine": engine}
+    found = bare.call(scan, given, net_of(*LAB), seconds=60)
+    assert [prefix for item in found.coverage for prefix in item.prefixes] == ["127.0.0.1/32"]
+    assert {item.what: item.reason for item in found.skipped} == {"::1": "unreachable", "2001:db8::1": "unreachable"}
+    assert bare.call(net_of().connect, "::1", 9, 5).settled is Settled.UNREACHABLE
+
+
 def test_the_default_looks_at_this_machine(free_port: Callable[..., int]) -> None:
+    needs_address("::1")
     found = scan({}, net_of())
     assert {prefix for item in found.coverage for prefix in item.prefixes} == {"127.0.0.1/32", "::1/128"}
     assert found.skipped == []

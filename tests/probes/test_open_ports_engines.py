@@ -1,5 +1,6 @@
 """open_ports with raw SYNs and with handshakes: the same picture, the right one of them, and never silently another."""
 
+import json
 import os
 import signal
 import sys
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from probes.kit.contract import CannotRun
-from probes.kit.raw import client
-from probes.kit.raw.messages import Job
+from probes.kit.raw.helper import client as helper
+from probes.kit.raw.syn import client
+from probes.kit.raw.syn.messages import Job
 from probes.kit.scan.engine import AUTO, CONNECT, PAYS, SYN, choose
 from probes.kit.sending.net import Net
 from probes.kit.sending.pacing import QuietHours
@@ -74,7 +76,7 @@ def picture(found: Run) -> dict[str, object]:
 
 
 def test_both_engines_give_the_same_picture(lab: tuple[Namespace, Namespace, Attachment, Attachment]) -> None:
-    prober, _, here, there = lab
+    prober, server, here, there = lab
     net = (*LAB[1:], entry("198.18.200.0/22"), entry(str(there.v4.network), "22-110,190-443,9100"))
     given = {
         "targets": [
@@ -94,16 +96,26 @@ def test_both_engines_give_the_same_picture(lab: tuple[Namespace, Namespace, Att
     servers |= {(str(there.v4.ip), port) for port in (22, 80, 443)}
     servers |= {(address, port) for address in ("127.0.0.1", "::1") for port in (25, 80)} | {(str(here.v4.ip), 80)}
     assert by_syn.open() == servers | {(str(here.v4.ip), 25)}
-    # Whoever answers for its hardware address and for nothing else is told, with its ports; whether it is there, not.
+    # Whoever answers for its hardware address and for nothing else is there, and its ports are filtered.
     mute = {item.target.name: item for item in by_syn.observations if item.target.name.endswith("77")}
     assert set(mute) == {str(there.v4.network[77]), str(there.v6.network[0x77])}
-    assert {item.outcome for item in mute.values()} == {Outcome.UNKNOWN}
+    assert {item.outcome for item in mute.values()} == {Outcome.SEEN}
     ports = ("22,25,80,98-106,198-206,443,9100", given["ports"])
     assert [item.values["filtered"] for _, item in sorted(mute.items())] == list(ports)
+    hosts = {item.target.name: item for item in by_syn.observations if item.target.kind is TargetKind.HOST}
+    mac = json.loads(server.run(["ip", "-j", "link", "show", "dev", there.interface]).stdout)[0]["address"]
+    assert {name for name, item in hosts.items() if item.values.get("mac") == mac} == {
+        str(there.v4.ip),
+        str(there.v6.ip),
+        *mute,
+    }
+    # An address that nobody on the link has filters nothing.
+    nobody = hosts[str(there.v6.network[0x99])]
+    assert (nobody.outcome, dict(nobody.values)) == (Outcome.UNKNOWN, {})
     reasons = {item.what: item.reason.partition(":")[0] for item in by_syn.skipped}
     assert {name: reason for name, reason in reasons.items() if "ports" not in name} == {
         "10.9.9.0/30": "out_of_scope",
-        "198.18.202.1": "no_answer",
+        "198.18.202.1": "unreachable",
         "198.18.201.1": "no_answer",
     }
     assert {reason for name, reason in reasons.items() if name.endswith(" ports 8080,40000")} == {"out_of_scope"}
@@ -133,7 +145,7 @@ def test_without_the_privilege_auto_connects_and_says_so(
     lab: tuple[Namespace, Namespace, Attachment, Attachment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prober, _, _, there = lab
-    monkeypatch.setattr(client, "why_not", lambda: NO_PRIVILEGE)
+    monkeypatch.setattr(helper, "why_not", lambda: NO_PRIVILEGE)
     given = {"targets": [str(there.v4.ip)], "ports": f"1-{PAYS}"}
     found = prober.call(scan, given, net_of(*LAB))
     assert {item.method for item in found.observations} == {CONNECT}
@@ -200,7 +212,7 @@ def test_the_narrower_rate_reaches_the_helper(net_rate: float, rate: float, monk
         raise CannotRun("engine_failed: as asked")
 
     monkeypatch.setattr(client, "run", refuse)
-    monkeypatch.setattr(client, "why_not", lambda: None)
+    monkeypatch.setattr(helper, "why_not", lambda: None)
     given = {"targets": ["198.18.0.1"], "ports": "1-9", "engine": SYN, "rate": rate, "host_rate": 33.0}
     with pytest.raises(CannotRun, match="as asked"):
         scan(given, net_of(*LAB, rate=net_rate))

@@ -13,6 +13,7 @@ from probes.kit.contract import Probe
 from probes.kit.errors import OptionError, UnknownProbe
 from probes.kit.options import build, describe, option
 from probes.kit.registry import load, name_of, names
+from tests.support.languages import CHINESE
 from wire.ports import parse_ports
 from wire.text import Text
 from wire.types import SectionKind
@@ -122,8 +123,26 @@ def test_listing_probes_imports_none() -> None:
 
 @pytest.mark.parametrize("name", ["nmap", "", "kit", "kit.net", "../wire/types", "__init__", "open_ports.PROBE"])
 def test_an_unknown_probe_is_told_which_there_are(name: str) -> None:
-    with pytest.raises(UnknownProbe, match="open_ports"):
+    with pytest.raises(UnknownProbe, match="open_ports") as fault:
         load(name)
+    assert "没有探测项" in fault.value.text.zh
+
+
+_FAULTS = ("", "!!!", "x y", "999999", "1-", "http://", "[::]:99999", "256.1.1.1", "10.0.0.0/33", "2001:db8::/32", "\0")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_fault_of_an_option_is_said_in_both_languages(name: str) -> None:
+    probe, said = load(name), []
+    for item in describe(probe):
+        for value in (*_FAULTS, -99, 1e300, True, None):
+            for raw in (value, [value]):
+                try:
+                    build(probe, {item.name: raw})
+                except OptionError as error:
+                    said.append(error.says)
+    assert said
+    assert [text for text in said if not CHINESE.search(text.zh) or CHINESE.search(text.en)] == []
 
 
 @pytest.mark.parametrize("name", names())

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from probes.kit.raw import client
-from probes.kit.raw.client import HostStates, Opened
-from probes.kit.raw.messages import Done, Job
-from probes.kit.raw.states import State
+from probes.kit.raw.packets.states import State
+from probes.kit.raw.syn import client
+from probes.kit.raw.syn.client import HostStates, Opened
+from probes.kit.raw.syn.messages import Done, Job
 from tests.support.netns import Namespace
 from tests.support.processes import wait_until
 from wire.ports import expand, parse_ports

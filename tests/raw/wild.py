@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.raw.frames import checksum, ethernet, ipv4, ipv6, pseudo_header
+from probes.kit.raw.packets.frames import checksum, ethernet, ipv4, ipv6, pseudo_header
 from tests.support.netns import Namespace
 
 _DEVICE = Path("/dev/net/tun")

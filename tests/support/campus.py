@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from sqlalchemy import select
 
-from collector.inventory.devices import spot
+from collector.inventory.identity.devices import spot
 from collector.store.tables import asset, evidence
 from tests.support.collectors import DAY, Desk
 from tests.support.confusion import Confusion

@@ -10,15 +10,16 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 
 from collector.alerts.queries import list_alerts
-from collector.core import Core, open_core
-from collector.ingest import submit
-from collector.inventory.assets import list_assets
+from collector.answers.views import Alert, Asset, Counts
+from collector.ingest.reports import submit
+from collector.inventory.lists.assets import list_assets
+from collector.memory.directory import AgentIdentity
+from collector.memory.people import Person, Role
+from collector.metrics.stock import Stock
 from collector.registry import agents, people, units, whitelist
-from collector.registry.directory import AgentIdentity
-from collector.registry.people import Person, Role
+from collector.running import Running, open_core
 from collector.settings import Settings
 from collector.store import migrate
-from collector.views import Alert, Asset
 from tests.support.reports import Sender
 from wire.types import Answer, EnrolmentRequest, Section
 
@@ -58,11 +59,15 @@ class Desk:
 
     def __init__(self, database: Path, settings: Settings, clock: Clock, **options: Any) -> None:
         self.clock = clock
-        self.core: Core = open_core(database, settings, clock=clock, scheduled=False, **options)
+        self.core: Running = open_core(database, settings, clock=clock, scheduled=False, **options)
         self.senders: dict[str, Sender] = {}
         if not self.core.directory.units:
             units.import_units(self.core, _root(), TREE, "tree.csv")
         self.admin = _root()
+
+    def counts(self) -> Counts:
+        """What the metrics would tell now."""
+        return Stock().counts(self.core)
 
     def person(self, role: Role, unit: str | None, name: str = "") -> Person:
         token = people.add_person(self.core, name or f"{role}-{unit}", role, unit)

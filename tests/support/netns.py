@@ -127,8 +127,8 @@ class Namespaces:
         self._subnets = itertools.count(1)
         self._indexes = itertools.count(100)
 
-    def __call__(self) -> Namespace:
-        """Make one namespace, joined to nothing."""
+    def __call__(self, *, ipv6: bool = True) -> Namespace:
+        """Make one namespace, joined to nothing; without `ipv6` like a machine on which it is switched off."""
         space = Namespace(f"edusec-{os.getpid()}-{next(self._numbers)}")
         _ip("netns", "add", space.name)
         self._made.append(space)
@@ -138,6 +138,7 @@ class Namespaces:
                 space.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
                 space.sysctl(f"net.ipv6.conf.{scope}.dad_transmits", 0)
                 space.sysctl(f"net.ipv6.conf.{scope}.accept_ra", 0)
+                space.sysctl(f"net.ipv6.conf.{scope}.disable_ipv6", int(not ipv6))
         _ip("-n", space.name, "link", "set", "lo", "up")
         return space
 

@@ -6,6 +6,8 @@ import socket
 from pathlib import Path
 from typing import Literal
 
+from tests.support.addresses import needs_address
+
 _LISTEN = "0A"  # TCP_LISTEN in the kernel's state column; an unconnected UDP socket shows 07 (TCP_CLOSE)
 _UNCONNECTED = "07"
 
@@ -19,7 +21,7 @@ _order = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A port that was free for TCP and UDP on a local address a moment ago, as the one above it; each time another."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in needs_address(host) else socket.AF_INET
     for port in itertools.islice(_order, 100):
         if _is_free(family, host, port) and _is_free(family, host, port + 1):
             return port

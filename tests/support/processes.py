@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from probes.kit.raw.process import NAME
+from probes.kit.raw.helper.process import NAME
 from tests.support.netns import Namespace
 from tests.support.ports import listens
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from collector.registry.sheets_out import write_sheet
+from collector.sheets.writing import write_sheet
 from edusec.scan.result.drift import FACTS, Place
 from edusec.scan.result.lines import DRIFT, HOST, SERVICE, Line
 from edusec.terminal.render import safe
@@ -12,8 +12,9 @@ COLUMNS = (
     "address", "name", "family", "transport", "port", "state", "standing", "service", "product", "version", "vendor",
     "cpe", "device", "system", "confidence", "title", "banner", "time", "mac",
 )  # fmt: skip
+BEFORE = (*FACTS, "mac")
 DRIFT_COLUMNS = (
-    "change", "confirmed", "missed", "confirm", "seen", *(f"before_{name}" for name in FACTS), "against",
+    "change", "confirmed", "missed", "confirm", "seen", *(f"before_{name}" for name in BEFORE), "against",
 )  # fmt: skip
 """What `--diff` adds; empty where nothing changed."""
 
@@ -60,7 +61,7 @@ def _drift(line: Line) -> dict[str, Any]:
     before = line["before"] or {}
     return {
         **{name: line[name] for name in ("change", "missed", "confirm", "seen", "against")},
-        **{f"before_{name}": before.get(name) for name in FACTS},
+        **{f"before_{name}": before.get(name) for name in BEFORE},
         "confirmed": "true" if line["confirmed"] else "false",
     }
 

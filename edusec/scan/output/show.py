@@ -100,7 +100,12 @@ _CHANGE_STYLES = {"new": "red", "changed": "yellow", "vanished": "orange"}
 
 def _drift(changes: Sequence[Line], against: int) -> None:
     if not against:
-        print(t("变化：首次扫描，作为基线", "drift: the first scan, which is the baseline"))
+        print(
+            t(
+                "变化：首次扫描这些目标，作为基线（与别的扫描比较：--against 编号）",
+                "drift: the first scan of these targets, which is the baseline (--against RUN takes another)",
+            )
+        )
         return
     if not changes:
         print(t("变化：无", "drift: none"))
@@ -133,7 +138,7 @@ def _drift(changes: Sequence[Line], against: int) -> None:
 def _facts(facts: Line | None) -> str:
     if facts is None:
         return "-"
-    return " ".join(filter(None, (word(facts["state"]), _product(facts))))
+    return " ".join(filter(None, (word(facts["state"]), _product(facts), facts.get("mac"))))
 
 
 def _product(facts: Line) -> str:

@@ -13,8 +13,8 @@ MAX_ROWS = 20_000
 def read_whitelist(file: Path) -> tuple[WhitelistEntry, ...]:
     """Read CSV, TSV or XLSX; raises Stop with every fault as file:line:field: what."""
     from collector.errors import BadFile
-    from collector.registry.sheets import Problems, read_sheet
     from collector.registry.whitelist_files import COLUMNS, read_entry
+    from collector.sheets.reading import Problems, read_sheet
 
     problems = Problems(file.name)
     try:

@@ -1,6 +1,7 @@
 """What changed since earlier scans of the same targets: per host, per port and per product.
 
-`new` is what a scan before covered and did not find; `baseline` is what none before had covered, which is no news.
+`new` is what a scan before covered and did not find; `baseline` is what none before had covered, which is no news: so
+are ports of a known host that were looked at only while it was away. Another MAC at an address is a change of its host.
 `vanished` is what was found before and a covering scan does not find: confirmed once so many covering scans in a row
 (N of M) missed it. What the later scan did not cover is `unknown`: nobody can tell. The first scan is the baseline.
 """
@@ -20,7 +21,8 @@ CONFIRM = 3
 """Covering scans that must miss something before it counts as gone."""
 NEW, CHANGED, VANISHED, UNKNOWN, BASELINE = "new", "changed", "vanished", "unknown", "baseline"
 FACTS = ("state", "service", "product", "version", "device")
-"""What is compared of a service; a fact that either scan does not know says nothing."""
+HOST_FACTS = ("state", "mac")
+"""What is compared of a service, and of a host; a fact that either scan does not know says nothing."""
 
 Place = tuple[str, str, int]
 """Address, transport and port; a host has an empty transport and port 0."""
@@ -36,6 +38,13 @@ class Seen:
     def would_show(self, place: Place, covered: "Covered") -> bool:
         """Tell whether a scan looked everywhere where this would have shown: of a host, at each of its doors."""
         return covered.has(place) and all(map(covered.has, self.doors))
+
+    def after(self, earlier: "Seen") -> "Seen":
+        """Give the same with what the earlier scan knew and this one did not, where both are about the same thing."""
+        if _differs(earlier.facts, self.facts):
+            return self
+        known = {name: value for name, value in self.facts.items() if value}
+        return replace(self, facts={**self.facts, **earlier.facts, **known})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +63,15 @@ class Picture:
 
     confirm: int
     known: dict[Place, Known] = field(default_factory=dict)
-    covered: list["Covered"] = field(default_factory=list)
+    covered: list[tuple["Covered", frozenset[str]]] = field(default_factory=list)
     last: str = ""
 
     def add(self, lines: Sequence[Line]) -> None:
         """Take the next scan in."""
         run, found, covered = _read(lines)
-        for place, facts in found.items():
-            self.known[place] = Known(facts, run["id"], run["started"])
+        for place, seen in found.items():
+            before = self.known.get(place)
+            self.known[place] = Known(seen.after(before.found) if before else seen, run["id"], run["started"])
         for place, known in list(self.known.items()):
             if place in found or not known.found.would_show(place, covered):
                 continue
@@ -69,12 +79,17 @@ class Picture:
                 del self.known[place]  # said once, by the scan that confirmed it
             else:
                 self.known[place] = replace(known, missed=known.missed + 1)
-        self.covered.append(covered)
+        self.covered.append((covered, frozenset(address for address, transport, _ in found if not transport)))
         self.last = run["id"]
 
     def ever_covered(self, place: Place, doors: Sequence[Place]) -> bool:
-        """Tell whether any of the scans looked there, at a host by any of the doors that it has."""
-        return any(covered.has(where) for covered in self.covered for where in doors or (place,))
+        """Tell whether any of the scans looked there, at a host by any of the doors that it has.
+
+        Ports of a host that is known were looked at while it was there, or not at all.
+        """
+        known = bool(place[1]) and (place[0], "", 0) in self.known
+        scans = (covered for covered, there in self.covered if place[0] in there or not known)
+        return any(covered.has(where) for covered in scans for where in doors or (place,))
 
 
 def drift(history: Iterable[Sequence[Line]], now: Sequence[Line], confirm: int = CONFIRM) -> list[Line]:
@@ -150,7 +165,8 @@ def _read(lines: Sequence[Line]) -> tuple[Line, dict[Place, Seen], Covered]:
             address = line["address"]
             # Without an open port it was a closed one that answered; the first one stands for all.
             closed = [(address, "tcp", low) for low, _ in parse_ports(line.get("closed") or "")[:1]]
-            found[address, "", 0] = Seen({"state": "present"}, tuple(doors.get(address, closed)))
+            facts = {"state": "present", "mac": line.get("mac")}
+            found[address, "", 0] = Seen(facts, tuple(doors.get(address, closed)))
     return run, found, Covered(run["coverage"])
 
 
@@ -172,7 +188,7 @@ def _changes(picture: Picture, now: Sequence[Line]) -> Iterator[Line]:
 
 
 def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    return any(before.get(name) and after.get(name) and before[name] != after[name] for name in FACTS)
+    return any(before.get(name) and after.get(name) and before[name] != after[name] for name in (*FACTS, *HOST_FACTS))
 
 
 def _line(

@@ -43,6 +43,7 @@ _OF_TYPE: Mapping[str, tuple[tuple[str, Text, _Fits], ...]] = {
         ("address", _ADDRESS, lambda value: isinstance(value, str) and address_order(value)),
         ("presence", _TEXT, lambda value: isinstance(value, str)),
         ("closed", _PORTS, lambda value: value in (None, "") or parse_ports(value)),
+        ("mac", _TEXT, lambda value: value is None or isinstance(value, str)),
     ),
     SERVICE: (
         ("address", _ADDRESS, lambda value: isinstance(value, str) and address_order(value)),

@@ -19,7 +19,7 @@ from probes.kit.ports.blocks import CODE_OF, PENDING, Block
 from probes.kit.ports.loss import MOST_TRIES, Brake, LossWatch, Try
 from probes.kit.sending.connection import RESET_ON_CLOSE
 from probes.kit.sending.net import Net
-from probes.kit.sending.outcomes import BUSY, Settled, of_local_errno
+from probes.kit.sending.outcomes import BUSY, Settled, known_shortage, of_local_errno
 from probes.kit.sending.pacing import Pace
 
 _OPEN, _CLOSED = CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED]
@@ -235,7 +235,8 @@ class Sweep:
         return True
 
     def _not_started(self, item: Item, number: int) -> bool:
-        _, block, index, _ = item
+        lane, block, index, _ = item
+        number = known_shortage(number, lane.plain, lane.zone)
         if number not in BUSY:
             self._settle(block, index, CODE_OF[of_local_errno(number)])
             return True

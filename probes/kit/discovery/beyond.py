@@ -6,17 +6,16 @@ from dataclasses import dataclass
 
 from probes.kit.connect.sweep import Sweep
 from probes.kit.contract import Progress
-from probes.kit.discovery.sightings import Sightings
+from probes.kit.discovery.look import Look
 from probes.kit.ports.blocks import CODE_OF, Block
-from probes.kit.raw.blocks import SynSweep
-from probes.kit.scope.addresses import Address
-from probes.kit.sending.net import Gate, Net
-from probes.kit.sending.outcomes import Settled as Found
+from probes.kit.raw.syn.blocks import SynSweep
+from probes.kit.sending.net import Gate
+from probes.kit.sending.outcomes import Settled
 
 RETRIES = 1
 _BLOCK_HOSTS = 256
-_ALIVE = frozenset({CODE_OF[Found.OPEN], CODE_OF[Found.CLOSED]})
-_NO_HOST = CODE_OF[Found.NO_HOST]
+_ALIVE = frozenset({CODE_OF[Settled.OPEN], CODE_OF[Settled.CLOSED]})
+_NO_HOST = CODE_OF[Settled.NO_HOST]
 _HOST_RATE = 200.0
 
 
@@ -30,25 +29,23 @@ class Pings:
     timeout: float
 
 
-def tcp_ping(
-    net: Net, gates: Sequence[Gate], how: Pings, seen: Sightings, gone: list[Address], deadline: float
-) -> Iterator[Progress]:
-    """Ask each address on each port that is in scope there; `gone` gets those of which a router says: no such host."""
-    parts = blocks(gates, how.ports)
+def tcp_ping(look: Look, how: Pings) -> Iterator[Progress]:
+    """Ask each address beyond on each port that is in scope there; one that a router denies is gone."""
+    net, parts = look.net, blocks(look.area.beyond, how.ports)
     engine: SynSweep | Sweep
     if how.raw:
         engine = SynSweep(net, timeout=how.timeout, retries=RETRIES, host_rate=_HOST_RATE, rate=how.rate)
     else:
         engine = Sweep(net, timeout=how.timeout, retries=RETRIES, rate=how.rate)
     total = sum(block.left for block in parts)
-    for block in engine.run(parts, deadline):
+    for block in engine.run(parts, look.deadline):
         if block is not None:
             for number, gate in enumerate(block.hosts):
                 row = block.row(number)
                 if any(code in _ALIVE for code in row):
-                    seen.see(gate.parsed, "tcp")
+                    look.seen.see(gate.parsed, "tcp")
                 elif all(code == _NO_HOST for code in row):
-                    gone.append(gate.parsed)
+                    look.settled.gone.append(gate.parsed)
         yield Progress(engine.done, total)
 
 

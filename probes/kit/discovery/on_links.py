@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from probes.kit.contract import Progress
-from probes.kit.discovery.sightings import Sightings
+from probes.kit.discovery.look import Look, Settled
 from probes.kit.errors import Refused
-from probes.kit.machine.neighbours import LIVE, Own, State, links, neighbours
+from probes.kit.machine.neighbours import LIVE, State, links, neighbours
 from probes.kit.ports.order import shuffled
 from probes.kit.raw.link.client import find_hosts
 from probes.kit.raw.link.messages import GROUP_METHODS, ICMP, Heard, LinkDone, LinkJob, LinkTask
@@ -21,9 +20,6 @@ from probes.kit.sending.multicast import link_prefixes, require_link
 from probes.kit.sending.net import Gate, Net
 from wire.types import Family, Outcome, ScopeEntry, Skipped
 
-if TYPE_CHECKING:
-    from probes.kit.scan.udp import Answered
-
 _LEAST_SECONDS = 1.0
 _KERNEL_AT_ONCE = 384
 """Addresses that the kernel is made to ask for at a time; its tables hold 1024 by default (gc_thresh3)."""
@@ -33,25 +29,6 @@ _CONTROLS = 32
 """Silent addresses that the kernel asks once more: one that answers now proves that questions get lost."""
 _NETBIOS = 137
 _ALIVE = frozenset({"open", "closed"})
-
-
-@dataclass(slots=True)
-class Settled:
-    """What came of the links: addresses whose presence or absence is settled, and what was not done and why.
-
-    `silent` are those of each link that the kernel asked for in vain, settled once `ask_silent_again` was through; of
-    the NetBIOS questions that it takes, `answers` are signs of life, and `asked` are all hosts that they reached.
-    """
-
-    addresses: list[Address] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    unfinished: list[Address] = field(default_factory=list)
-    lossy: list[Address] = field(default_factory=list)
-    down: list[Address] = field(default_factory=list)
-    silent: dict[str, list[Gate]] = field(default_factory=dict)
-    answers: "list[Answered]" = field(default_factory=list)
-    asked: set[str] = field(default_factory=set)
-    stopped: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +45,10 @@ class Wish:
     wait: float = 1.0
 
 
-def ask_raw(
-    net: Net, own: tuple[Own, ...], wish: Wish, seen: Sightings, settled: Settled, deadline: float
-) -> Iterator[Progress]:
+def ask_raw(look: Look, wish: Wish) -> Iterator[Progress]:
     """Ask by ARP, ND, to groups and by echo through the helper; raises CannotRun when that fails."""
-    groups = {name: _groups(net, own, name, wish.methods, settled) for name in wish.groups}
+    net, settled = look.net, look.settled
+    groups = {name: _groups(look, name, wish.methods) for name in wish.groups}
     gates = [gate for gates in wish.on_link.values() for gate in gates]
     asked = {name: _of_methods(gates, wish.methods) for name, gates in wish.on_link.items()}
     echo = [gate for gate in wish.echo if gate.ports == ALL_PORTS] if ICMP in wish.methods else []
@@ -83,27 +59,17 @@ def ask_raw(
     )
     if not tasks and not echo:
         return
-    if deadline - time.monotonic() < _LEAST_SECONDS:
+    if look.deadline - time.monotonic() < _LEAST_SECONDS:
         settled.unfinished += _addresses(gates)
         return
-    job = LinkJob(
-        links=tasks,
-        scope=_scope(net),
-        echo=_texts(echo),
-        rate=max(1.0, min(net.pace.rate, wish.rate)),
-        echo_rate=max(1.0, min(net.pace.rate, wish.echo_rate)),
-        tries=wish.tries,
-        wait=wish.wait,
-        seconds=deadline - time.monotonic(),
-    )
-    before = {link.name for link in links().values() if link.up}
+    before = _up()
     done = None
-    listening = find_hosts(job)
+    listening = find_hosts(_job(look, wish, tasks, echo))
     mark = net.gate_mark()
     try:
         for said in listening:
             if isinstance(said, Heard):
-                seen.see(ip_address(said.address), said.method, mac=said.mac, interface=said.interface)
+                look.seen.see(ip_address(said.address), said.method, mac=said.mac, interface=said.interface)
             elif isinstance(said, LinkDone):
                 done = said
                 net.sent += said.sent
@@ -118,62 +84,73 @@ def ask_raw(
         return
     finally:
         listening.close()
-    up = before & {link.name for link in links().values() if link.up}
+    up = before & _up()
     for name, gates_here in asked.items():
         _settle(name, _addresses(gates_here), done, up, settled)
 
 
-def ask_kernel(
-    net: Net,
-    on_link: Mapping[str, Sequence[Gate]],
-    methods: frozenset[str],
-    seen: Sightings,
-    settled: Settled,
-    deadline: float,
-) -> Iterator[Progress]:
-    """Send a datagram to each address, so that the kernel asks for it, and read what it learnt in its tables.
+def _job(look: Look, wish: Wish, tasks: tuple[LinkTask, ...], echo: Sequence[Gate]) -> LinkJob:
+    return LinkJob(
+        links=tasks,
+        scope=_scope(look.net),
+        echo=_texts(echo),
+        rate=max(1.0, min(look.net.pace.rate, wish.rate)),
+        echo_rate=max(1.0, min(look.net.pace.rate, wish.echo_rate)),
+        tries=wish.tries,
+        wait=wish.wait,
+        seconds=look.deadline - time.monotonic(),
+    )
+
+
+def _up() -> set[str]:
+    return {link.name for link in links().values() if link.up}
+
+
+def ask_kernel(look: Look, methods: frozenset[str]) -> Iterator[Progress]:
+    """Send a datagram to each address on a link, so that the kernel asks for it, and read what it learnt in its tables.
 
     The datagram is the NetBIOS question, which is worth an answer of its own. Where a switch lets only some of so many
     questions through, nobody's silence is believed: `ask_silent_again` is to follow.
     """
-    total = sum(map(len, on_link.values()))
+    settled = look.settled
+    total = sum(map(len, look.area.on_link.values()))
     done = 0
-    for name, gates in on_link.items():
+    for name, gates in look.area.on_link.items():
         asked = iter(_of_methods(gates, methods))
         silent = settled.silent[name] = []
         while some := list(islice(asked, _KERNEL_AT_ONCE)):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= look.deadline:
                 settled.unfinished += [*_addresses(some), *_addresses(asked)]
                 break
-            silent += _touch(net, name, some, seen, settled, deadline)
+            silent += _touch(look, name, some)
             done += len(some)
             yield Progress(done, total)
 
 
-def ask_silent_again(net: Net, seen: Sightings, settled: Settled, deadline: float) -> None:
+def ask_silent_again(look: Look) -> None:
     """Settle who kept silent: absent, unless one of some that are asked once more answers after all."""
+    settled = look.settled
     for name, silent in settled.silent.items():
         controls = [silent[place] for place in shuffled(len(silent))[:_CONTROLS]]
-        if controls and time.monotonic() >= deadline:
+        if controls and time.monotonic() >= look.deadline:
             settled.unfinished += _addresses(silent)
             continue
-        sound = len(_touch(net, name, controls, seen, settled, deadline)) == len(controls)
+        sound = len(_touch(look, name, controls)) == len(controls)
         found = {*settled.addresses}
         (settled.addresses if sound else settled.lossy).extend(
             gate.parsed for gate in silent if gate.parsed not in found
         )
 
 
-def _touch(
-    net: Net, name: str, gates: Sequence[Gate], seen: Sightings, settled: Settled, deadline: float
-) -> list[Gate]:
+def _touch(look: Look, name: str, gates: Sequence[Gate]) -> list[Gate]:
     """Have the kernel ask for addresses and take who answers; give those that it asked for in vain."""
     from probes.kit.scan.udp import sweep
 
+    settled = look.settled
     refused: set[str] = set()
     reached: set[str] = set()
     started = time.monotonic()
-    for answer in sweep(net, ((gate.address, _NETBIOS) for gate in gates), deadline):
+    for answer in sweep(look.net, ((gate.address, _NETBIOS) for gate in gates), look.deadline):
         if answer.refused is not None:
             refused.add(answer.address)
             settled.skipped.append(answer.refused.skipped)
@@ -183,18 +160,18 @@ def _touch(
         elif answer.outcome is Outcome.OPEN_FILTERED:
             reached.add(answer.address)
     mine = {gate.parsed: gate for gate in gates if gate.address not in refused}
-    end = min(deadline, started + _KERNEL_SECONDS)
+    end = min(look.deadline, started + _KERNEL_SECONDS)
     while True:
         table = {item.address: item for item in neighbours() if item.interface == name and item.address in mine}
         if all(item.state is not State.INCOMPLETE for item in table.values()) or time.monotonic() >= end:
             break
         time.sleep(0.1)
-    up = any(link.name == name and link.up for link in links().values())
+    up = name in _up()
     silent = []
     for address, gate in mine.items():
         entry = table.get(address)
         if entry is not None and entry.state in LIVE and entry.mac and entry.state is not State.PERMANENT:
-            seen.see(address, "arp" if address.version == 4 else "nd", mac=entry.mac, interface=name)
+            look.seen.see(address, "arp" if address.version == 4 else "nd", mac=entry.mac, interface=name)
             settled.addresses.append(address)
             if gate.address in reached:
                 settled.asked.add(gate.address)
@@ -205,14 +182,14 @@ def _touch(
     return silent
 
 
-def _groups(net: Net, own: tuple[Own, ...], name: str, methods: frozenset[str], settled: Settled) -> tuple[str, ...]:
+def _groups(look: Look, name: str, methods: frozenset[str]) -> tuple[str, ...]:
     wanted = tuple(method for method in GROUP_METHODS if method in methods)
     if not wanted:
         return ()
     try:
-        require_link(net, link_prefixes(own, name, 6), None)
+        require_link(look.net, link_prefixes(look.own, name, 6), None)
     except Refused as refusal:
-        settled.skipped.append(refusal.skipped)
+        look.settled.skipped.append(refusal.skipped)
         return ()
     return wanted
 

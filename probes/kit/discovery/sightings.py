@@ -20,8 +20,6 @@ SPOKEN = frozenset({"mdns", "ssdp", "wsd"})
 """Methods whose answers are datagrams that anybody on the link can send in another's name."""
 _MOST_MACS = 5
 _MOST_TEXTS = 4 * MOST_WORDS
-PROXY_ADDRESSES = 8
-"""A MAC with more IPv4 addresses than this answers for others: what is said of one of them is not said of the rest."""
 
 
 @dataclass(slots=True)
@@ -102,7 +100,7 @@ class Sightings:
             if seen is None or len(seen.macs) != 1:
                 return {address}
             mac = seen.macs[0]
-            return {*self._by_mac[mac]} if self._fours[mac] <= PROXY_ADDRESSES else {address}
+            return {*self._by_mac[mac]} if self._fours[mac] <= evidence.PROXY_ADDRESSES else {address}
 
     def all(self) -> list[Sighting]:
         """Give what there is by now."""
@@ -127,7 +125,7 @@ class Sightings:
 
     def _order(self, seen: Sighting) -> tuple[bool, int, int]:
         """Sort by address, but last what only answers for others: there may be more of it than a report carries."""
-        proxied = bool(seen.macs) and all(self._fours[mac] > PROXY_ADDRESSES for mac in seen.macs)
+        proxied = bool(seen.macs) and all(self._fours[mac] > evidence.PROXY_ADDRESSES for mac in seen.macs)
         return proxied, seen.address.version, int(seen.address)
 
     def _lease_of(self, seen: Sighting, by_address: dict[Address, Lease], by_mac: dict[str, Lease]) -> Lease | None:

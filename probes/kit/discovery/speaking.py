@@ -5,15 +5,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from probes.kit.contract import Progress
-from probes.kit.discovery.area import Area
 from probes.kit.discovery.chatter import Chatter
 from probes.kit.discovery.descriptions import Announced
-from probes.kit.discovery.sightings import OWN, Sightings
+from probes.kit.discovery.look import Look
+from probes.kit.discovery.sightings import OWN
 from probes.kit.errors import Refused
-from probes.kit.machine.neighbours import Own
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.crew import small_threads
-from probes.kit.sending.net import Net
 
 _LOOK_SECONDS = 0.1
 
@@ -25,24 +23,14 @@ class Speaking:
     themselves, and `refused` what the scope or quiet hours kept back.
     """
 
-    def __init__(
-        self,
-        net: Net,
-        own: tuple[Own, ...],
-        methods: Sequence[str],
-        area: Area,
-        seen: Sightings,
-        *,
-        seconds: float,
-        deadline: float,
-    ) -> None:
-        """`net` is for the thread alone; names are asked for of those that were seen by now."""
-        self.announced = Announced(net)
+    def __init__(self, look: Look, methods: Sequence[str], seconds: float) -> None:
+        """The look's net is for the thread alone; names are asked for of those that were seen by now."""
+        self.announced = Announced(look.net)
         self.refused: list[Refused] = []
-        self._talk = Chatter(net, own, methods, seen.same)
-        self._net, self._area, self._seen = net, area, seen
-        self._known = _known(net, area, seen)
-        self._seconds, self._deadline = seconds, deadline
+        self._look = look
+        self._talk = Chatter(look.net, look.own, methods, look.seen.same)
+        self._known = _known(look)
+        self._seconds = seconds
         self._started = time.monotonic()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -75,21 +63,21 @@ class Speaking:
             self._failure = error
 
     def _listen(self) -> None:
-        area, seen = self._area, self._seen
-        for spoken in self._talk.run(area.links, self._known, self._seconds, self._deadline):
+        area, seen = self._look.area, self._look.seen
+        for spoken in self._talk.run(area.links, self._known, self._seconds, self._look.deadline):
             if self._stop.is_set():
                 break
             if spoken is None or not area.wants(spoken.sender):
                 continue
-            if spoken.sender.is_link_local or self._net.ports_of(spoken.sender):
+            if spoken.sender.is_link_local or self._look.net.ports_of(spoken.sender):
                 seen.see(spoken.sender, spoken.told.method, interface=spoken.interface)
                 seen.tell(spoken.sender, spoken.told)
                 self.announced.note(spoken.sender, spoken.told)
 
 
-def _known(net: Net, area: Area, seen: Sightings) -> Mapping[str, Sequence[Address]]:
-    known: dict[str, list[Address]] = {name: [] for name, _ in area.links}
-    for item in seen.all():
-        if item.interface in known and OWN not in item.via and net.ports_of(item.address):
+def _known(look: Look) -> Mapping[str, Sequence[Address]]:
+    known: dict[str, list[Address]] = {name: [] for name, _ in look.area.links}
+    for item in look.seen.all():
+        if item.interface in known and OWN not in item.via and look.net.ports_of(item.address):
             known[item.interface].append(item.address)
     return known

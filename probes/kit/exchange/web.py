@@ -5,13 +5,13 @@ import ssl
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from probes.kit.scope.addresses import Address
 from probes.kit.scope.entries import normal_domain
 from probes.kit.sending.connection import Connection
+from probes.kit.sending.lenient import lenient_context
 from probes.kit.sending.net import Net
 from wire.text import TextError, text_of, within
 from wire.types import Outcome
@@ -143,7 +143,7 @@ def get(net: Net, url: Url, address: Address, *, timeout: float) -> Fetch:
     location = ""
     try:
         if url.scheme == "https":
-            connection.start_tls(url.host, _tls(), deadline)
+            connection.start_tls(url.host, lenient_context("http/1.1"), deadline)
         stage = Stage.HEAD
         connection.send(request_head(url), deadline)
         status, fields, rest = _read_head(connection, deadline)
@@ -172,18 +172,6 @@ def _host(host: str, text: str) -> str:
         return normal_domain(host)
     except ValueError as error:
         raise TextError(*within(f"{text[:64]!r}: {host[:64]!r}", text_of(error))) from None
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    # Old school servers count as reachable, so anything that the library still speaks will do; nothing secret is sent.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def request_head(url: Url) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from wire.errors import EdusecError
+from wire.faults import not_a_pattern
 from wire.text import Text, text_of
 
 MAX_TEXT = 4096
@@ -78,10 +79,9 @@ class Fault:
 
 
 def why_not(error: Exception) -> Text:
-    """Say why an entry cannot be used; Python's own words on a pattern stay English beside the place."""
+    """Say why an entry cannot be used."""
     if isinstance(error, re.error):
-        place = "" if error.pos is None else f"第 {error.pos + 1} 个字符处"
-        return Text(f"正则表达式{place}有误，Python 无法读取", f"not a pattern: {error}")
+        return not_a_pattern(error)
     if isinstance(error, RecursionError | OverflowError):
         return Text("正则表达式过于复杂", f"the pattern is too complex: {error}")
     return text_of(error)

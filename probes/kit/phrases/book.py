@@ -111,6 +111,23 @@ WORDS = {
         Text("凭据文件中没有适用的条目", "no entry of the file names it"),
         Text("不是普通文件", "is not a plain file"),
         Text("任何人都可能写过", "anybody may have written it"),
+        # An agent's way to its collector, and what it keeps (agent.uplink, agent.policy).
+        Text("没有按时应答", "no answer in time"),
+        Text(
+            "答复属于另一批数据，不是刚发送的这一批",
+            "the answer is for another batch than the one sent",
+        ),
+        Text(
+            "采集中心在此缓存名下已有另一批数据；状态目录是否被复制或还原过？现已改用新名上报",
+            "the collector knows another batch under this spool's name; was the state folder copied or restored? "
+            "It reports under a new name now",
+        ),
+        Text(
+            "采集中心要求完整发送已经完整发送过的段",
+            "the collector asks for sections in full that it got in full",
+        ),
+        Text("已损坏", "it is damaged"),
+        Text("采集中心正忙", "the collector is busy"),
         # How far a count can be trusted.
         Text("低", "low"),
         Text("中", "medium"),
@@ -152,6 +169,32 @@ TEMPLATES = (
     Text("错误状态 {}", "error status {}"),
     Text("pysnmp 无法询问（{}）", "pysnmp cannot ask it ({})"),
     Text("{}：本机没有接口 {}", "{}: this machine has no interface {}"),
+    # An agent's way to its collector.
+    Text(
+        "采集中心不接受本代理的凭据（{}）：凭据已被撤销，或采集中心已更换。请取得新令牌并执行："
+        "edusec agent enroll --collector URL --token TOKEN --force",
+        "the collector does not accept this agent's credential ({}); it was revoked, or the collector is a new"
+        " one. Get a token and run: edusec agent enroll --collector URL --token TOKEN --force",
+    ),
+    Text("采集中心正忙（{}）", "the collector is busy ({})"),
+    Text("采集中心拒收，连空报告也不收（{}）", "the collector refuses even an empty report ({})"),
+    Text("线路太慢，没能发完（{}）；现在改为少发", "the line is too slow for what was sent ({}); less is sent now"),
+    Text("采集中心答复 {}", "the collector answers {}"),
+    Text("答复超过 {#} 字节", "the answer is larger than {#} bytes"),
+    Text("收到的不是采集中心的答复：{}", "the answer is not one: {}"),
+    Text("无法解析域名 {}：{*}", "the name {} cannot be resolved: {*}"),
+    Text("无法连接：{*}", "no connection: {*}"),
+    Text("TLS 失败：{}", "TLS failed: {}"),
+    Text("对端不是 HTTP 服务：{}", "what answers does not speak HTTP: {}"),
+    Text("对端不是本代理注册的采集中心：{*}", "what answers is not the collector this agent enrolled with: {*}"),
+    Text(
+        "采集中心的证书尚未生效；本机时钟是否正确（现为 {}）？",
+        "the collector's certificate is not valid yet; is the clock of this machine right (it says {})?",
+    ),
+    Text(
+        "采集中心的证书已过期；本机时钟是否正确（现为 {}）？",
+        "the collector's certificate has expired; is the clock of this machine right (it says {})?",
+    ),
     # Names and zones.
     Text("转介超过 {#} 次", "more than {#} referrals"),
     Text("查询超过 {#} 次", "more than {#} questions"),

@@ -15,8 +15,8 @@ PENDING = 0
 class Block:
     """Ports of addresses, to be tried in full; `states[host * len(ports) + port]` is an index into CODES.
 
-    `round_trips` holds the seconds of open ports by the same index, as far as they are known. Unless it `counts`, it is
-    no part of what was asked for.
+    `round_trips` holds the seconds of open ports by the same index, `macs` the hardware addresses of hosts on a link by
+    their number, as far as they are known. Unless it `counts`, it is no part of what was asked for.
     """
 
     hosts: tuple[Gate, ...]
@@ -24,6 +24,7 @@ class Block:
     counts: bool = True
     states: bytearray = field(init=False)
     round_trips: dict[int, float] = field(init=False, default_factory=dict)
+    macs: dict[int, str] = field(init=False, default_factory=dict)
     left: int = field(init=False)
     unsure: list[int] = field(init=False, default_factory=list)
 

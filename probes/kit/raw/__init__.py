@@ -1,1 +1,1 @@
-"""The raw SYN engine: a short-lived helper process with CAP_NET_RAW, and the door to it (`probes.kit.raw.client`)."""
+"""Raw packets: a short-lived helper process with CAP_NET_RAW, and its two kinds of work, SYN scans and links."""

@@ -8,8 +8,8 @@ from probes.kit.connect.signs_of_life import SignsOfLife
 from probes.kit.connect.sweep import Sweep
 from probes.kit.errors import CannotRun
 from probes.kit.ports.blocks import Block
-from probes.kit.raw import client
-from probes.kit.raw.blocks import SynSweep
+from probes.kit.raw.helper import client
+from probes.kit.raw.syn.blocks import SynSweep
 from probes.kit.reasons import because
 from probes.kit.sending.net import Net
 

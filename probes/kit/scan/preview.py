@@ -7,9 +7,9 @@ from probes.kit.contract import Portion, Preview
 from probes.kit.machine.routes import routes
 from probes.kit.ports.blocks import Block
 from probes.kit.ports.loss import MOST_TRIES
-from probes.kit.raw.blocks import HOSTS_AT_ONCE
 from probes.kit.raw.link.addresses import QUESTIONS
-from probes.kit.raw.messages import MOST_ROUNDS
+from probes.kit.raw.syn.blocks import HOSTS_AT_ONCE
+from probes.kit.raw.syn.messages import MOST_ROUNDS
 from probes.kit.scan.engine import CONNECT, SYN, Caps
 from probes.kit.scope.targets import prefixes
 from probes.kit.sending.connection import PRINTER_PORTS

@@ -27,7 +27,7 @@ from probes.kit.services.talk import Heard
 from wire.types import Outcome
 
 if TYPE_CHECKING:
-    from probes.kit.raw.replies import Replies
+    from probes.kit.raw.packets.replies import Replies
 
 FIRST_WAIT = 1.0
 ROUND_WAIT = 1.1

@@ -15,7 +15,7 @@ from probes.kit.scope.addresses import Address, is_special, unmapped
 from probes.kit.scope.model import ALL_PORTS, Ranges, Scope
 from probes.kit.sending.connection import PRINTER_PORTS, RESET_ON_CLOSE, Connection, Datagrams, wait_connected
 from probes.kit.sending.icmp import IcmpLine
-from probes.kit.sending.outcomes import OUTCOMES, Settled, of_local_errno, of_remote_errno
+from probes.kit.sending.outcomes import OUTCOMES, Settled, known_shortage, of_local_errno, of_remote_errno
 from probes.kit.sending.pacing import Pace, QuietHours
 from wire.ports import contains
 from wire.types import Family, Outcome
@@ -229,7 +229,7 @@ class Net:
         try:
             if mss is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
-            number = sock.connect_ex(gate.sockaddr(port))
+            number = known_shortage(sock.connect_ex(gate.sockaddr(port)), gate.plain, gate.zone)
             settled = Settled.OPEN if number == 0 else of_local_errno(number)
             if number == errno.EINPROGRESS:
                 if not wait_connected(sock, started + timeout):

@@ -2,7 +2,9 @@
 
 import errno
 from enum import StrEnum
+from ipaddress import ip_address
 
+from probes.kit.machine.routes import source_towards
 from wire.types import Outcome
 
 
@@ -64,6 +66,16 @@ def of_local_errno(number: int) -> Settled:
     if number in BUSY:
         return Settled.RESOURCES
     return _LOCAL.get(number, Settled.UNREACHABLE)
+
+
+def known_shortage(number: int, plain: str, zone: int) -> int:
+    """Give what connect() returned, but ENETUNREACH for an EADDRNOTAVAIL that no waiting mends.
+
+    It means that all local ports are taken, or that this machine has no address of the family (IPv6 switched off).
+    """
+    if number == errno.EADDRNOTAVAIL and source_towards(ip_address(plain).packed, zone) is None:
+        return errno.ENETUNREACH
+    return number
 
 
 def of_remote_errno(number: int) -> Settled:

@@ -17,11 +17,11 @@ from functools import partial
 from probes.kit.errors import READING, Refused
 from probes.kit.fingerprint.nmap import ServiceProbe
 from probes.kit.sending.connection import PRINTER_PORTS
+from probes.kit.sending.lenient import lenient_context
 from probes.kit.sending.net import Gate, Net
 from probes.kit.sending.outcomes import BUSY
 from probes.kit.services.plan import MOST_FURTHER, OTHERS, PATIENT, TELLING, imported, patience, plan
 from probes.kit.services.protocols import onvif
-from probes.kit.services.protocols.tls import lenient_context
 from probes.kit.services.stream import Stream
 from probes.kit.services.talk import MAX_FACT, Ciphered, Heard, Receive, Secure, Send, Start, Talk
 

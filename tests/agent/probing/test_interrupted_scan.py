@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from probes.kit.raw.process import NAME
+from probes.kit.raw.helper.process import NAME
 from tests.support.netns import Namespace, Namespaces
 from tests.support.processes import Processes, Running, wait_until
 

@@ -4,13 +4,17 @@ import dataclasses
 import gzip
 import socket
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.config import load
 from agent.errors import SpoolError
 from agent.metrics.stats import exposition
 from agent.spool.packing import pack
+from agent.status import gather
 from agent.uplink.delivery import Delivery
 from agent.uplink.identity import Identity
 from agent.uplink.postman import Postman
@@ -20,10 +24,13 @@ from agent.uplink.reports import (
     LONGEST_BACK_OFF,
     UNAUTHORISED_SECONDS,
 )
+from probes.kit.phrases.lookup import in_chinese
 from tests.agent.uplink.uplinks import INTERVAL, Agent, made
 from tests.support.fake_collector import FakeCollector, Reply, refuse
+from tests.support.languages import CHINESE, ENGLISH
 from tests.support.processes import wait_until
 from tests.support.sections import section
+from wire.text import Text
 from wire.types import Report, SectionKind
 
 
@@ -95,6 +102,45 @@ def test_an_outage_is_logged_once(agent: Agent, collector: FakeCollector, capfd:
     assert len(lines) == 2
     assert "Connection refused" in lines[0]
     assert "level=info" in lines[1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: refuse(401, "unauthorised"),
+        lambda _: refuse(408, "too_slow"),
+        lambda _: refuse(409, "conflict"),
+        lambda _: refuse(503, "busy"),
+        lambda _: refuse(500, "internal"),
+        lambda _: (200, {}, b"<html>"),
+        None,
+    ],
+)
+def test_what_goes_wrong_is_shown_in_chinese_too(
+    agent: Agent, collector: FakeCollector, answer: Callable[[Report], Reply] | None
+) -> None:
+    agent.add("a")
+    if answer is None:
+        collector.stop()
+    else:
+        collector.store.script.append(answer)
+    agent.uplink.step()
+    problem = agent.spool.within(
+        lambda db: db.execute("SELECT value FROM fact WHERE key = 'note.last_error'").fetchone()[0]
+    )
+    said = in_chinese(problem)
+    assert CHINESE.search(said), problem
+    assert not ENGLISH.search(said.partition("edusec agent")[0]), said
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_spool_that_cannot_be_read_says_why_in_chinese_too(folder: Path) -> None:
+    config = replace(load(None), state=folder)
+    (folder / "spool.db").write_bytes(b"no database " * 400)
+    with pytest.raises(SpoolError) as fault:
+        gather(config)
+    assert "不是数据库" in fault.value.text.zh
+    assert "file is not a database" in fault.value.text.en
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -284,7 +330,7 @@ def test_a_clock_that_is_far_off_is_said_and_measured(agent: Agent, collector: F
 
 def test_a_spool_that_fails_is_no_end(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
-        raise SpoolError("database or disk is full")
+        raise SpoolError(Path("spool.db"), Text("磁盘空间不足", "database or disk is full"))
 
     with monkeypatch.context() as patch:
         patch.setattr(agent.spool, "seal", full)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
 from tests.collector.alerts.rules_at_hand import pack, scan
 from tests.support.collectors import Clock, Desk, desk
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
 from tests.support.collectors import Desk
 from tests.support.reports import covers, host, service, state
 from wire.types import Section

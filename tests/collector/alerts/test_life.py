@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from collector.alerts.queries import acknowledge, show_alert
 from collector.errors import BadInput
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
 from tests.collector.alerts.rules_at_hand import opened, scan, shut
 from tests.support.collectors import DAY, INTERVAL, SCHOOL, START, Desk
 from tests.support.reports import covers, host, state, unchanged

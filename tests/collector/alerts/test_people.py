@@ -4,8 +4,8 @@ import pytest
 
 from collector.alerts.queries import acknowledge, resolve
 from collector.errors import BadInput, Conflict, Forbidden
-from collector.registry.directory import AgentIdentity
-from collector.registry.people import Role
+from collector.memory.directory import AgentIdentity
+from collector.memory.people import Role
 from tests.collector.alerts.rules_at_hand import opened, scan, shut
 from tests.support.collectors import COUNTY, INTERVAL, Desk
 from tests.support.reports import unchanged

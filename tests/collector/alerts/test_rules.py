@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
 from collector.settings import Settings
 from tests.collector.alerts.rules_at_hand import opened, pack, scan, shut
 from tests.support.collectors import DAY, INTERVAL, START, Clock, Desk, desk

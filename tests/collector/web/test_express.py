@@ -11,8 +11,8 @@ import pytest
 
 from collector.api.context import Context
 from collector.api.express import SMALL_BYTES, Express
-from collector.config import Limits
-from collector.metrics import Metrics
+from collector.metrics.exposition import Metrics
+from collector.process.config import Limits
 from collector.registry import agents
 from tests.collector.web.door import Door, Gateway, Heard, ports
 from tests.support.collectors import SCHOOL, desk

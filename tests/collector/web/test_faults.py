@@ -8,11 +8,11 @@ import pytest
 
 from collector.api.app import make_app
 from collector.api.context import Context, Pool
-from collector.config import Limits
-from collector.core import Core, open_core
 from collector.errors import Busy, StoreError
-from collector.metrics import Metrics
+from collector.metrics.exposition import Metrics
+from collector.process.config import Limits
 from collector.registry import agents
+from collector.running import Running, open_core
 from collector.settings import Settings
 from tests.collector.web.door import Heard
 from tests.support.collectors import SCHOOL, desk
@@ -136,7 +136,7 @@ def test_a_full_waiting_room_refuses_at_once() -> None:
 
 
 def test_discovery_is_an_empty_list_when_there_is_nothing(tmp_path: Path) -> None:
-    core: Core = open_core(tmp_path / "db", Settings())
+    core: Running = open_core(tmp_path / "db", Settings())
     try:
         heard = _ask(_context(core), "/api/v1/sd", authorization=f"Bearer {'x' * 40}")
         assert heard.json() == [

@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from collector.api.app import ROUTES
 from collector.api.document import document
+from collector.api.routes.table import ROUTES
 from tests.collector.web.door import Door, ports, sample
 from wire.codec import encode
 from wire.types import Answer, Refusal

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import Config, ResponderConfig
+from collector.process.config import Config, ResponderConfig
+from collector.process.sockets import bind
 from collector.responder.process import ResponderProcess
 from collector.responder.serve import MAX_WAITING
 from collector.responder.slots import Slots
-from collector.sockets import bind
 from tests.support.processes import wait_until
 from wire.bandwidth import (
     HEADER_BYTES,

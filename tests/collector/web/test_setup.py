@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import tls
 from collector.__main__ import main
+from collector.process import tls
 from tests.collector.web.door import Door, collector_command, init_collector, start_collector
+from tests.support.addresses import needs_address
 from tests.support.processes import Processes
 
 KEPT = ("ca.crt", "ca.key", "server.crt", "server.key", "scrape.token", "tickets.key", "operator.toml")
@@ -229,10 +230,7 @@ def test_a_certificate_of_the_operator_is_used(process: Processes, tmp_path: Pat
 
 
 def test_both_families_answer_on_one_port(process: Processes, tmp_path: Path) -> None:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        pytest.skip("this machine has no IPv6 loopback")
+    needs_address("::1")
     data = tmp_path / "data"
     init_collector(data)
     file = data / "collector.toml"

@@ -231,3 +231,38 @@ def test_a_fault_of_a_line_names_its_field(place: int, changed: dict[str, Any], 
     for line in (None, 5, [], {}):
         with pytest.raises(TextError):
             check(line)
+
+
+def _with_mac(lines: Sequence[_Line], mac: str | None) -> list[_Line]:
+    return [{**line, "mac": mac} if line["type"] == "host" else line for line in lines]
+
+
+def test_another_card_at_an_address_is_a_change_of_its_host() -> None:
+    first, other = "02:00:00:00:00:01", "02:00:00:00:00:02"
+    before, after = _with_mac(_scan(1, {22: ""}), first), _with_mac(_scan(3, {22: ""}), other)
+    (line,) = drift([before], after)
+    assert (line["kind"], line["change"], line["before"]["mac"], line["after"]["mac"]) == (
+        "host", "changed", first, other,
+    )  # fmt: skip
+    # A scan that heard no card in between says nothing, and does not let the first one be forgotten.
+    deaf = _with_mac(_scan(2, {22: ""}), None)
+    assert drift([before], deaf) == []
+    (line,) = drift([before, deaf], after)
+    assert (line["before"]["mac"], line["seen"]) == (first, "2026-11-02T00:00:00.000Z")
+
+
+def test_a_product_that_one_scan_did_not_ask_for_is_still_known_to_the_next() -> None:
+    asked, not_asked = _scan(1, {80: "nginx"}), _scan(2, {80: ""})
+    assert _changes([asked, not_asked], _scan(3, {80: "Apache httpd"})) == {80: ("changed", 0, True)}
+    assert _changes([asked, not_asked], _scan(3, {80: "nginx"})) == {}
+
+
+def test_a_port_that_was_looked_at_only_while_its_host_was_away_is_no_news() -> None:
+    before, away = _scan(1, {22: ""}, ports="22"), _scan(2, {}, ports="22-23")
+    assert _changes([before, away], _scan(3, {22: "", 23: ""}, ports="22-23")) == {23: ("baseline", 0, True)}
+    # Once somebody looked while it was there, it is.
+    back = _scan(3, {22: ""}, ports="22-23")
+    assert _changes([before, away, back], _scan(4, {22: "", 23: ""}, ports="22-23")) == {23: ("new", 0, True)}
+    # Of a host that nobody knew everything is news where it was looked for.
+    news = _changes([away], _scan(3, {22: ""}, ports="22-23"))
+    assert news == {None: ("new", 0, True), 22: ("new", 0, True)}

@@ -85,7 +85,7 @@ def test_xml_is_valid_whatever_servers_say(needs: Callable[..., str], tmp_path: 
 
 
 def test_what_we_wrote_as_xml_says_the_same_when_it_is_read_again() -> None:
-    from collector.inventory.nmap_file import read_nmap
+    from collector.ingest.nmap_file import read_nmap
 
     section = read_nmap(as_xml(_lines("x")), "scan.xml", 1 << 20)
     assert section.body is not None

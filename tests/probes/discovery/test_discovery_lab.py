@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from probes.kit.options import build
-from probes.kit.raw.frames import ethernet, ipv4
+from probes.kit.raw.packets.frames import ethernet, ipv4
 from probes.kit.registry import load
 from probes.kit.sending.pacing import QuietHours
 from tests.probes.discovery import discovery_lab

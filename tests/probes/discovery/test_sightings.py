@@ -6,8 +6,9 @@ import pytest
 
 from probes import discovery
 from probes.kit.discovery.area import Area
-from probes.kit.discovery.on_links import Settled
+from probes.kit.discovery.look import Look, Settled
 from probes.kit.discovery.sightings import Sightings
+from tests.probes.rig import net_of
 from wire.types import Coverage, Observation, Skipped
 
 
@@ -21,7 +22,8 @@ def test_who_claims_all_addresses_hides_no_other_and_makes_none_absent(monkeypat
     for number, address in enumerate(honest):
         seen.see(address, "arp", mac=f"02:00:00:00:00:0{number}", interface="eth0")
     options = discovery.Options(methods=("arp",))
-    found = list(discovery.report(options, Area(), seen, Settled(addresses=asked), []))
+    look = Look(net_of(), (), Area(), 0.0, seen, Settled(addresses=asked))
+    found = list(discovery.report(options, look))
     told = {IPv4Address(item.target.name) for item in found if isinstance(item, Observation)}
     covered = {
         address

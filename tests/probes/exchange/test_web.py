@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from probes.kit.errors import OutOfScope, PayloadRefused
 from probes.kit.exchange import web
 from probes.kit.exchange.web import Fetch, Stage, get, parse_url, urls_of
+from probes.kit.ipv6.site import fetch as site
 from tests.probes.rig import LAB, net_of
 from tests.probes.servers import nginx, tcp_server, wait_for_end
 from tests.support.netns import Namespaces
@@ -80,6 +81,20 @@ def test_against_nginx_on_both_families(
     assert (found.stage, found.problem) == (Stage.HEAD, "closed without a response")
     found = prober.call(fetch, "https://www.school.example:80/", four)
     assert (found.stage, found.outcome) == (Stage.TLS, Outcome.OPEN)
+
+
+def test_a_server_from_before_rfc_5746_counts_as_reachable(
+    netns: Namespaces, process: Processes, needs: Callable[..., str], tmp_path: Path
+) -> None:
+    program, space = needs("gnutls-serv", package="gnutls-bin"), netns()
+    key, cert = certificate(tmp_path, needs("openssl"))
+    old = "NORMAL:-VERS-ALL:+VERS-TLS1.2:%DISABLE_SAFE_RENEGOTIATION"
+    files = ["--x509keyfile", key, "--x509certfile", cert]
+    process([program, "--http", "--port", "443", "--priority", old, *files], netns=space, ready=443)
+    assert space.call(fetch, "https://www.school.example/").stage is Stage.DONE
+    url, address = parse_url("https://www.school.example/"), ip_address("127.0.0.1")
+    page = space.call(site.fetch, net_of(*LAB), url, address, site.Wish(timeout=20.0, body=65_536))
+    assert (page.stage, page.status) == (Stage.DONE, 200)
 
 
 def talking(

@@ -20,6 +20,7 @@ from probes.kit.ipv6.site.judge import loads
 from probes.kit.ipv6.site.visit import Visitor, redirected
 from probes.kit.scope.model import Scope
 from probes.kit.sending.net import Net
+from tests.support.addresses import needs_address
 from tests.support.patience import given_time
 
 Handler = Callable[[socket.socket, bytes], None]
@@ -30,7 +31,7 @@ LOOPBACK = ip_address("::1")
 @contextmanager
 def server(handle: Handler) -> Iterator[int]:
     """Serve each connection in its own thread until the end of the test; gives the port."""
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+    with socket.create_server((needs_address("::1"), 0), family=socket.AF_INET6) as listener:
         threads: list[threading.Thread] = []
 
         def one(line: socket.socket) -> None:

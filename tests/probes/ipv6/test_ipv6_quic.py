@@ -16,6 +16,7 @@ from probes.kit.ipv6.site.quic import offered_port, shake_hands
 from probes.kit.scope.model import Scope
 from probes.kit.sending.net import Net
 from tests.probes.ipv6.ipv6_lab import Authority
+from tests.support.addresses import needs_address
 from tests.support.processes import Processes
 
 URL = parse_url("https://www.school.test/")
@@ -27,7 +28,7 @@ Say = Callable[[bytes], list[bytes]]
 def answering(say: Say) -> Iterator[int]:
     """A UDP server that answers each datagram as it is told; gives its port."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.bind(("::1", 0))
+        sock.bind((needs_address("::1"), 0))
         sock.settimeout(0.1)
         ended = threading.Event()
 

@@ -1,6 +1,6 @@
 """What the collector keeps of the checks: one answer for the site, and each check as a fact of its own."""
 
-from collector.inventory.picture import draw
+from collector.sightings.picture import draw
 from probes.kit.ipv6.model import Check, Verdict
 from probes.kit.ipv6.site.judge import V6_CHECKS
 from probes.site_ipv6 import observations, without_ipv6

@@ -11,7 +11,7 @@ import pytest
 
 from agent.probing.job import Job
 from agent.probing.runner import run as run_in_child
-from collector.registry.directory import AgentIdentity
+from collector.memory.directory import AgentIdentity
 from probes.kit.ipv6.model import VERDICTS
 from probes.kit.sending.pacing import QuietHours
 from tests.probes.ipv6.lan_lab import DUID, Lan, LanLab

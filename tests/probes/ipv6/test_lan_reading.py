@@ -16,8 +16,8 @@ from probes.kit.ipv6.lan.judge_hosts import Bounds, Seen
 from probes.kit.ipv6.lan.judge_routers import Allowed, parse_routers, parse_servers
 from probes.kit.ipv6.lan.messages import MAX_ADVERTISEMENTS, MAX_HOSTS, MAX_LINES, HeardOnLink, ListenSaid, Querier
 from probes.kit.ipv6.model import Check, Verdict
-from probes.kit.raw.frames import checksum, ipv6, pseudo_header
-from probes.kit.raw.messages import MAX_LINE_BYTES
+from probes.kit.raw.helper.messages import MAX_LINE_BYTES
+from probes.kit.raw.packets.frames import checksum, ipv6, pseudo_header
 from wire.codec import decode, encode
 
 ROUTER, NODES = IPv6Address("fe80::1").packed, write.ALL_NODES

@@ -13,7 +13,7 @@ from agent.probing.preview import preview as preview_of_job
 from probes.kit.contract import Preview
 from probes.kit.errors import OptionError
 from probes.kit.options import build
-from probes.kit.raw import client
+from probes.kit.raw.helper import client
 from probes.kit.raw.link.addresses import QUESTIONS
 from probes.kit.registry import load
 from probes.kit.scan.preview import syns_of_connect

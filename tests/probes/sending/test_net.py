@@ -18,13 +18,14 @@ from probes.kit.sending.net import Net
 from probes.kit.sending.outcomes import Settled
 from probes.kit.sending.pacing import Pace, QuietHours
 from tests.probes.rig import entry, net_of
+from tests.support.addresses import needs_address
 from tests.support.netns import Namespaces
 from wire.types import Outcome
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int, socket.socket]]:
-    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    family = socket.AF_INET6 if ":" in needs_address(request.param) else socket.AF_INET
     with socket.create_server((request.param, 0), family=family) as listening:
         yield request.param, listening.getsockname()[1], listening
 

@@ -1,6 +1,6 @@
 """The size of what each section holds, so that what one agent and one unit hold is known without counting.
 
-A sighting is one, and so is each KiB of details, as in collector.inventory.allowance.
+A sighting is one, and so is each KiB of details, as in collector.memory.allowance.
 """
 
 from alembic import op

@@ -6,8 +6,8 @@ begins with such a header and comes from a link-local address is let through, to
 
 from probes.kit.ipv6.lan.headers import EXTENSIONS, ICMP6, NO_NEXT, UDP
 from probes.kit.ipv6.lan.parse import CLIENT_PORT
-from probes.kit.raw.filters import AND, JUMP_EQUAL, LOAD_BYTE, LOAD_HALF, RETURN, Step, assemble
-from probes.kit.raw.frames import ETHERTYPES
+from probes.kit.raw.packets.filters import AND, JUMP_EQUAL, LOAD_BYTE, LOAD_HALF, RETURN, Step, assemble
+from probes.kit.raw.packets.frames import ETHERTYPES
 
 SNAP = 9216
 """Bytes that are looked at: a jumbo frame."""

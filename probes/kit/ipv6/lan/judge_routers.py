@@ -11,6 +11,7 @@ from ipaddress import IPv6Address, IPv6Network
 from probes.kit.ipv6.lan.messages import Advertisement, HeardOnLink, Prefix, Server
 from probes.kit.ipv6.lan.write import CONTROL
 from probes.kit.ipv6.model import Check, Verdict, unknown
+from wire.text import TextError
 from wire.types import Value
 from wire.whitelist import normal_mac
 
@@ -48,7 +49,7 @@ class Allowed:
 
 
 def parse_routers(texts: Sequence[str]) -> tuple[KnownRouter, ...]:
-    """Read `fe80::1` or `fe80::1 02:00:00:00:00:01`; raises ValueError naming the faulty one."""
+    """Read `fe80::1` or `fe80::1 02:00:00:00:00:01`; raises TextError naming the faulty one."""
     found = []
     for text in texts:
         address, _, mac = text.strip().partition(" ")
@@ -58,13 +59,16 @@ def parse_routers(texts: Sequence[str]) -> tuple[KnownRouter, ...]:
         except ValueError:
             parsed = None
         if parsed is None or not parsed.is_link_local or parsed.scope_id or (mac and not plain):
-            raise ValueError(f"{text[:64]!r} is no link-local address, alone or with a MAC: fe80::1 02:00:00:00:00:01")
+            raise TextError(
+                f"{text[:64]!r} 不是链路本地地址，其后可加 MAC：fe80::1 02:00:00:00:00:01",
+                f"{text[:64]!r} is no link-local address, alone or with a MAC: fe80::1 02:00:00:00:00:01",
+            )
         found.append(KnownRouter(str(parsed), plain))
     return tuple(found)
 
 
 def parse_servers(texts: Sequence[str]) -> frozenset[str] | None:
-    """Read DUIDs in hexadecimal, with or without colons, or `none`; None for an empty list. Raises ValueError."""
+    """Read DUIDs in hexadecimal, with or without colons, or `none`; None for an empty list. Raises TextError."""
     found = set()
     for text in texts:
         word = text.strip().lower()
@@ -75,8 +79,9 @@ def parse_servers(texts: Sequence[str]) -> frozenset[str] | None:
         except ValueError:
             duid = b""
         if not 3 <= len(duid) <= 130:
-            raise ValueError(
-                f"{text[:64]!r} is no DUID in hexadecimal, such as 00:03:00:01:02:00:00:00:00:01, nor none"
+            raise TextError(
+                f"{text[:64]!r} 不是十六进制的 DUID（如 00:03:00:01:02:00:00:00:00:01），也不是 none",
+                f"{text[:64]!r} is no DUID in hexadecimal, such as 00:03:00:01:02:00:00:00:00:01, nor none",
             )
         found.add(duid.hex())
     return frozenset(found) if texts else None

@@ -14,11 +14,11 @@ from probes.kit.ipv6.lan.filters import ARP, SNAP, link_talk
 from probes.kit.ipv6.lan.messages import LinkTask, ListenJob, ListenSaid
 from probes.kit.ipv6.lan.write import MARK_BYTES, dhcp_questions, guard_source, guard_test, router_solicitation
 from probes.kit.machine.neighbours import Own, own_addresses
-from probes.kit.raw.frames import ETHERTYPES
-from probes.kit.raw.messages import BadJob
-from probes.kit.raw.outlet import Outlet
-from probes.kit.raw.privilege import give_up_all
-from probes.kit.raw.ring import SOL_PACKET, attach_filter
+from probes.kit.raw.helper.messages import BadJob
+from probes.kit.raw.helper.outlet import Outlet
+from probes.kit.raw.helper.privilege import NOT_ALLOWED, give_up_all
+from probes.kit.raw.packets.frames import ETHERTYPES
+from probes.kit.raw.packets.ring import SOL_PACKET, attach_filter
 
 _EVERYTHING = 0x0003  # ETH_P_ALL: the only protocol that shows what this machine itself sends
 _ADD_MEMBERSHIP, _ALL_MULTICAST, _STATISTICS = 1, 2, 6
@@ -27,7 +27,6 @@ _RECEIVE_BUFFER = 4 << 20
 _AT_ONCE = 512
 _LOOK_SECONDS = 0.25
 _WAITED_SECONDS = 0.5
-_NOT_ALLOWED = "listening on a link needs CAP_NET_RAW: run as root, or grant it to the agent's service"
 
 
 class _Link:
@@ -62,7 +61,7 @@ class _Link:
                 self.sender = stack.enter_context(_packet_socket(socket.SOCK_RAW))
                 self.sender.bind((task.interface, 0))
         except PermissionError:
-            raise CannotRun(_NOT_ALLOWED) from None
+            raise CannotRun(NOT_ALLOWED) from None
         except OSError as error:
             raise BadJob(f"interface: {task.interface}: {error.strerror}") from None
         self.hardware: bytes = self.socket.getsockname()[4]

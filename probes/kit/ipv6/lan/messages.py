@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from probes.kit.raw.messages import Failed
+from probes.kit.raw.helper.messages import Failed
 from wire.types import Code, Count, Line, Max, Name, Seconds
 
 MAX_LINKS = 64

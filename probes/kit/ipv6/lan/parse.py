@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 from probes.kit.ipv6.lan.headers import ICMP6, Upper
 from probes.kit.ipv6.lan.messages import MAX_PREFIXES, Advertisement, Prefix
-from probes.kit.raw.frames import checksum, pseudo_header
+from probes.kit.raw.packets.frames import checksum, pseudo_header
 
 ADVERTISEMENT = 134
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, ROUTER_SOLICITATION = 135, 136, 133

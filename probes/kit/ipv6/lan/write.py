@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from probes.kit.ipv6.lan.headers import ICMP6, NO_NEXT, UDP
 from probes.kit.ipv6.lan.parse import ADVERTISEMENT, CLIENT_PORT, ROUTER_SOLICITATION, SERVER_PORT
-from probes.kit.raw.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
+from probes.kit.raw.packets.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
 
 ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")

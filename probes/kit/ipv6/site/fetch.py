@@ -15,6 +15,7 @@ from pathlib import Path
 from probes.kit.exchange.web import MAX_HEAD, Stage, Url
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.connection import Connection
+from probes.kit.sending.lenient import lenient_context
 from probes.kit.sending.net import Net
 from wire.types import Outcome
 
@@ -117,7 +118,7 @@ def _attempt(net: Net, url: Url, address: Address, wish: Wish, *, verify: bool) 
     stage, problem, certificate, complete = Stage.TLS, "", "", False
     try:
         if url.scheme == "https":
-            line.start_tls(url.host, _context(wish.ca_file) if verify else _any(), deadline)
+            line.start_tls(url.host, _context(wish.ca_file) if verify else lenient_context(), deadline)
         stage = Stage.HEAD
         line.send(_request(url, wish.cookies), deadline)
         reader.head()
@@ -267,17 +268,6 @@ def _inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 @cache
-def _any() -> ssl.SSLContext:
-    # Old servers count as reachable, so anything that the library still speaks will do; nothing secret is sent.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    return context
-
-
-@cache
 def _context(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file:
@@ -292,7 +282,7 @@ def authorities(wish: Wish) -> str:
 
 def warm_up(ca_file: str) -> None:
     """Load the trust store once, before there are threads; raises ValueError for a file that cannot be used."""
-    _any()
+    lenient_context()
     try:
         _context(ca_file)
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from probes.kit.machine.neighbours import LIVE, State, default_routes, links, ne
 from probes.kit.reasons import because
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.net import Net
+from wire.text import TextError
 from wire.types import Observation, Outcome, Skipped, Target, TargetKind, Value
 
 LEAST_CONFIGURED = 3
@@ -56,7 +57,7 @@ def told(probe: str, check: Check) -> Iterator[Observation | Skipped]:
 
 
 def parse_endpoints(texts: Iterable[str]) -> tuple[Endpoint, ...]:
-    """Read `[2001:db8::1]:443`, or an address alone for port 443; raises ValueError naming the faulty one."""
+    """Read `[2001:db8::1]:443`, or an address alone for port 443; raises TextError naming the faulty one."""
     found = []
     for text in texts:
         parts = _ENDPOINT.fullmatch(text.strip())
@@ -66,7 +67,10 @@ def parse_endpoints(texts: Iterable[str]) -> tuple[Endpoint, ...]:
         except ValueError:
             address = None
         if not isinstance(address, IPv6Address) or not 0 < port < 65536:
-            raise ValueError(f"{text[:64]!r} is not an IPv6 address with a port, such as [2001:db8::1]:443")
+            raise TextError(
+                f"{text[:64]!r} 不是带端口的 IPv6 地址，如 [2001:db8::1]:443",
+                f"{text[:64]!r} is not an IPv6 address with a port, such as [2001:db8::1]:443",
+            )
         found.append(Endpoint(address, int(port)))
     return tuple(found)
 

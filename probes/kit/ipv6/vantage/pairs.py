@@ -8,6 +8,7 @@ from probes.kit.errors import Refused
 from probes.kit.machine.neighbours import LIVE, neighbours
 from probes.kit.scope.addresses import Address
 from probes.kit.sending.net import Net
+from wire.text import TextError
 from wire.types import Outcome, Skipped
 
 MAX_HOSTS = 16
@@ -15,7 +16,7 @@ Pair = tuple[IPv4Address, IPv6Address]
 
 
 def parse_pairs(texts: Iterable[str]) -> tuple[Pair, ...]:
-    """Read `198.51.100.5=2001:db8::5`; raises ValueError naming the faulty one."""
+    """Read `198.51.100.5=2001:db8::5`; raises TextError naming the faulty one."""
     found = []
     for text in texts:
         left, _, right = text.partition("=")
@@ -24,7 +25,10 @@ def parse_pairs(texts: Iterable[str]) -> tuple[Pair, ...]:
         except ValueError:
             four = six = None  # type: ignore[assignment]
         if not isinstance(four, IPv4Address) or not isinstance(six, IPv6Address):
-            raise ValueError(f"{text[:64]!r} is not two addresses such as 198.51.100.5=2001:db8::5")
+            raise TextError(
+                f"{text[:64]!r} 不是一对地址，如 198.51.100.5=2001:db8::5",
+                f"{text[:64]!r} is not two addresses such as 198.51.100.5=2001:db8::5",
+            )
         found.append((four, six))
     return tuple(found)
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 
 from probes.kit.machine.neighbours import State, neighbours
-from probes.kit.raw.filters import arp_replies, neighbour_advertisements, only_at
-from probes.kit.raw.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
 from probes.kit.raw.link.controls import Controls
-from probes.kit.raw.pace import burst_of
-from probes.kit.raw.ring import attach_filter
+from probes.kit.raw.packets.bursts import burst_of
+from probes.kit.raw.packets.filters import arp_replies, neighbour_advertisements, only_at
+from probes.kit.raw.packets.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
+from probes.kit.raw.packets.ring import attach_filter
 
 _CERTAIN = frozenset({State.REACHABLE, State.PERMANENT, State.NOARP})
 _ARP = 0x0806

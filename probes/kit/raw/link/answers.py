@@ -3,7 +3,6 @@
 import struct
 from typing import NamedTuple
 
-from probes.kit.raw.filters import JUMP_EQUAL, LOAD_BYTE, LOAD_BYTE_X, LOAD_HEADER_X, RETURN, Step, assemble
 from probes.kit.raw.link.addresses import read_advertisement
 from probes.kit.raw.link.frames import (
     ALL_NODES,
@@ -17,6 +16,7 @@ from probes.kit.raw.link.frames import (
     PARAMETER_PROBLEM,
 )
 from probes.kit.raw.link.messages import ECHO, MLD, ND, OPT80
+from probes.kit.raw.packets.filters import JUMP_EQUAL, LOAD_BYTE, LOAD_BYTE_X, LOAD_HEADER_X, RETURN, Step, assemble
 
 LINK_SNAP = 256
 """Bytes of a packet that are looked at; the quote in a Parameter Problem ends well before."""

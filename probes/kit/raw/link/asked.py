@@ -1,19 +1,19 @@
 """One link that is being asked: whom, who has answered, and what its silence is worth."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from probes.kit.machine.neighbours import own_addresses
+from probes.kit.raw.helper.messages import MAX_HOSTS, BadJob
 from probes.kit.raw.link.addresses import arp_request, solicitation
 from probes.kit.raw.link.controls import Controls
 from probes.kit.raw.link.frames import all_nodes_frame, echo_to_all, mld_query
 from probes.kit.raw.link.messages import ECHO, GROUP_METHODS, MLD, MOST_UNASKED, OPT80, LinkTask
 from probes.kit.raw.link.sockets import LinkSockets
-from probes.kit.raw.messages import MAX_HOSTS, BadJob
 from probes.kit.scope.addresses import Address
 from probes.kit.scope.model import Scope
 
@@ -30,6 +30,7 @@ class AskedLink:
     missing: dict[bytes, bytes]
     asked: dict[bytes, bytes]
     controls: Controls
+    in_scope: Callable[[Address], bool]
     macs: dict[bytes, set[bytes]] = field(default_factory=dict)
     heard: dict[bytes, set[str]] = field(default_factory=dict)
     down: str = ""
@@ -67,6 +68,19 @@ class AskedLink:
         for method, source in itertools.product((ECHO, OPT80), prefixes.values()):
             if method in self.groups:
                 yield all_nodes_frame(hardware, echo_to_all(source, mark, cookie, option_80=method == OPT80))
+
+    def unconfirmed(self) -> list[bytes]:
+        """Give the addresses that only a group has brought up, as missing from now on.
+
+        Link-local ones sent their answer themselves; others may have sent it through a router.
+        """
+        found = []
+        for address in self.heard:
+            source, there = self.sockets.source_for(address), ip_address(address)
+            if source and address not in self.macs and not there.is_link_local and self.in_scope(there):
+                self.missing[address] = self.asked[address] = source
+                found.append(address)
+        return found
 
     def take(self, address: bytes, hardware: bytes) -> bool:
         """Take an answer for an address that was asked for; tell whether it says something new."""
@@ -106,12 +120,16 @@ def open_link(task: LinkTask, tries: int, scope: Scope, today: date, closing: Ex
     except OSError as error:
         raise BadJob(f"interface: {task.interface}: {error.strerror}") from None
     closing.callback(sockets.close)
+
+    def in_scope(address: Address) -> bool:
+        return bool(scope.ports_of(address, today))
+
     missing = {}
     for address in addresses_of(task.sweep):
         source = sockets.source_for(address.packed)
-        if source is not None and scope.ports_of(address, today) and address.packed not in sockets.own:
+        if source is not None and in_scope(address) and address.packed not in sockets.own:
             missing[address.packed] = source
-    return AskedLink(sockets, task.groups, missing, dict(missing), Controls(tries))
+    return AskedLink(sockets, task.groups, missing, dict(missing), Controls(tries), in_scope)
 
 
 def addresses_of(texts: tuple[str, ...]) -> list[Address]:

@@ -7,10 +7,11 @@ from hashlib import blake2s
 from ipaddress import ip_address
 
 from probes.kit.errors import CannotRun
+from probes.kit.raw.helper.privilege import NOT_ALLOWED
 from probes.kit.raw.link.answers import echo_replies, read_echo4, read_echo6
 from probes.kit.raw.link.frames import COOKIE_BYTES, icmp4_echo, icmp6_echo
-from probes.kit.raw.link.sockets import NOT_ALLOWED, RECEIVE_BUFFER
-from probes.kit.raw.ring import attach_filter
+from probes.kit.raw.link.sockets import RECEIVE_BUFFER
+from probes.kit.raw.packets.ring import attach_filter
 from probes.kit.scope.addresses import Address
 
 _AT_ONCE = 1024

@@ -2,7 +2,7 @@
 
 import struct
 
-from probes.kit.raw.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
+from probes.kit.raw.packets.frames import ETHERTYPES, checksum, ethernet, ipv6, pseudo_header
 
 ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 ICMP6 = 58

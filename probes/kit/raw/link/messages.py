@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
-from probes.kit.raw.messages import Failed, Progress
+from probes.kit.raw.helper.messages import Failed, Progress
 from wire.types import Count, Line, Max, Name, ScopeEntry, Seconds
 
 MAX_LINKS = 64

@@ -9,17 +9,17 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from probes.kit.errors import CannotRun
 from probes.kit.machine.neighbours import Own
-from probes.kit.raw.filters import arp_replies, only_at
-from probes.kit.raw.frames import ETHERTYPES
+from probes.kit.raw.helper.privilege import NOT_ALLOWED
 from probes.kit.raw.link.answers import LINK_SNAP, link_answers
-from probes.kit.raw.ring import SOL_PACKET, attach_filter
+from probes.kit.raw.packets.filters import arp_replies, only_at
+from probes.kit.raw.packets.frames import ETHERTYPES
+from probes.kit.raw.packets.ring import SOL_PACKET, attach_filter
 
 _ARP = 0x0806
 _STATISTICS, _OUTGOING = 6, 4
 RECEIVE_BUFFER = 4 << 20
 _AT_ONCE = 2048
 _FULL = frozenset({errno.ENOBUFS, errno.EAGAIN})
-NOT_ALLOWED = "finding hosts on a link needs CAP_NET_RAW: run as root, or grant it to the agent's service"
 
 
 class QueueFull(Exception):

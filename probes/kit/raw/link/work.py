@@ -1,37 +1,25 @@
 """The helper's work on whole links: ask by ARP, ND and groups, take what answers, ask again what did not."""
 
 import os
-import select
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
-from ipaddress import IPv6Address, ip_address
+from datetime import UTC, datetime
+from ipaddress import IPv6Address
 
-from probes.kit.evidence import normal_mac
 from probes.kit.ports.order import shuffled
+from probes.kit.raw.helper.outlet import Outlet
+from probes.kit.raw.helper.privilege import give_up_all
+from probes.kit.raw.helper.waiting import OutOfTime, Waiting
 from probes.kit.raw.link.addresses import read_arp_reply
 from probes.kit.raw.link.answers import read_link_answer
 from probes.kit.raw.link.asked import AskedLink, addresses_of, open_link
 from probes.kit.raw.link.controls import MOST_ROUNDS
 from probes.kit.raw.link.echoes import Echoes
 from probes.kit.raw.link.frames import COOKIE_BYTES
-from probes.kit.raw.link.messages import (
-    ARP,
-    ICMP,
-    MOST_HEARD,
-    ND,
-    Heard,
-    LinkDone,
-    LinkJob,
-    LinkSaid,
-    write_heard,
-)
+from probes.kit.raw.link.messages import ARP, ICMP, ND, LinkDone, LinkJob, LinkSaid
 from probes.kit.raw.link.sockets import QueueFull, arrived
-from probes.kit.raw.messages import Progress
-from probes.kit.raw.outlet import Outlet
-from probes.kit.raw.pace import burst_of
-from probes.kit.raw.privilege import give_up_all
+from probes.kit.raw.link.telling import Telling
+from probes.kit.raw.packets.bursts import burst_of
 from probes.kit.scope.model import Scope
 from probes.kit.sending.pacing import Pace
 
@@ -51,10 +39,6 @@ _HOUSEKEEPING_SECONDS = 0.1
 _PROGRESS_SECONDS = 0.5
 
 
-class _OutOfTime(Exception):
-    """The deadline came first."""
-
-
 def work_on_links(job: LinkJob, outlet: Outlet) -> None:
     """Do a job and say its results; raises BadJob, CannotRun, OSError or ParentGone."""
     started = time.monotonic()
@@ -65,7 +49,7 @@ def work_on_links(job: LinkJob, outlet: Outlet) -> None:
         echoes = Echoes(item for item in addresses_of(job.echo) if scope.allows_address(item, None, today))
         closing.callback(echoes.close)
         give_up_all()
-        run = _Run(job, links, echoes, scope, today, started + job.seconds, outlet)
+        run = _Run(job, links, echoes, started + job.seconds, outlet)
         complete = run.go()
         outlet.say(LinkSaid(done=run.figures(complete, time.monotonic() - started)))
 
@@ -73,23 +57,14 @@ def work_on_links(job: LinkJob, outlet: Outlet) -> None:
 class _Run:
     """One run over all links and everything beyond them."""
 
-    def __init__(
-        self,
-        job: LinkJob,
-        links: list[AskedLink],
-        echoes: Echoes,
-        scope: Scope,
-        today: date,
-        deadline: float,
-        outlet: Outlet,
-    ) -> None:
-        self.sent = self.answers = self.unasked = 0
+    def __init__(self, job: LinkJob, links: list[AskedLink], echoes: Echoes, deadline: float, outlet: Outlet) -> None:
+        self.sent = self.unasked = 0
         self._job = job
         self._links = links
         self._echoes = echoes
-        self._scope, self._today = scope, today
         self._deadline = deadline
         self._outlet = outlet
+        self._telling = Telling(outlet)
         self._pace = Pace(job.rate, burst_of(job.rate))
         self._echo_pace = Pace(job.echo_rate, burst_of(job.echo_rate))
         self._mark = int.from_bytes(os.urandom(2), "big")
@@ -97,15 +72,10 @@ class _Run:
         self._sent_at: dict[bytes, float] = {}
         self._longest = self._achieved = 0.0
         self._group_asked = self._all_asked = 0.0
-        self._pending: list[str] = []
         self._kept = self._told = time.monotonic()
         self._total = sum(len(link.missing) for link in links) + len(self._echoes.missing)
-        self._poll = select.poll()
-        for link in links:
-            self._poll.register(link.sockets.arp, select.POLLIN)
-            self._poll.register(link.sockets.six, select.POLLIN)
-        for sock in echoes.sockets.values():
-            self._poll.register(sock, select.POLLIN)
+        answering = [sock for link in links for sock in (link.sockets.arp, link.sockets.six)]
+        self._waiting = Waiting([*answering, *echoes.sockets.values()], self._receive)
 
     def go(self) -> bool:
         """Ask everything; tell whether all of it was asked and waited for."""
@@ -116,22 +86,22 @@ class _Run:
                 if not self._ask_missing(number):
                     break
                 self._all_asked = self._all_asked or time.monotonic()
-                self._wait(self._settling(), self._anything)
+                self._waiting.wait(self._settling(), self._anything)
                 if self._settled(number):
-                    self._wait(self._patience(), self._anything)
+                    self._waiting.wait(self._patience(), self._anything)
                 if self._settled(number):  # unless a late answer showed that another round is worth while
                     break
                 self._slow_down()
             if not self._anything():
                 # All have answered; whoever claims an address too, after the first one did, is heard as well.
-                self._wait(_SECOND_CLAIM_SECONDS, lambda: True)
+                self._waiting.wait(_SECOND_CLAIM_SECONDS, lambda: True)
             if self._group_asked:
-                self._wait(self._group_asked + _GROUP_SECONDS - time.monotonic(), lambda: True)
+                self._waiting.wait(self._group_asked + _GROUP_SECONDS - time.monotonic(), lambda: True)
                 self._confirm()
-        except _OutOfTime:
+        except OutOfTime:
             return False
         finally:
-            self._tell()
+            self._telling.tell()
         return True
 
     def figures(self, complete: bool, seconds: float) -> LinkDone:
@@ -139,7 +109,7 @@ class _Run:
         return LinkDone(
             complete=complete,
             sent=self.sent,
-            answers=self.answers,
+            answers=self._telling.answers,
             unasked=self.unasked,
             dropped=sum(link.sockets.count_dropped() for link in self._links),
             seconds=seconds,
@@ -194,7 +164,7 @@ class _Run:
             try:
                 link.sockets.send(frame)
             except QueueFull:
-                self._pause(_FULL_QUEUE_SECONDS)
+                self._waiting.pause(_FULL_QUEUE_SECONDS)
                 continue
             except OSError as error:
                 link.down = os.strerror(error.errno or 0)
@@ -213,33 +183,19 @@ class _Run:
         pace.spend(1)
         left = pace.wait()
         if left > 0:
-            self._pause(left)
+            self._waiting.pause(left)
 
     def _confirm(self) -> None:
-        """Ask those by ND that only a group has brought up, for their hardware address and to see that they are real.
-
-        Link-local ones sent their answer themselves; others may have sent it through a router.
-        """
-        work: list[tuple[AskedLink | None, bytes]] = []
-        for link in self._links:
-            for address in link.heard:
-                source = link.sockets.source_for(address)
-                there = ip_address(address)
-                if (
-                    source is not None
-                    and address not in link.macs
-                    and not there.is_link_local
-                    and self._scope.ports_of(there, self._today)
-                ):
-                    link.missing[address] = source
-                    link.asked[address] = source
-                    work.append((link, address))
+        """Ask by ND for those that only a group has brought up: their hardware address, and whether they are real."""
+        work: list[tuple[AskedLink | None, bytes]] = [
+            (link, address) for link in self._links for address in link.unconfirmed()
+        ]
         for _ in range(self._job.tries):
             work = [(link, address) for link, address in work if link and address in link.missing]
             if not work:
                 return
             self._ask_all(work)
-            self._wait(self._settling(), self._anything)
+            self._waiting.wait(self._settling(), self._anything)
 
     def _settling(self) -> float:
         longest = self._longest
@@ -250,19 +206,6 @@ class _Run:
             return self._job.wait
         left = self._all_asked + _LEAST_WINDOW - time.monotonic()
         return min(self._job.wait, max(_LEAST_PATIENCE, _TRIPS_AT_END * self._longest, left))
-
-    def _wait(self, seconds: float, going: Callable[[], bool]) -> None:
-        end = time.monotonic() + seconds
-        while going() and (left := end - time.monotonic()) > 0:
-            self._poll.poll(min(left, _HOUSEKEEPING_SECONDS) * 1000)
-            self._receive()
-        self._receive()  # what came while this process did not run was in time
-
-    def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._poll.poll(left * 1000)
-            self._receive()
 
     def _receive(self) -> None:
         for link in self._links:
@@ -278,7 +221,7 @@ class _Run:
                     self._take_unasked(link, answer.method, answer.address, sender)
         for address in self._echoes.arrived():
             self._note_trip(address)
-            self._say(ICMP, address, b"", None)
+            self._telling.heard(ICMP, address, b"", "")
         self._keep_house()
 
     def _take(self, link: AskedLink, method: str, address: bytes, hardware: bytes) -> None:
@@ -290,19 +233,13 @@ class _Run:
         if link.take(address, hardware):
             if first:
                 self._note_trip(address)
-            self._say(method, address, hardware, link)
+            self._telling.heard(method, address, hardware, link.sockets.name)
 
     def _take_unasked(self, link: AskedLink, method: str, address: bytes, hardware: bytes) -> None:
         if link.take_unasked(method, address):
             # Any but a link-local address may have answered through a router, and would be lent its hardware address.
-            self._say(method, address, hardware if IPv6Address(address).is_link_local else b"", link)
-
-    def _say(self, method: str, address: bytes, hardware: bytes, link: AskedLink | None) -> None:
-        self.answers += 1
-        there = ip_address(address)
-        name = link.sockets.name if link else ""
-        text = f"{there}%{name}" if link and there.version == 6 and there.is_link_local else str(there)
-        self._pending.append(write_heard(Heard(method, text, normal_mac(hardware), name)))
+            known = hardware if IPv6Address(address).is_link_local else b""
+            self._telling.heard(method, address, known, link.sockets.name)
 
     def _note_trip(self, address: bytes) -> None:
         sent = self._sent_at.get(address)
@@ -312,19 +249,14 @@ class _Run:
     def _keep_house(self) -> None:
         now = time.monotonic()
         if now > self._deadline:
-            raise _OutOfTime
+            raise OutOfTime
         if now - self._kept < _HOUSEKEEPING_SECONDS:
             return
         self._kept = now
-        self._tell()
+        self._telling.tell()
         if now - self._told >= _PROGRESS_SECONDS:
             self._told = now
             left = sum(len(link.missing) for link in self._links) + len(self._echoes.missing)
-            self._outlet.say(LinkSaid(progress=Progress(max(0, self._total - left), self._total, self.sent, 0.0)))
+            self._telling.progress(max(0, self._total - left), self._total, self.sent)
         self._outlet.flush()
         self._outlet.check()
-
-    def _tell(self) -> None:
-        for start in range(0, len(self._pending), MOST_HEARD):
-            self._outlet.say(LinkSaid(heard=tuple(self._pending[start : start + MOST_HEARD])))
-        self._pending.clear()

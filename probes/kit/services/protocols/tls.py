@@ -1,6 +1,5 @@
 """TLS (RFC 8446): version, cipher and certificate of a service, and what it speaks inside."""
 
-import ssl
 from collections.abc import Generator
 
 from probes.kit.services.protocols import greeting, http, ldap
@@ -47,17 +46,3 @@ def _inside(host: str, port: int) -> Talk:
     else:
         heard = yield from http.talk(host, port, "https")
     return heard
-
-
-def lenient_context() -> ssl.SSLContext:
-    """Make a context that shakes hands with whatever is there: old versions, weak ciphers, any certificate.
-
-    It is for looking, never for trusting: nothing secret is ever sent through it.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
-    return context

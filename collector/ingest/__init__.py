@@ -1,0 +1,1 @@
+"""What changes the inventory and has it judged: reports, scans of others, corrections; and the policy in reply."""

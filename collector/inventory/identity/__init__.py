@@ -1,0 +1,1 @@
+"""Which device is it: evidence, its worth, and the rows behind it."""

@@ -1,0 +1,1 @@
+"""How the word of sections becomes assets, services and sites, with a history."""

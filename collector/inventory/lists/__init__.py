@@ -1,0 +1,1 @@
+"""The inventory as people ask for it: pages, searches, sites, drift, measurements."""

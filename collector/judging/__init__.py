@@ -1,0 +1,1 @@
+"""Facts for the rules, verdicts, and alerts from them."""

@@ -1,0 +1,1 @@
+"""What Prometheus is told: metrics, stock, and where to scrape."""

@@ -1,0 +1,1 @@
+"""The process itself: its configuration, journal, keys, certificates, lock, sockets and connections."""

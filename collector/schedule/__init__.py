@@ -1,0 +1,1 @@
+"""What only time changes: rounds of judging, and what is forgotten."""

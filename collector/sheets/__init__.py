@@ -1,0 +1,1 @@
+"""Tables that people hand in and get: CSV, TSV and XLSX, read and written within bounds."""

@@ -1,0 +1,302 @@
+"""Which device is it: MACs, addresses, the agent itself, and what happens when they disagree."""
+
+import pytest
+
+from collector.inventory.lists.assets import show_asset
+from collector.settings import Settings
+from tests.support.collectors import FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, Clock, Desk, desk
+from tests.support.reports import covers, host, service, state
+from wire.types import Observation, Outcome
+
+MAC_A, MAC_B = "00:16:3e:00:00:0a", "00:16:3e:00:00:0b"
+RANDOM_A, RANDOM_B = "02:00:00:00:00:0a", "7e:00:00:00:00:0b"
+
+
+def seen(desk: Desk, agent: object, *said: Observation, task: str = "neighbours") -> None:
+    at = desk.clock.forward(INTERVAL)
+    desk.send(agent, state(task, *said, covers("10.0.0.0/16"), at=at))  # type: ignore[arg-type]
+
+
+def test_one_mac_with_addresses_of_both_families_is_one_asset(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("2001:db8::5", mac=MAC_A), host("fe80::1%eth0", mac=MAC_A))
+    (asset,) = desk.assets()
+    assert asset.addresses == ("10.0.0.5", "2001:db8::5", "fe80::1%eth0")
+    assert asset.macs == (MAC_A,)
+
+
+@pytest.mark.parametrize("spelling", ["00-16-3E-00-00-0A", "0016.3e00.000a", "00163E00000a"])
+def test_a_mac_is_the_same_however_it_is_written(desk: Desk, spelling: str) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    seen(desk, agent, host("10.0.0.9", mac=spelling))
+    (asset,) = desk.assets()
+    assert asset.macs == (MAC_A,)
+
+
+def test_a_device_keeps_its_identity_when_its_address_changes(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    before = desk.asset(f"mac:{MAC_A}")
+    seen(desk, agent, host("10.0.0.77", mac=MAC_A))
+    after = desk.asset(f"mac:{MAC_A}")
+    assert after.id == before.id
+    assert after.addresses == ("10.0.0.77",)
+    assert ("address", "", "10.0.0.77") in [
+        (change.what, change.before, change.after) for change in show_asset(desk.core, desk.admin, after.id).changes
+    ]
+
+
+def test_another_device_at_the_same_address_is_another_asset(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), service("10.0.0.5", 22))
+    seen(desk, agent, host("10.0.0.5", mac=MAC_B), service("10.0.0.5", 22))
+    old, new = desk.asset(f"mac:{MAC_A}"), desk.asset(f"mac:{MAC_B}")
+    assert old.id != new.id
+    assert new.addresses == ("10.0.0.5",)
+    assert [found.state for found in new.services] == ["open"]
+    # The first one lost its address: nothing of it answers there any more, and where it is now nobody knows.
+    assert [found.state for found in old.services] == ["closed"]
+    assert (old.presence, old.addresses) == ("unknown", ())
+
+
+def test_what_another_task_saw_at_the_address_follows_it(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    seen(desk, agent, host("10.0.0.5"), service("10.0.0.5", 80), task="ports")
+    seen(desk, agent, host("10.0.0.5", mac=MAC_B))
+    old, new = desk.asset(f"mac:{MAC_A}"), desk.asset(f"mac:{MAC_B}")
+    assert [found.state for found in new.services] == ["open"]
+    assert [found.state for found in old.services] == ["closed"]
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    assert [found.state for found in desk.asset(f"mac:{MAC_A}").services] == ["open"]
+    assert [found.state for found in desk.asset(f"mac:{MAC_B}").services] == ["closed"]
+
+
+def test_an_address_without_mac_is_an_asset_of_its_unit(desk: Desk) -> None:
+    one, other, far = desk.agent(), desk.agent(OTHER_SCHOOL), desk.agent(FAR_SCHOOL)
+    for agent in (one, other, far):
+        seen(desk, agent, host("192.168.1.1"))
+    assert len({asset.unit for asset in desk.assets("ip:192.168.1.1")}) == 3
+    again = desk.agent(name="second gateway of the first school")
+    seen(desk, again, host("192.168.1.1"))
+    assert len(desk.assets("ip:192.168.1.1")) == 3
+
+
+def test_a_mac_learnt_later_completes_the_asset(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5"), service("10.0.0.5", 22), task="ports")
+    before = desk.asset("ip:10.0.0.5")
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    after = desk.asset("ip:10.0.0.5")
+    assert (after.id, after.macs, len(after.services)) == (before.id, (MAC_A,), 1)
+
+
+def test_two_assets_that_turn_out_to_be_one_are_merged(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("2001:db8::5"), service("2001:db8::5", 443), task="ports")
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    first, second = desk.asset("ip:2001:db8::5"), desk.asset("ip:10.0.0.5")
+    assert first.id != second.id
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("2001:db8::5", mac=MAC_A))
+    (merged,) = desk.assets()
+    assert merged.id == second.id
+    assert merged.addresses == ("10.0.0.5", "2001:db8::5")
+    assert merged.first_seen == first.first_seen
+    assert [(found.port, found.state) for found in merged.services] == [(443, "open")]
+    # Whoever kept the old id still finds the device, and the history says what happened.
+    shown = show_asset(desk.core, desk.admin, first.id)
+    assert shown.id == merged.id
+    assert ("merged", first.id) in [(change.what, change.before) for change in shown.changes]
+
+
+def test_a_merged_asset_leaves_no_alert_behind(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.9.9.9"), task="ports")
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    desk.whitelist("host,10.8.0.0/16,,,o,r,a,\n")
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("10.0.0.6"))
+    late = desk.asset("ip:10.0.0.6")
+    assert late.id in [alert.subject.id for alert in desk.alerts("unlisted-asset")]
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("10.0.0.6", mac=MAC_A))
+    assert late.id not in [alert.subject.id for alert in desk.alerts("unlisted-asset")]
+
+
+def test_an_invented_mac_alone_is_no_identity(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_A))
+    seen(desk, agent, host("10.0.0.6", mac=RANDOM_A))
+    assert len(desk.assets()) == 2
+
+
+def test_an_invented_mac_seen_at_two_addresses_at_once_is_one_device(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_A))
+    before = desk.asset("ip:10.0.0.5")
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_A), host("2001:db8::5", mac=RANDOM_A))
+    (after,) = desk.assets()
+    assert (after.id, after.addresses) == (before.id, ("10.0.0.5", "2001:db8::5"))
+
+
+def test_an_invented_mac_on_two_new_addresses_at_once_is_one_device(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_A), host("2001:db8::5", mac=RANDOM_A))
+    assert len(desk.assets()) == 1
+
+
+def test_a_second_invented_mac_at_an_address_is_another_device(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_A))
+    seen(desk, agent, host("10.0.0.5", mac=RANDOM_B))
+    assert len(desk.assets()) == 2
+    assert desk.asset("ip:10.0.0.5").macs == (RANDOM_B,)
+
+
+def test_a_router_that_answers_for_many_is_not_one_device(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, *(host(f"10.0.0.{number}", mac=MAC_A) for number in range(1, 40)))
+    assert len(desk.assets()) == 39
+    assert all(asset.macs == () for asset in desk.assets())
+
+
+def test_the_bound_of_addresses_for_one_mac_is_a_setting(tmp_path: "object", clock: Clock) -> None:
+    with desk(tmp_path, Settings(mac_addresses=50), clock) as wide:  # type: ignore[arg-type]
+        agent = wide.agent()
+        seen(wide, agent, *(host(f"10.0.0.{number}", mac=MAC_A) for number in range(1, 40)))
+        assert len(wide.assets()) == 1
+
+
+def test_loopback_is_the_machine_of_its_own_agent(desk: Desk) -> None:
+    one, other = desk.agent(name="one"), desk.agent(name="other")
+    for agent, port in ((one, 22), (other, 80)):
+        seen(desk, agent, host("127.0.0.1"), service("127.0.0.1", port), service("::1", port))
+    first, second = desk.assets()
+    assert first.addresses == second.addresses == ("127.0.0.1", "::1")
+    assert {found.port for found in first.services} ^ {found.port for found in second.services} == {22, 80}
+
+
+def test_ports_that_an_agent_sees_on_itself_belong_to_its_machine(desk: Desk) -> None:
+    one, other = desk.agent(name="one"), desk.agent(name="other")
+    seen(desk, one, host("10.0.0.1", mac=MAC_A))
+    seen(desk, other, host("127.0.0.1"), service("127.0.0.1", 22), task="ports")
+    machine = desk.asset("ip:127.0.0.1")
+    seen(
+        desk,
+        other,
+        service("10.0.0.1", 53, Outcome.SEEN),
+        service("0.0.0.0", 22, Outcome.SEEN),
+        service("::", 22, Outcome.SEEN),
+    )
+    # What another agent saw from outside turns out to be this machine.
+    (found,) = desk.assets()
+    assert found.addresses == ("10.0.0.1", "127.0.0.1")
+    assert found.macs == (MAC_A,)
+    assert {(service.address, service.port) for service in found.services} == {
+        ("127.0.0.1", 22),
+        ("10.0.0.1", 53),
+        ("0.0.0.0", 22),
+        ("::", 22),
+    }
+    assert machine.first_seen >= found.first_seen
+
+
+def test_evidence_says_why_it_is_one_device(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A), host("10.0.0.6", mac=RANDOM_A))
+    kinds = {
+        tuple((proof.kind, proof.value) for proof in show_asset(desk.core, desk.admin, asset.id).evidence)
+        for asset in desk.assets()
+    }
+    assert kinds == {
+        (("address", "10.0.0.5"), ("mac", MAC_A)),
+        (("address", "10.0.0.6"), ("local_mac", RANDOM_A)),
+    }
+
+
+def test_a_name_that_is_no_address_is_kept_apart(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("printer|of the | library"), service("printer|of the | library", 631))
+    (asset,) = desk.assets()
+    assert [found.port for found in asset.services] == [631]
+
+
+def test_an_ipv4_address_in_ipv6_form_is_the_ipv4_address(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("::ffff:10.0.0.5"), service("10.0.0.5", 22))
+    (asset,) = desk.assets()
+    assert asset.addresses == ("10.0.0.5",)
+
+
+def test_a_link_local_address_is_another_one_on_each_link_and_for_each_agent(desk: Desk) -> None:
+    one, other = desk.agent(), desk.agent(name="second gateway")
+    for agent, port in ((one, 80), (other, 443)):
+        said = (host("fe80::1%lan"), service("fe80::1%lan", port), host("FE80:0::1%wlan"))
+        seen(desk, agent, *said, host("fe80::1"), task="ports")
+    assert sorted((asset.addresses, [found.port for found in asset.services]) for asset in desk.assets()) == [
+        (("fe80::1",), []), (("fe80::1",), []),
+        (("fe80::1%lan",), [80]), (("fe80::1%lan",), [443]),
+        (("fe80::1%wlan",), []), (("fe80::1%wlan",), []),
+    ]  # fmt: skip
+    assert [len(desk.assets(q)) for q in ("ip:fe80::1", "ip:fe80::1%lan", "ip:fe80::1%other")] == [6, 2, 0]
+    # A MAC of a maker moves one of them; the other agent's stays, with what answers there.
+    seen(desk, one, host("fe80::1%lan", mac=MAC_A), task="arp")
+    seen(desk, one, host("fe80::1%lan", mac=MAC_B), task="arp")
+    moved = desk.asset(f"mac:{MAC_B}")
+    assert (moved.addresses, [found.port for found in moved.services]) == (("fe80::1%lan",), [80])
+    assert [(asset.macs, asset.addresses) for asset in desk.assets("port:443")] == [((), ("fe80::1%lan",))]
+
+
+def test_a_link_local_address_was_looked_at_only_on_its_own_link(desk: Desk) -> None:
+    agent = desk.agent()
+    both = [host("fe80::1%lan"), host("fe80::1%wlan")]
+    for said in (both, [], [], []):
+        at = desk.clock.forward(INTERVAL)
+        desk.send(agent, state("ports", *said, covers("fe80::1%lan/128"), at=at))
+    assert desk.asset("ip:fe80::1%lan").presence == "absent"
+    assert desk.asset("ip:fe80::1%wlan").presence == "unknown"
+
+
+def test_a_name_told_by_the_device_is_shown(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", name="nas-library"))
+    assert desk.asset("nas-lib").name == "nas-library"
+    seen(desk, agent, host("10.0.0.5", name="nas-2"))
+    asset = desk.asset("ip:10.0.0.5")
+    assert asset.name == "nas-2"
+    assert ("name", "nas-library", "nas-2") in [
+        (change.what, change.before, change.after) for change in show_asset(desk.core, desk.admin, asset.id).changes
+    ]
+
+
+def test_what_answers_at_a_port_is_named_and_remembered(desk: Desk) -> None:
+    agent = desk.agent()
+    for said in (
+        {"service": "http", "confidence": 0.7},
+        {"service": "http", "product": "nginx", "version": "1.24.0"},
+        {"service": "unknown", "banner": "?"},
+        {"service": "http", "product": "nginx", "version": "1.26.1"},
+    ):
+        seen(desk, agent, host("10.0.0.5"), service("10.0.0.5", 80, **said))
+    seen(desk, agent, host("10.0.0.6", name="a\x1b[31m\nb"))
+    assert desk.asset("ip:10.0.0.6").name == "a?[31m?b"
+    asset = desk.asset("product:nginx port:80")
+    assert asset.services[0].product == "nginx 1.26.1"
+    changes = show_asset(desk.core, desk.admin, asset.id).changes
+    assert [(change.before, change.after) for change in changes if change.what.endswith("product")] == [
+        ("nginx 1.24.0", "nginx 1.26.1"),
+        ("http", "nginx 1.24.0"),
+    ]
+
+
+def test_whoever_was_merged_twice_is_still_found(desk: Desk) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5"), task="ports")
+    first = desk.asset("ip:10.0.0.5")
+    seen(desk, agent, host("10.0.0.6", mac=MAC_A))
+    second = desk.asset("ip:10.0.0.6")
+    seen(desk, agent, host("10.0.0.6", mac=MAC_A), host("10.0.0.5", mac=MAC_A))
+    # Its agent speaks up: the device with both addresses is its own machine.
+    seen(desk, agent, service("10.0.0.6", 22, Outcome.SEEN), service("0.0.0.0", 22, Outcome.SEEN), task="sockets")
+    (machine,) = desk.assets()
+    assert {show_asset(desk.core, desk.admin, ident).id for ident in (first.id, second.id, machine.id)} == {machine.id}
+    assert machine.addresses == ("10.0.0.5", "10.0.0.6")
