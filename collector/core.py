@@ -44,6 +44,8 @@ class Core:
         """Fill the memory from the store."""
         self.store, self.settings, self.rules, self.stats = store, settings, rules, stats
         self.clock, self.responder = clock, responder
+        self.since = clock()
+        """From when on it can hear agents: while it was down, nobody was silent of their own doing."""
         self.directory, self.whitelists, self.sections = Directory(), Whitelists(), Sections(settings)
         self.register = Register()
         self.allowance = Allowance(settings)

@@ -43,7 +43,7 @@ EGRESS = "egress_bps"
 
 @dataclass(slots=True)
 class Facts:
-    """Reads subjects inside one transaction; `now` is the collector's own time."""
+    """Reads subjects inside one transaction; `now` is the collector's own time, `since` that of its start."""
 
     statements: Statements
     sections: Sections
@@ -51,6 +51,7 @@ class Facts:
     whitelists: Whitelists
     settings: Settings
     register: Register
+    since: float
     now: float
 
     @property
@@ -177,17 +178,23 @@ class Facts:
         return Subject(SubjectKind.SYSTEM, ident, unit, name, facts)
 
     def agent(self, ident: str) -> Subject | None:
-        """Give an agent; how long it is silent is known once it has reported. None for a revoked one."""
+        """Give an agent; None for a revoked one.
+
+        How long it is silent is known once it has reported; after a start of the collector once it did so again, or had
+        the time to.
+        """
         record = self.directory.agents.get(ident)
         if record is None or record.revoked is not None:
             return None
         state, unit = self.sections.agent(ident), record.identity.unit
         facts: dict[str, FactValue] = {"report_interval": self.settings.report_interval, **self._common(unit)}
         if state is not None:
-            silent = max(self.now - state.received, 0.0)
+            # A clock that was set back since the start says nothing of when that was.
+            just_begun = 0 <= self.now - self.since < self._patience and state.received < self.since
+            if not just_begun:
+                silent = max(self.now - state.received, 0.0)
+                facts |= {"silent_seconds": silent, "silent_intervals": silent / self.settings.report_interval}
             facts |= {
-                "silent_seconds": silent,
-                "silent_intervals": silent / self.settings.report_interval,
                 "clock_skew_seconds": abs(state.skew),
                 "dropped": state.dropped,
                 "held_ratio": fullness(self.sections, self.settings, ident, self.now),
@@ -346,8 +353,12 @@ class Facts:
         if known is None or not known.fresh(self.now):
             return False
         state = self.sections.agent(known.agent)
-        limit = self.settings.silent_after * self.settings.report_interval
-        return state is None or self.now - state.received <= limit
+        return state is None or self.now - state.received <= self._patience
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without a report after which an agent counts as silent."""
+        return self.settings.silent_after * self.settings.report_interval
 
     def _common(self, unit: str) -> dict[str, FactValue]:
         return {"unit_kind": self.directory.units[unit].kind}

@@ -102,7 +102,7 @@ class Bench:
 
 def bench(core: Core, turn: Turn, now: float) -> Bench:
     """Make ready to judge inside a transaction."""
-    facts = Facts(turn, core.sections, core.directory, core.whitelists, core.settings, core.register, now)
+    facts = Facts(turn, core.sections, core.directory, core.whitelists, core.settings, core.register, core.since, now)
     return Bench(turn, core.rules, facts, Life(turn, core.settings, now))
 
 

@@ -220,8 +220,9 @@ class Schedule:
         """Judge agents that said something, and those that missed another report interval."""
         core = self._core
         asked = _taken(self._core.due.agents)
+        since = core.since if core.since <= now else 0.0
         for ident, state in list(core.sections.agents().items()):
-            missed = min(int((now - state.received) / core.settings.report_interval), MOST_INTERVALS)
+            missed = min(int((now - max(state.received, since)) / core.settings.report_interval), MOST_INTERVALS)
             if missed > 0 and self._missed.get(ident) != missed:
                 asked.add(ident)
             self._missed[ident] = missed

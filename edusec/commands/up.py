@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -33,6 +33,10 @@ _LOOK_SECONDS = 0.5
 _WATCH_SECONDS = 3.0
 
 
+class Ended(Exception):
+    """The operator has asked for the end."""
+
+
 class Told:
     """Whether the operator has asked for the end, by a signal.
 
@@ -53,6 +57,11 @@ class Told:
         except queue.Empty:
             return False
         return True
+
+    def heed(self, seconds: float = 0) -> None:
+        """Wait so long at most; raises Ended once the word was heard."""
+        if self.within(seconds):
+            raise Ended
 
 
 @app.command(
@@ -104,25 +113,28 @@ def up(
         contextlib.ExitStack() as children,
     ):
         say = _Narrator(quiet=quiet)
-        say(t("启动采集中心", "starting the collector"))
-        profile = prepare.make_collector(place, listen)
-        collector = children.enter_context(prepare.start_collector(place, profile))
-        prepare.register_samples(profile)
-        say(t("注册并启动代理", "enrolling and starting the agent"))
-        prepare.enrol_agent(place, profile)
-        started = datetime.now(UTC)
-        agent = children.enter_context(prepare.start_agent(place))
-        say(t("等待第一轮探测", "waiting for the first round"))
-        found, complete = _first_round(place, profile, (collector, agent), started, time_limit, stop)
-        if found is None:
+        try:
+            say(t("启动采集中心", "starting the collector"))
+            profile = prepare.make_collector(place, listen)
+            stop.heed()
+            collector = children.enter_context(prepare.start_collector(place, profile, stop.heed))
+            prepare.register_samples(profile)
+            stop.heed()
+            say(t("注册并启动代理", "enrolling and starting the agent"))
+            prepare.enrol_agent(place, profile)
+            stop.heed()
+            started = datetime.now(UTC)
+            agent = children.enter_context(prepare.start_agent(place))
+            say(t("等待第一轮探测", "waiting for the first round"))
+            found, complete = _first_round(place, profile, (collector, agent), started, time_limit, stop)
+            print("\n".join(screen(found, place.folder, ended=once)), flush=True)
+            if once:
+                return _exit_code(found, threshold, complete=complete)
+            print(t("运行中，Ctrl-C 停止", "running; Ctrl-C stops both"), flush=True)
+            _watch(profile, (collector, agent), found, stop)
+        except Ended:
+            say(t("正在停止", "stopping"))
             return ExitCode.INTERRUPTED if once else ExitCode.CLEAN
-        print("\n".join(screen(found, place.folder, ended=once)), flush=True)
-        if once:
-            return _exit_code(found, threshold, complete=complete)
-        print(t("运行中，Ctrl-C 停止", "running; Ctrl-C stops both"), flush=True)
-        _watch(profile, (collector, agent), found, stop)
-        say(t("正在停止", "stopping"))
-    return ExitCode.CLEAN
 
 
 def _first_round(
@@ -132,12 +144,11 @@ def _first_round(
     started: datetime,
     time_limit: float,
     stop: Told,
-) -> tuple[Snapshot | None, bool]:
-    """Wait until every task was run and reported; gives what there is then, or None when told to stop before."""
+) -> tuple[Snapshot, bool]:
+    """Wait until every task was run and reported; gives what there is then, and whether it is all. Raises Ended."""
     tasks = [task["probe"] for task in tomllib.loads(place.agent_config.read_text(encoding="utf-8")).get("task", ())]
     deadline = time.monotonic() + time_limit
-    found = None
-    while not stop.within(0):
+    while True:
         for child in children:
             child.require_alive()
         found = look(profile)
@@ -146,12 +157,13 @@ def _first_round(
         if time.monotonic() > deadline:
             print(t("有任务没有按时完成", "some tasks did not finish in time"), file=sys.stderr)
             return found, False
-        stop.within(_LOOK_SECONDS)
-    return None, False
+        stop.heed(_LOOK_SECONDS)
 
 
-def _watch(profile: Profile, children: tuple[Child, ...], found: Snapshot, stop: Told) -> None:
-    while not stop.within(_WATCH_SECONDS):
+def _watch(profile: Profile, children: tuple[Child, ...], found: Snapshot, stop: Told) -> NoReturn:
+    """Print a line for each change until told to stop; raises Ended."""
+    while True:
+        stop.heed(_WATCH_SECONDS)
         for child in children:
             child.require_alive()
         try:

@@ -97,6 +97,7 @@ def run(module: str, words: Sequence[str], *, said: str, seconds: float = 60) ->
             text=True,
             timeout=seconds,
             check=False,
+            start_new_session=True,  # as above: Ctrl-C does not break it off half-way
         )
     except subprocess.TimeoutExpired:
         raise Stop(t(f"{module} 没有按时结束", f"{module} did not end in time"), ExitCode.PARTIAL) from None

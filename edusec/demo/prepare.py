@@ -5,7 +5,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address
@@ -123,8 +123,8 @@ def make_collector(place: Place, listen: str | None) -> Profile:
     return profile
 
 
-def start_collector(place: Place, profile: Profile) -> Child:
-    """Start the collector and wait until it takes writes."""
+def start_collector(place: Place, profile: Profile, pause: Callable[[float], None]) -> Child:
+    """Start the collector and wait until it takes writes; `pause` waits for seconds, or raises to give up."""
     _require_free(profile)
     child = Child("collector", ("run", "--data", str(place.collector)), place.log("collector"))
     try:
@@ -133,7 +133,7 @@ def start_collector(place: Place, profile: Profile) -> Child:
             child.require_alive()
             if time.monotonic() > deadline:
                 raise Stop(t("采集中心没有按时启动", "the collector did not start in time"), ExitCode.UNREACHABLE)
-            time.sleep(_LOOK_SECONDS)
+            pause(_LOOK_SECONDS)
     except BaseException:
         child.stop()
         raise

@@ -1,5 +1,6 @@
 """`edusec up` as a newcomer runs it: real collector, real agent, real probes, on loopback only."""
 
+import contextlib
 import json
 import os
 import signal
@@ -36,6 +37,15 @@ def _gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def _who_names(data: Path) -> list[str]:
+    """The command lines of all processes that were given a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.append(entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return [line for line in found if str(data) in line]
 
 
 def _up(process: Processes, data: Path, *words: str) -> Running:
@@ -185,6 +195,20 @@ def test_a_taken_port_is_said_so(first_round: tuple[Path, Done]) -> None:
         done = edusec("up", "--once", "--data", data)
     assert (done.returncode, done.stdout) == (2, "")
     assert f":{port}" in done.stderr
+
+
+@pytest.mark.parametrize("said", ["starting the collector", "starting the agent", "waiting for"])
+def test_ctrl_c_at_any_moment_goes_no_further_and_the_next_run_goes_on_from_there(
+    process: Processes, tmp_path: Path, said: str
+) -> None:
+    data = tmp_path / "data"
+    running = process(argv("up", "--once", "--data", data), ready=said, seconds=200)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the whole foreground group
+    assert running.wait() == 130
+    assert running.stderr.endswith("\nstopping ...\n")
+    assert running.stdout == ""
+    assert _who_names(data) == []
+    assert edusec("up", "--once", "--data", data, "--fail-on", "none", seconds=200).returncode == 0
 
 
 @pytest.mark.parametrize("place", ["/proc/edusec", "/dev/null/edusec"])

@@ -118,8 +118,9 @@ def save(file: Path, lines: Sequence[Line]) -> None:
             _insert(database, lines)
             _prune(database)
     except (OSError, sqlite3.Error) as error:
+        said = why(error)
         raise Stop(
-            t(f"扫描结果未能保存到 {file}：{why(error).zh}", f"the result could not be kept in {file}: {error}")
+            t(f"扫描结果未能保存到 {file}：{said.zh}", f"the result could not be kept in {file}: {said.en}")
         ) from None
 
 

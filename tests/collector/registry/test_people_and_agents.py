@@ -17,7 +17,7 @@ from collector.inventory.lists.sites import list_sites
 from collector.memory.people import Person, Role
 from collector.registry import agents, people, units, whitelist
 from collector.running import Running
-from tests.support.collectors import COUNTY, FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, START, Clock, Desk, desk
+from tests.support.collectors import COUNTY, DAY, FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, SCHOOL, START, Clock, Desk, desk
 from tests.support.reports import covers, host, measured, service, site, state
 from wire.types import EnrolmentRequest
 
@@ -150,6 +150,33 @@ def test_an_agent_is_new_then_active_then_silent(desk: Desk) -> None:
     assert now() == "silent"
     assert desk.counts().agents == {"new": 0, "active": 0, "silent": 1, "revoked": 0}
     assert desk.counts().oldest_report == START
+
+
+def test_while_the_collector_was_down_nobody_was_silent(tmp_path: Path) -> None:
+    clock = Clock()
+    with desk(tmp_path, clock=clock) as before:
+        well, lost, gone = (before.agent(name=name) for name in ("well", "lost", "gone"))
+        before.send(gone)
+        clock.forward(4 * INTERVAL)
+        before.send(well)
+        before.send(lost)
+        before.core.tick()
+        assert [alert.subject.id for alert in before.alerts("agent-silent")] == [gone.id]
+    clock.forward(DAY)
+    with desk(tmp_path, clock=clock) as after:
+        after.senders = before.senders
+        after.core.due.agents.extend(after.core.directory.agents)  # as at every start
+        for _ in range(3):
+            after.core.tick()
+            # That one was silent before; the others have not had the time to report yet.
+            assert [alert.subject.id for alert in after.alerts("agent-silent")] == [gone.id]
+            after.send(well)
+            clock.forward(INTERVAL)
+        after.core.tick()
+        assert {alert.subject.id for alert in after.alerts("agent-silent")} == {gone.id, lost.id}
+        after.send(gone)
+        after.core.tick()
+        assert [alert.subject.id for alert in after.alerts("agent-silent")] == [lost.id]
 
 
 def test_a_silent_agent_is_one_alert_that_ends_with_its_next_report(desk: Desk) -> None:
