@@ -59,15 +59,7 @@ def load(paths: Iterable[Path]) -> Imported:
     fingerprints: list[Fingerprint] = []
     probes: list[ServiceProbe] = []
     for path in paths:
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise FingerprintFileError(within(str(path), too_large(MAX_BYTES)))
-            lines = path.read_text("utf-8").splitlines()
-        except OSError as error:
-            raise FingerprintFileError(within(str(path), reason(error))) from None
-        except UnicodeDecodeError as error:
-            raise FingerprintFileError(within(str(path), not_utf8(error))) from None
-        for number, line in enumerate(lines[:MAX_LINES], 1):
+        for number, line in enumerate(_lines_of(path), 1):
             try:
                 plain = json.loads(line)
                 if number == 1:
@@ -85,6 +77,17 @@ def load(paths: Iterable[Path]) -> Imported:
                     )
                 ) from None
     return Imported(tuple(fingerprints), tuple(probes))
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FingerprintFileError(within(str(path), too_large(MAX_BYTES)))
+        return path.read_text("utf-8").splitlines()[:MAX_LINES]
+    except OSError as error:
+        raise FingerprintFileError(within(str(path), reason(error))) from None
+    except UnicodeDecodeError as error:
+        raise FingerprintFileError(within(str(path), not_utf8(error))) from None
 
 
 def _fingerprint(plain: dict[str, Any]) -> Fingerprint:

@@ -8,6 +8,8 @@ import select
 import socket
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE, RTM_GETNEIGH = 18, 22, 26, 30
@@ -17,12 +19,13 @@ MAX_ANSWERS = 100_000
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
-_ERROR, _DONE = 2, 3
+ERROR, _DONE = 2, 3
 _TYPE_MASK = 0x3FFF
 _BUFFER = 1 << 17
 _USER_OPTIONS_GROUP = 1 << 19
 _USER_OPTIONS = struct.Struct("=BxHiBBxxxxxx")
 _TRIES = 5
+_SECONDS = 5.0
 
 
 class Answer(NamedTuple):
@@ -30,6 +33,15 @@ class Answer(NamedTuple):
 
     fixed: bytes
     attributes: Mapping[int, bytes]
+
+
+class Message(NamedTuple):
+    """One message as it came; `sequence` is that of the question."""
+
+    kind: int
+    flags: int
+    sequence: int
+    body: bytes
 
 
 class _Interrupted(Exception):
@@ -40,7 +52,7 @@ def dump(kind: int, family: int, fixed_size: int) -> list[Answer]:
     """Read a whole table, at most MAX_ANSWERS rows; reads again when the table changed meanwhile."""
     for _ in range(_TRIES):
         try:
-            return list(_ask(kind, _REQUEST | _DUMP, bytes([family]) + bytes(fixed_size - 1), fixed_size))
+            return list(_ask(kind, _DUMP, bytes([family]) + bytes(fixed_size - 1), fixed_size))
         except _Interrupted:
             continue
     raise OSError(f"the kernel's table {kind} changes faster than it can be read")
@@ -48,8 +60,8 @@ def dump(kind: int, family: int, fixed_size: int) -> list[Answer]:
 
 def ask(kind: int, fixed: bytes, attributes: Mapping[int, bytes]) -> Answer | None:
     """Ask for one row; an error of the kernel (no such route) raises OSError with its errno."""
-    packed = b"".join(_pack(number, value) for number, value in attributes.items())
-    return next(_ask(kind, _REQUEST, fixed + packed, len(fixed)), None)
+    packed = b"".join(attribute(number, value) for number, value in attributes.items())
+    return next(_ask(kind, 0, fixed + packed, len(fixed)), None)
 
 
 def parse_attributes(raw: bytes) -> dict[int, bytes]:
@@ -83,10 +95,10 @@ class UserOptions:
         select.select((self._link,), (), (), seconds)
         for _ in range(MAX_ANSWERS):
             try:
-                packet = self._link.recv(_BUFFER)
+                messages = list(receive(self._link))
             except OSError:
                 return
-            for kind, _, body in _messages(packet):
+            for kind, _, _, body in messages:
                 if kind == RTM_NEWNDUSEROPT and len(body) >= _USER_OPTIONS.size:
                     _, length, _, _, _ = _USER_OPTIONS.unpack_from(body)
                     yield body[_USER_OPTIONS.size : _USER_OPTIONS.size + length]
@@ -96,39 +108,57 @@ class UserOptions:
         self._link.close()
 
 
-def _ask(kind: int, flags: int, payload: bytes, fixed_size: int) -> Iterator[Answer]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
-        link.settimeout(5)
+def question(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
+    """Write a message whose answers carry its `sequence`; `flags` come beside NLM_F_REQUEST."""
+    return _HEADER.pack(_HEADER.size + len(payload), kind, _REQUEST | flags, sequence, 0) + payload
+
+
+def attribute(number: int, value: bytes) -> bytes:
+    """Write an attribute."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), number) + value + bytes(-len(value) % 4)
+
+
+@contextmanager
+def route_socket() -> Iterator[socket.socket]:
+    """Open a socket for questions, whose answers are waited for so long as a busy kernel takes."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as link:
+        link.settimeout(_SECONDS)
         link.bind((0, 0))
-        link.send(_HEADER.pack(_HEADER.size + len(payload), kind, flags, 1, 0) + payload)
-        count = 0
-        while count < MAX_ANSWERS:
-            packet = link.recv(_BUFFER)
-            for found, answer_flags, body in _messages(packet):
-                if answer_flags & _DUMP_INTERRUPTED:
-                    raise _Interrupted
-                if found == _DONE:
-                    return
-                if found == _ERROR:
-                    number = -struct.unpack_from("=i", body)[0]
-                    if number:
-                        raise OSError(number, os.strerror(number))
-                    return
-                count += 1
-                yield Answer(body[:fixed_size], parse_attributes(body[fixed_size:]))
-                if not flags & _DUMP:
-                    return
+        yield link
 
 
-def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
+def receive(link: socket.socket) -> Iterator[Message]:
+    """Give the messages of the next datagram; what is cut short is left out."""
+    packet = link.recv(_BUFFER)
     place = 0
     while place + _HEADER.size <= len(packet):
-        length, kind, flags, _, _ = _HEADER.unpack_from(packet, place)
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(packet, place)
         if length < _HEADER.size or place + length > len(packet):
             return
-        yield kind, flags, packet[place + _HEADER.size : place + length]
+        yield Message(kind, flags, sequence, packet[place + _HEADER.size : place + length])
         place += (length + 3) & ~3
 
 
-def _pack(number: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(4 + len(value), number) + value + bytes(-len(value) % 4)
+def _ask(kind: int, flags: int, payload: bytes, fixed_size: int) -> Iterator[Answer]:
+    with route_socket() as link:
+        link.send(question(kind, flags, 1, payload))
+        for message in islice(_of_one(link), MAX_ANSWERS):
+            yield Answer(message.body[:fixed_size], parse_attributes(message.body[fixed_size:]))
+            if not flags & _DUMP:
+                return
+
+
+def _of_one(link: socket.socket) -> Iterator[Message]:
+    """Give the messages that answer the one question under way, to the end."""
+    while True:
+        for message in receive(link):
+            if message.flags & _DUMP_INTERRUPTED:
+                raise _Interrupted
+            if message.kind == _DONE:
+                return
+            if message.kind == ERROR:
+                number = -struct.unpack_from("=i", message.body)[0]
+                if number:
+                    raise OSError(number, os.strerror(number))
+                return
+            yield message

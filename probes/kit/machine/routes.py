@@ -2,19 +2,14 @@
 
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from probes.kit.machine.netlink import RTM_GETROUTE, parse_attributes
+from probes.kit.machine.netlink import ERROR, RTM_GETROUTE, attribute, parse_attributes, question, receive, route_socket
 
-_REQUEST, _ERROR = 1, 2
-_HEADER = struct.Struct("=IHHII")
 _ROUTE = struct.Struct("=8BI")  # rtm_family, dst_len, src_len, tos, table, protocol, scope, type, flags
-_ATTRIBUTE = struct.Struct("=HH")
 _DESTINATION, _OUT_INTERFACE, _GATEWAY, _PREFERRED_SOURCE, _VIA = 1, 4, 5, 7, 18
 _UNICAST, _LOCAL = 1, 2
-_RECEIVE_BYTES = 1 << 17
-_SECONDS = 5.0
 _AT_ONCE = 64
 """Questions under way; their answers stay far below a socket's default buffer."""
 
@@ -31,17 +26,15 @@ class Route(NamedTuple):
 def routes(targets: Sequence[tuple[bytes, int]]) -> list[Route | None]:
     """Ask for the route of each (packed address, interface index or 0); None where there is none. Raises OSError."""
     found: list[Route | None] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as link:
-        link.settimeout(_SECONDS)
-        link.bind((0, 0))
+    with route_socket() as link:
         for start in range(0, len(targets), _AT_ONCE):
             some = targets[start : start + _AT_ONCE]
             link.send(b"".join(_question(start + number, *target) for number, target in enumerate(some)))
             answers: dict[int, Route | None] = {}
             while len(answers) < len(some):
-                for kind, sequence, body in _messages(link.recv(_RECEIVE_BYTES)):
-                    if start <= sequence < start + len(some):
-                        answers[sequence] = None if kind == _ERROR else _read(body)
+                for message in receive(link):
+                    if start <= message.sequence < start + len(some):
+                        answers[message.sequence] = None if message.kind == ERROR else _read(message.body)
             found.extend(answers[start + number] for number in range(len(some)))
     return found
 
@@ -61,24 +54,10 @@ def source_towards(address: bytes, zone: int) -> bytes | None:
 
 def _question(sequence: int, address: bytes, interface: int) -> bytes:
     family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
-    body = _ROUTE.pack(family, len(address) * 8, 0, 0, 0, 0, 0, 0, 0) + _attribute(_DESTINATION, address)
+    body = _ROUTE.pack(family, len(address) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute(_DESTINATION, address)
     if interface:
-        body += _attribute(_OUT_INTERFACE, struct.pack("=I", interface))
-    return _HEADER.pack(_HEADER.size + len(body), RTM_GETROUTE, _REQUEST, sequence, 0) + body
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
-
-
-def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
-    place = 0
-    while place + _HEADER.size <= len(packet):
-        length, kind, _, sequence, _ = _HEADER.unpack_from(packet, place)
-        if length < _HEADER.size:
-            return
-        yield kind, sequence, packet[place + _HEADER.size : place + length]
-        place += length + 3 & ~3
+        body += attribute(_OUT_INTERFACE, struct.pack("=I", interface))
+    return question(RTM_GETROUTE, 0, sequence, body)
 
 
 def _read(body: bytes) -> Route | None:
