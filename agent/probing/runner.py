@@ -91,6 +91,8 @@ def perform(
         reader = _Reader(on_progress, on_found)
         try:
             death = _converse(guard, write_job(job), reader, job.seconds + job.grace + _HAND_OVER_SECONDS, stop)
+        except WireError as error:
+            death = f"said what is not a result: {error}"
         finally:
             end(guard)
     if reader.result is not None and len(reader.body) == reader.result.packed:
@@ -105,7 +107,7 @@ def perform(
 def _converse(
     guard: "subprocess.Popen[bytes]", orders: bytes, reader: "_Reader", seconds: float, stop: threading.Event | None
 ) -> str:
-    """Write the orders and read until the guard ends; gives why it had to be ended, or an empty text."""
+    """Write the orders and read until the guard ends; gives why it had to be ended, or "". Raises WireError."""
     stdin, stdout, stderr = _pipes(guard)
     deadline = time.monotonic() + seconds
     rest, stopping = memoryview(orders), False
@@ -128,17 +130,12 @@ def _converse(
                     if not rest:
                         # Kept open: its end is what the guard takes for the end of this process.
                         selector.unregister(stdin)
-                    continue
-                data = os.read(key.fd, 65_536)
-                if not data:
+                elif not (data := os.read(key.fd, 65_536)):
                     selector.unregister(key.fileobj)
                 elif key.fileobj is stderr:
                     reader.errors = (reader.errors + data)[-_TAIL:]
                 else:
-                    try:
-                        reader.feed(data)
-                    except WireError as error:
-                        return f"said what is not a result: {error}"
+                    reader.feed(data)
     return ""
 
 

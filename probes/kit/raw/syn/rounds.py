@@ -1,7 +1,7 @@
 """Rounds of asking over all lanes: everything once, then only what stayed silent, slower where packets get lost."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from probes.kit.raw.helper.messages import Progress
 from probes.kit.raw.helper.outlet import Outlet
@@ -104,43 +104,41 @@ class Rounds:
     def _ask_all(self) -> float:
         """Ask every silent pair once; gives how many SYNs a second one host got at most."""
         started = time.monotonic()
-        burst = max(1, int(self._host_rate * BURST_SECONDS))
-        rows = dict.fromkeys(self._lanes, 0)
-        asking: dict[Lane, tuple[Iterator[Piece], Pace]] = {}
-        brakes = {} if self.rounds else {lane: FirstRound(lane.states, len(lane.hosts)) for lane in self._lanes}
-        for lane in self._lanes:
-            lane.begin(self.rounds)
-            asking[lane] = lane.ask(burst), Pace(self._host_rate, burst)
-        while asking:
+        asked = [_Asking(lane, self.rounds, self._host_rate) for lane in self._lanes]
+        going = list(asked)
+        while going:
             shortest = 1.0
-            for lane, (pieces, pace) in list(asking.items()):
-                brake = brakes.get(lane)
-                if brake and not self._overflow and brake.in_vain(self._heard, self._silent_after(lane)):
-                    if fallen := brake.fallen():
-                        lane.belief.set_aside(fallen)
-                        continue
-                    lane.belief.give_up(lane.asked)
-                    self.lossy = True
-                    del asking[lane]
+            for one in list(going):
+                if self._in_vain(one):
+                    going.remove(one)
                     continue
-                left = max(pace.wait(), brake.wait()) if brake else pace.wait()
+                left = one.wait()
                 shortest = min(shortest, left)
                 if left > 0:
                     continue
-                piece = next(pieces, None)
+                piece = one.ask()
                 if piece is None:
-                    del asking[lane]
+                    going.remove(one)
                     continue
-                pace.spend(piece.rows)
-                rows[lane] += piece.rows
-                if brake:
-                    brake.sent(piece.frames, lane.asked, time.monotonic())
                 self._account(piece)
-            if asking and shortest > 0:
+            if going and shortest > 0:
                 self._waiting.pause(shortest)
         took = time.monotonic() - started
         self.send_seconds += took
-        return max(rows.values()) / max(took, 1e-6)
+        return max(one.rows for one in asked) / max(took, 1e-6)
+
+    def _in_vain(self, one: "_Asking") -> bool:
+        """Tell whether a lane has to be given up; where some hosts explain the loss, only they are."""
+        lane, brake = one.lane, one.brake
+        if brake is None or self._overflow or not brake.in_vain(self._heard, self._silent_after(lane)):
+            return False
+        fallen = brake.fallen()
+        if fallen:
+            lane.belief.set_aside(fallen)
+            return False
+        lane.belief.give_up(lane.asked)
+        self.lossy = True
+        return True
 
     def _account(self, piece: Piece) -> None:
         self._throttle.spend(piece.frames)
@@ -220,3 +218,30 @@ class Rounds:
                 lane.receive()
             self._outlet.flush()
             self._outlet.check()
+
+
+class _Asking:
+    """One lane in one round; `rows` is how many SYNs one host got at most. The first round has a brake."""
+
+    def __init__(self, lane: Lane, number: int, host_rate: float) -> None:
+        burst = max(1, int(host_rate * BURST_SECONDS))
+        lane.begin(number)
+        self.lane = lane
+        self.brake = None if number else FirstRound(lane.states, len(lane.hosts))
+        self.rows = 0
+        self._pieces = lane.ask(burst)
+        self._pace = Pace(host_rate, burst)
+
+    def wait(self) -> float:
+        """Give the seconds until more may leave."""
+        return max(self._pace.wait(), self.brake.wait()) if self.brake else self._pace.wait()
+
+    def ask(self) -> Piece | None:
+        """Send the next piece; None when all of the lane was asked."""
+        piece = next(self._pieces, None)
+        if piece is not None:
+            self._pace.spend(piece.rows)
+            self.rows += piece.rows
+            if self.brake:
+                self.brake.sent(piece.frames, self.lane.asked, time.monotonic())
+        return piece
