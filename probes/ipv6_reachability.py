@@ -110,7 +110,8 @@ class _Sites:
         try:
             four, six = self._resolve(urls[0], "A"), self._resolve(urls[0], "AAAA")
         except Refused as refusal:
-            yield Skipped(target, refusal.skipped.reason)
+            # It was no address of the site that was refused, but the resolver's.
+            yield Skipped(f"{target} (DNS {refusal.skipped.what})", refusal.skipped.reason)
             return
         published = tuple(address for address in six.addresses if not any(address in net for net in _NOT_PUBLISHED))
         aaaa = bool(published) if six.status in TELLING else None

@@ -235,7 +235,7 @@ def test_a_site_out_of_scope_is_skipped_and_nothing_is_sent_to_it(sites: World) 
 
 def test_a_resolver_out_of_scope_is_named(sites: World) -> None:
     found = sites.look("both.school.example", net=net_of("2001:db8:c8::/64"))
-    assert [item.what for item in found.skipped] == ["both.school.example"]
+    assert [item.what for item in found.skipped] == [f"both.school.example (DNS {sites.four} port 53)"]
     assert f"edusec scope add {sites.four} " in found.skipped[0].reason
 
 
