@@ -18,7 +18,7 @@ from probes.kit.machine.neighbours import not_hosts, own_addresses
 from probes.kit.options import option
 from probes.kit.ports.plan import Plan
 from probes.kit.reasons import because
-from probes.kit.scan.preview import portions, printers_among, seconds_at
+from probes.kit.scan.preview import of_kernel, portions, printers_among, seconds_at
 from probes.kit.scan.udp import FIRST_WAIT, LEAST_ROUNDS, MOST_ROUNDS, MOST_SOCKETS, ROUND_WAIT, Answered, sweep
 from probes.kit.scope.addresses import Address
 from probes.kit.scope.targets import covered, first, parse_targets, plain_prefixes
@@ -78,6 +78,7 @@ def preview(options: Options, net: Net) -> Preview:
     pairs = sum(part.pairs for part in found)
     rate = net.pace.rate
     batches = -(-pairs // MOST_SOCKETS)
+    slow = max(seconds_at(rate, found, LEAST_ROUNDS), batches * (FIRST_WAIT + (LEAST_ROUNDS - 1) * ROUND_WAIT))
     return Preview(
         method=_METHOD,
         portions=found,
@@ -88,10 +89,8 @@ def preview(options: Options, net: Net) -> Preview:
         no_payload=printers_among(expand(parse_ports(options.ports))),
         rate=rate,
         connections=MOST_SOCKETS,
-        seconds=(
-            seconds_at(rate, found, 1),
-            max(seconds_at(rate, found, LEAST_ROUNDS), batches * (FIRST_WAIT + (LEAST_ROUNDS - 1) * ROUND_WAIT)),
-        ),
+        seconds=(seconds_at(rate, found, 1), slow),
+        link_questions=of_kernel(slow),
     )
 
 

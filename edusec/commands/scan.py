@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -18,7 +19,7 @@ from edusec.local.places import scans_file
 from edusec.scan import session
 from edusec.scan.output.forms import FORMS, JSONL, TABLE, check_form, form_of_file
 from edusec.scan.output.show import show
-from edusec.scan.request import flags
+from edusec.scan.request import flags, nmap_flags
 from edusec.scan.request.chosen import Chosen
 from edusec.scan.request.ports import TOP
 from edusec.scan.request.profiles import DEFAULT
@@ -33,8 +34,17 @@ from wire.types import RunStatus
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
+class _Scan(Command):
+    """Answers flags of nmap before they are taken for a file's name or a target (`-oX scan.xml`)."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the words of the command line."""
+        nmap_flags.check(args)
+        return list(super().parse_args(ctx, args))
+
+
 @app.command(
-    cls=Command,
+    cls=_Scan,
     help=t(
         "探测目标的开放端口，对照白名单和规则给出发现。不需要采集中心；只在授权范围内发送数据包（见 edusec scope）。",
         "Scan ports, compare them with a whitelist and judge them by the rules. Needs no collector; sends packets "

@@ -143,7 +143,7 @@ class Preview:
     `rate`            SYNs, connections or datagrams a second over all hosts; `host_rate` at one host, 0 without a limit
     `connections`     connections or questions under way at a time; `per_host` at one address; 0 where none are held
     `seconds`         how long it takes when all ports answer at once, and when none answers; identification not counted
-    `link_questions`  ARP or ND questions for each neighbour (`on_link`) at most, unless they get lost; 3 of the kernel
+    `link_questions`  ARP or ND questions for each neighbour (`on_link`) at most, unless they get lost
     `steps`           for a run that asks in several ways, each of them, in place of portions
     """
 

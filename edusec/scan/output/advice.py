@@ -44,8 +44,8 @@ def _wrapped(text: str, indent: int = 0) -> list[str]:
     return wrap(text, shutil.get_terminal_size().columns - indent - 1) if sys.stdout.isatty() else [text]
 
 
-def next_steps(lines: Sequence[Line]) -> str:
-    """Say what whoever sees this result may want next; empty when nothing of it applies."""
+def next_steps(lines: Sequence[Line]) -> list[str]:
+    """Say what whoever sees this result may want next, in lines of the terminal; none when nothing of it applies."""
     run, summary = next(line for line in lines if line["type"] == RUN), lines[-1]
     opened = any(line["type"] == SERVICE for line in lines)
     asked = {
@@ -60,4 +60,4 @@ def next_steps(lines: Sequence[Line]) -> str:
         steps.append(t("--diff 与以前的扫描比较", "--diff tells what changed since earlier scans"))
     if any(line["type"] == FINDING for line in lines):
         steps.append(t("-o 文件.csv 存为表格", "-o FILE.csv is for spreadsheets"))
-    return t("下一步：", "next: ") + t("；", "; ").join(steps) if steps else ""
+    return _wrapped(t("下一步：", "next: ") + t("；", "; ").join(steps)) if steps else []

@@ -44,8 +44,9 @@ def show(lines: Sequence[Line]) -> None:
     print()
     for line in closing(lines):
         print(safe(line))
-    if sys.stdout.isatty() and (steps := next_steps(lines)):
-        banner(steps)
+    if sys.stdout.isatty():
+        for line in next_steps(lines):
+            banner(line)
 
 
 def _services(opened: Sequence[Line], names: dict[str, str]) -> None:

@@ -43,8 +43,11 @@ def read_ports(flag: str, text: str, transport: Transport, frequencies: Path | N
 
 
 def ranked(transport: Transport) -> tuple[int, ...]:
-    """Give our own order of ports, the most frequently open one first."""
-    return tuple(tomllib.loads(_own().read_text(encoding="utf-8"))[transport.value])
+    """Give our own order of ports, the most frequently open one first; behind them those that have no rank."""
+    table = tomllib.loads(_own().read_text(encoding="utf-8"))
+    more = "".join(table.get(f"{transport.value}_then", "").split())
+    ranges = (parse_ports(part) for part in more.split(",")) if more else ()
+    return tuple(dict.fromkeys([*table[transport.value], *(port for found in ranges for port in expand(found))]))
 
 
 def _own() -> Path:
@@ -59,9 +62,9 @@ def _top(flag: str, number: str, transport: Transport, frequencies: Path | None)
         place = frequencies or t("自带的次序", "our own order")
         raise Stop(
             t(
-                f"{flag}：{place} 只有 {len(order)} 个 {transport} 端口；更多可用 --port-frequencies "
+                f"{TOP}{number}：{place} 只有 {len(order)} 个 {transport} 端口；更多可用 --port-frequencies "
                 "/usr/share/nmap/nmap-services，或 all",
-                f"{flag}: {place} has {len(order)} {transport} ports only; for more use --port-frequencies "
+                f"{TOP}{number}: {place} has {len(order)} {transport} ports only; for more use --port-frequencies "
                 "/usr/share/nmap/nmap-services, or all",
             )
         )

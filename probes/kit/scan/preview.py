@@ -1,5 +1,6 @@
 """What a scan would send, worked out from the same plan that the scan itself follows. Nothing leaves the machine."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -21,6 +22,8 @@ _RESENDS_LINEAR = 4
 """Handshakes that Linux repeats one second apart (net.ipv4.tcp_syn_linear_timeouts) before it doubles the wait."""
 _SLACK_SECONDS = 0.25
 _LOCAL_RATE = 20_000.0
+_KERNEL_QUESTIONS = 3
+"""The kernel asks for a neighbour so often, a second apart (net.ipv4.neigh.*.mcast_solicit, retrans_time_ms)."""
 _PER_OPEN, _PER_OPEN_HERE = 6, 7
 """An ACK for the handshake and one for what the server says or closes at once, a reset; perhaps one look more."""
 
@@ -53,6 +56,7 @@ def of_handshakes(caps: Caps, net: Net, found: tuple[Portion, ...]) -> Preview:
     pairs = sum(part.pairs for part in found)
     waiting = tries * caps.timeout * max(pairs / connections, _most_ports(found) / per_host)
     packets = pairs * tries * syns_of_connect(caps.timeout)
+    slow = max(seconds_at(rate, found, tries), waiting) + (tries * caps.timeout if pairs else 0.0)
     return Preview(
         CONNECT,
         portions=found,
@@ -63,10 +67,8 @@ def of_handshakes(caps: Caps, net: Net, found: tuple[Portion, ...]) -> Preview:
         rate=rate,
         connections=connections,
         per_host=per_host,
-        seconds=(
-            seconds_at(rate, found, 1),
-            max(seconds_at(rate, found, tries), waiting) + (tries * caps.timeout if pairs else 0.0),
-        ),
+        seconds=(seconds_at(rate, found, 1), slow),
+        link_questions=of_kernel(slow),
     )
 
 
@@ -126,6 +128,14 @@ def texts(gates: Iterable[Gate]) -> tuple[str, ...]:
     """Write addresses as prefixes, link-local ones (which name their interface) one by one."""
     plain = [gate.parsed for gate in gates if not gate.zone]
     return (*prefixes(plain), *(gate.address for gate in gates if gate.zone))
+
+
+def of_kernel(seconds: float) -> int:
+    """Give how often the kernel asks for a neighbour at most that keeps silent while a scan takes so long.
+
+    What is sent after it gave up has it begin anew, so it is about once a second.
+    """
+    return _KERNEL_QUESTIONS + math.ceil(seconds)
 
 
 def _on_link(gates: Iterable[Gate]) -> int:

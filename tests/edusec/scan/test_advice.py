@@ -67,9 +67,9 @@ def test_each_kind_of_finding_says_once_what_to_do_the_gravest_first_and_why_its
 
 
 def test_what_may_be_asked_next_is_only_what_applies() -> None:
-    assert next_steps(_scan()) == "next: -p- looks at all ports; --diff tells what changed since earlier scans"
-    assert next_steps([*_scan(ports="1-65535")[:-1], {"type": SUMMARY, "drift": {}}]) == ""
-    opened = next_steps(_scan(22))
+    assert next_steps(_scan()) == ["next: -p- looks at all ports; --diff tells what changed since earlier scans"]
+    assert next_steps([*_scan(ports="1-65535")[:-1], {"type": SUMMARY, "drift": {}}]) == []
+    (opened,) = next_steps(_scan(22))
     assert "--whitelist" in opened
     assert ".csv" in opened
     assert "-p-" not in opened

@@ -1,5 +1,6 @@
 """What a dry run says is what a run sends: every packet of real runs is counted and held against it."""
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
@@ -94,7 +95,44 @@ def test_a_port_scan_sends_what_was_foretold(
     assert [(part.family, part.addresses, part.on_link, part.local) for part in told.portions] == [
         (4, 1, 1, False), (4, 4, 0, False), (6, 5, 1, False),
     ]  # fmt: skip
-    assert told.link_questions == {"syn": QUESTIONS, "connect": 3}[engine]
+    if engine == "syn":
+        assert told.link_questions == QUESTIONS
+
+
+_NEIGHBOURS = """
+table arp counted {
+  set asked { type ipv4_addr; counter; flags dynamic; size 1000; }
+  chain arriving { type filter hook input priority 0; arp operation request update @asked { arp daddr ip }; }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("probe", "options"),
+    [
+        ("open_ports", {"engine": "connect", "identify": False, "ports": "1-40", "per_host": 8}),
+        ("open_ports", {"engine": "syn", "identify": False, "ports": "1-40"}),
+        ("udp_ports", {"ports": "1-20"}),
+    ],
+)
+def test_neighbours_are_asked_for_no_oftener_than_foretold(
+    netns: Namespaces, needs: Callable[..., str], probe: str, options: Mapping[str, Any]
+) -> None:
+    needs("nft", package="nftables")
+    prober, server = netns(), netns()
+    _, there = netns.link(prober, server)
+    server.run(["sh", "-c", f"nft -f - <<'END'\n{_NEIGHBOURS}END\n"])
+    given = {**options, "targets": [f"{there.v4.network[40]}-{there.v4.network[43]}", str(there.v4.ip)]}
+    told = prober.call(preview, probe, given, net_of(*LAB))
+    prober.call(run, probe, given, net_of(*LAB))
+    text = server.run(["nft", "-j", "list", "set", "arp", "counted", "asked"]).stdout
+    asked = {
+        item["elem"]["val"]: item["elem"]["counter"]["packets"]
+        for item in json.loads(text)["nftables"][1]["set"]["elem"]
+    }
+    silent = {str(there.v4.network[number]) for number in range(40, 44)}
+    assert silent <= set(asked)
+    assert max(asked.values()) <= told.link_questions
 
 
 def test_a_udp_scan_sends_what_was_foretold(lab: tuple[Namespace, Counted, Attachment, Attachment]) -> None:
