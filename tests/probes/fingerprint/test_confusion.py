@@ -87,6 +87,14 @@ def test_a_page_that_its_maker_signs_is_known_by_it() -> None:
         assert identity.of(heard, KNOWN).device.startswith("Sangfor")
 
 
+@pytest.mark.parametrize("fingerprint", KNOWN["http_body"], ids=lambda fingerprint: fingerprint.title)
+def test_what_an_example_shows_is_left_when_a_page_is_read(fingerprint: Fingerprint) -> None:
+    for example in fingerprint.examples:
+        heard = http.read(b"HTTP/1.1 200 OK\r\n\r\n" + example.text.encode())
+        assert heard is not None
+        assert fingerprint.compiled().search(dict(heard.answers)["http_body"])
+
+
 @pytest.mark.parametrize("fingerprint", KNOWN["html_title"], ids=lambda fingerprint: fingerprint.title)
 def test_the_page_with_a_title_is_no_other_makers(fingerprint: Fingerprint) -> None:
     for example in fingerprint.examples:

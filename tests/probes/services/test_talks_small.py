@@ -119,7 +119,7 @@ def test_an_answer_names_its_protocol_or_none(
         (b"220 ready\r\n", 25, "smtp", ""),
         (b"220 ready\r\n", 21, "ftp", ""),
         (b"220 school FTP server ready\r\n", 25, "ftp", ""),
-        (b"# munin node at node.example\n", 4949, "munin", "Munin node"),
+        (b"# munin node at node.example\n", 4949, "munin", "Munin"),
         (b"NBDMAGICIHAVEOPT\0\3", 10809, "nbd", ""),
         (b'"IMPLEMENTATION" "Dovecot Pigeonhole"\r\nOK "x"\r\n', 4190, "sieve", "Dovecot Pigeonhole"),
         (b'{"class":"VERSION","release":"3.22","rev":"3.22"}\r\n', 2947, "gpsd", "gpsd"),

@@ -86,7 +86,7 @@ def pgbouncer(place: Place) -> Command:
     return ["pgbouncer", "-u", "postgres", config]
 
 
-@server("gearmand", "gearman-job-server", 4730, "gearman")
+@server("Gearman", "gearman-job-server", 4730, "gearman")
 def gearmand(place: Place) -> Command:
     """With no job."""
     return ["gearmand", "-L", place.address, "-p", str(place.port), "-u", "root", "--log-file", "stderr"]

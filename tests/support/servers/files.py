@@ -73,18 +73,6 @@ def ftpd(place: Place) -> Command:
     return ["inetutils-inetd", "-d", config]
 
 
-@server("", "nbd-server", 10809, "nbd", tells=False)
-def nbd(place: Place) -> Command:
-    """With one small disk that nobody may write."""
-    (place.folder / "disk").write_bytes(bytes(1 << 16))
-    config = place.write(
-        "conf",
-        f"[generic]\nlistenaddr = {place.address}\nport = {place.port}\nallowlist = true\n"
-        f"[disk]\nexportname = {place.folder}/disk\nreadonly = true\n",
-    )
-    return ["nbd-server", "-d", "-C", config]
-
-
 @server("", "tgt", 3260, "iscsi", tells=False)
 def tgt(place: Place) -> Command:
     """With a target, and no disk in it."""

@@ -90,7 +90,7 @@ def monit(place: Place) -> Command:
     return ["monit", "-I", "-c", config]
 
 
-@server("Munin node", "munin-node", 4949, "munin")
+@server("Munin", "munin-node", 4949, "munin")
 def munin(place: Place) -> Command:
     """Which anybody may ask."""
     config = place.write(

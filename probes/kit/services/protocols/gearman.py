@@ -18,7 +18,7 @@ def talk(_host: str, _port: int) -> Talk:
         "gearman",
         {
             "service.vendor": "Gearman",
-            "service.product": "gearmand",
+            "service.product": "Gearman",
             "service.version": version,
             "service.cpe23": f"cpe:/a:gearman:gearmand:{version}",
             "authentication": "none",

@@ -17,7 +17,7 @@ def read(raw: bytes) -> Heard | None:
         return None
     product = {
         "service.vendor": "Munin",
-        "service.product": "Munin node",
+        "service.product": "Munin",
         "service.cpe23": "cpe:/a:munin-monitoring:munin",
     }
     return Heard("munin", {**product, "banner": text(raw), "host.name": text(found[1])})
