@@ -151,14 +151,7 @@ def _read(
     what = str(device.address)
     try:
         with Session(context.net, device.address, options.port, credential, deadline) as session:
-            for name, step in _steps(session, device, options.rows):
-                try:
-                    if step():
-                        yield Skipped(f"{what} {name}", because("too_large", "it has more rows than are read"))
-                except Denied as refusal:
-                    if not device.object_id and not device.description:
-                        raise
-                    yield Skipped(f"{what} {name}", because("snmp_refused", str(refusal)))
+            yield from _fill_in(session, device, options.rows)
     except Refused as refusal:
         yield refusal.skipped
     except OSError as error:
@@ -171,6 +164,20 @@ def _read(
         yield Skipped(what, because("snmp_bad_answer", str(fault)))
     except Late:
         yield Skipped(what, because("deadline"))
+
+
+def _fill_in(session: "Session", device: tables.Device, rows: int) -> Iterator[Skipped]:
+    from probes.kit.snmp.session import Denied
+
+    for name, step in _steps(session, device, rows):
+        what = f"{device.address} {name}"
+        try:
+            if step():
+                yield Skipped(what, because("too_large", "it has more rows than are read"))
+        except Denied as refusal:
+            if not device.object_id and not device.description:
+                raise
+            yield Skipped(what, because("snmp_refused", str(refusal)))
 
 
 def _steps(session: "Session", device: tables.Device, rows: int) -> Iterator[tuple[str, Callable[[], bool]]]:

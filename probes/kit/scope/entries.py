@@ -64,27 +64,9 @@ def check_entry(entry: ScopeEntry, today: date, *, new: bool = True) -> ScopeEnt
                     f"{name}: at most {MAX_TEXT} printable characters are allowed",
                 )
             )
-    latest = today + timedelta(MAX_DAYS)
-    if entry.until is None:
-        problems.append(
-            Text(
-                f"until：缺少；请写最后一天，不晚于 {latest}", f"until: is missing; give the last day, at most {latest}"
-            )
-        )
-    elif entry.until > latest:
-        problems.append(
-            Text(
-                f"until: {entry.until} 在 {MAX_DAYS} 天之后；不得晚于 {latest}",
-                f"until: {entry.until} is more than {MAX_DAYS} days away; the latest is {latest}",
-            )
-        )
-    elif new and entry.until < today:
-        problems.append(
-            Text(
-                f"until: {entry.until} 已过；今天是 {today}（UTC）",
-                f"until: {entry.until} is in the past; today is {today} (UTC)",
-            )
-        )
+    wrong = _wrong_end(entry.until, today, new=new)
+    if wrong is not None:
+        problems.append(wrong)
     try:
         parse_ports(entry.ports)
     except ValueError as error:
@@ -92,6 +74,24 @@ def check_entry(entry: ScopeEntry, today: date, *, new: bool = True) -> ScopeEnt
     if problems:
         raise ScopeError(*problems)
     return replace(entry, value=value, authoriser=entry.authoriser.strip(), reason=entry.reason.strip())
+
+
+def _wrong_end(until: date | None, today: date, *, new: bool) -> Text | None:
+    latest = today + timedelta(MAX_DAYS)
+    if until is None:
+        return Text(
+            f"until：缺少；请写最后一天，不晚于 {latest}", f"until: is missing; give the last day, at most {latest}"
+        )
+    if until > latest:
+        return Text(
+            f"until：{until} 在 {MAX_DAYS} 天之后；不得晚于 {latest}",
+            f"until: {until} is more than {MAX_DAYS} days away; the latest is {latest}",
+        )
+    if new and until < today:
+        return Text(
+            f"until：{until} 已过；今天是 {today}（UTC）", f"until: {until} is in the past; today is {today} (UTC)"
+        )
+    return None
 
 
 def plain_value(value: str) -> str:

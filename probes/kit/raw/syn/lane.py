@@ -204,9 +204,10 @@ class Lane:
         self.states[index] = state
         # A round trip per host and one now and then are enough to know how long to wait.
         if self._round or state == OPEN or self.trips[host] == LONGEST_TRIP or not self.answers & 63:
-            self._note(index, host, port, state, before, asked_in, at)
+            self._note(index, host, port, before, asked_in, at)
 
-    def _note(self, index: int, host: int, port: int, state: int, before: int, asked_in: int, at: int) -> None:
+    def _note(self, index: int, host: int, port: int, before: int, asked_in: int, at: int) -> None:
+        state = self.states[index]
         if self._round and state <= CLOSED and before in _SILENT and asked_in == self._round % SOURCE_PORTS:
             self.belief.recover(host)
         trip = None
