@@ -1,6 +1,7 @@
 """The helper's life: what it may do, how it ends, and what it says when it cannot work."""
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from probes.kit.errors import CannotRun
-from probes.kit.raw.helper.messages import BadJob
+from probes.kit.raw.helper.messages import BadJob, Progress
 from probes.kit.raw.packets.states import State
 from probes.kit.raw.syn import client
 from probes.kit.raw.syn.client import Opened
@@ -92,6 +93,40 @@ def test_closing_the_iterator_ends_the_helper(netns: Namespaces) -> None:
     [helper] = space.call(begin_and_stop)
     assert not Path(f"/proc/{helper}").exists()
     assert _packet_sockets(space) == 0
+
+
+def test_it_gives_signs_of_life_and_can_be_ended_while_it_looks_for_hosts_on_the_link(netns: Namespaces) -> None:
+    space = netns()
+    _, there = netns.link(space, netns())
+    absent = [str(there.v4.network[number]) for number in range(10, 110)]
+
+    def begin_and_stop() -> tuple[object, list[int]]:
+        said = client.run(job(absent, "1-10", rate=1.0))  # four questions every four seconds
+        first = next(said)
+        running = helpers_of(os.getpid())
+        said.close()
+        return first, running
+
+    first, [helper] = space.call(begin_and_stop)
+    assert first == Progress(0, 1000, 0, 0.0)
+    assert not Path(f"/proc/{helper}").exists()
+
+
+def test_where_nothing_can_be_started_it_says_so(netns: Namespaces) -> None:
+    space = netns()
+    _, there = netns.link(space, netns())
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    highest = os.dup(0)
+    os.close(highest)
+    for spare in range(5):  # not one descriptor is left, then one, and so on
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + spare, hard))
+        try:
+            with pytest.raises(CannotRun, match="engine_failed: it cannot be started: Too many open files"):
+                list(client.run(job([str(there.v4.ip)], "80")))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_ctrl_c_is_the_parents_to_decide(slow: tuple[Namespace, int, int]) -> None:

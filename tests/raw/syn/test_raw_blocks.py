@@ -113,6 +113,25 @@ def test_quiet_hours_end_a_run(lab: tuple[Namespace, Attachment, Attachment]) ->
     assert block.left == len(block.ports)
 
 
+def test_quiet_hours_end_a_run_that_still_looks_for_its_hosts(lab: tuple[Namespace, Attachment, Attachment]) -> None:
+    scanner, _, there = lab
+    now = datetime.now().astimezone().replace(hour=12, minute=0)
+    clock = [now.timestamp()]
+
+    def run() -> tuple[SynSweep, Block]:
+        net = _net(quiet=(QuietHours(daytime(13, 0), daytime(14, 0)),), clock=lambda: clock[0])
+        absent = tuple(net.gate(there.v4.network[number]) for number in range(10, 110))
+        block = Block(absent, (80, 443))
+        sweep = SynSweep(net, timeout=1.0, retries=1, host_rate=300.0, rate=1.0)
+        for _ in sweep.run([block], time.monotonic() + 120):
+            clock[0] = now.replace(hour=13, minute=30).timestamp()
+        return sweep, block
+
+    sweep, block = scanner.call(run)
+    assert isinstance(sweep.stopped, Quiet)
+    assert (block.left, sweep.figures) == (200, [])
+
+
 def test_an_address_that_a_domain_led_to_is_in_scope_for_its_ports_only(netns: Namespaces) -> None:
     space, other = netns(), netns()
     _, there = netns.link(space, other)

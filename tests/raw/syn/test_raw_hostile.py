@@ -5,7 +5,7 @@ import random
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -186,6 +186,42 @@ def test_a_host_that_answers_late_by_design_holds_no_other(wild_link: Wild, monk
     assert not result.hosts[ADDRESS].certain
     assert result.hosts["198.19.0.9"].certain
     assert list(result.states("198.19.0.9").values()) == [State.CLOSED, State.SILENT] * 100
+
+
+@pytest.mark.parametrize("said", ["nothing", "host unreachable"])
+def test_hosts_whose_router_lost_its_questions_at_first_are_found(wild: Wild, said: str) -> None:
+    """A router that asks for many hosts at once, in front of a switch that limits ARP, finds them one by one."""
+    scanner, host = wild
+    asked: Counter[tuple[bytes, int]] = Counter()
+    rounds_lost = {socket.inet_aton(f"198.19.0.{number}"): (number - 10) // 4 for number in range(10, 34)}
+    mute = socket.inet_aton("198.19.0.99")
+
+    def answer(syn: Syn) -> list[bytes]:
+        asked[syn.target, syn.port] += 1
+        if syn.target == mute or asked[syn.target, syn.port] <= rounds_lost[syn.target]:
+            return [syn.error(3, 1)] if said == "host unreachable" else []
+        return [syn.refuse()]
+
+    host.answer = answer
+    result = scan(scanner, ["198.19.0.99", *_addresses(rounds_lost)], "22,80", wait=0.2)
+    absent = State.HOST_UNREACHABLE if said == "host unreachable" else State.SILENT
+    assert result.count() == {State.CLOSED: 2 * len(rounds_lost), absent: 2}
+    assert set(result.states("198.19.0.99").values()) == {absent}
+
+
+def test_a_routers_word_that_nobody_is_there_is_taken_when_it_says_it_again(wild: Wild) -> None:
+    scanner, host = wild
+    host.answer = lambda syn: [syn.error(3, 1)] if syn.target[3] == 9 else [syn.refuse()]
+    result = scan(scanner, [ADDRESS, "198.19.0.9"], "22,80")
+    assert set(result.states(ADDRESS).values()) == {State.CLOSED}
+    assert set(result.states("198.19.0.9").values()) == {State.HOST_UNREACHABLE}
+    assert result.hosts["198.19.0.9"].certain
+    assert result.done is not None
+    assert result.done.rounds == 2
+
+
+def _addresses(packed: Iterable[bytes]) -> list[str]:
+    return [socket.inet_ntoa(address) for address in packed]
 
 
 def test_slow_answers_are_waited_for_and_timed(wild_link: Wild) -> None:

@@ -8,8 +8,12 @@ from datetime import date
 
 import pytest
 
+from probes.kit.raw.helper.messages import Progress
 from probes.kit.raw.packets.states import State
-from tests.raw.lab import expected, scan, scope, usable
+from probes.kit.raw.syn import client
+from probes.kit.raw.syn.client import HostStates
+from probes.kit.raw.syn.messages import Done
+from tests.raw.lab import expected, job, scan, scope, usable
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.patience import given_time
 from tests.support.processes import wait_until
@@ -207,6 +211,41 @@ def test_a_bridge_on_top_of_an_interface(netns: Namespaces, listen: Listen) -> N
     wait_until(lambda: "NO_NEIGHBOUR" not in str(scan(scanner, targets, "443").count()), "the interfaces forward")
     result = scan(scanner, targets, "443-444")
     assert result.count() == {State.OPEN: 2, State.CLOSED: 2}
+
+
+def test_an_ethernet_link_without_arp_is_left_to_the_kernel(netns: Namespaces, listen: Listen) -> None:
+    """As modems for mobile networks make it: nobody is asked for a hardware address, so nobody is absent for that."""
+    scanner, target, there = _pair(netns)
+    for space in (scanner, target):
+        space.run(["ip", "link", "set", there.interface, "down"])
+        space.run(["ip", "link", "set", there.interface, "address", "02:00:00:00:00:07", "arp", "off", "up"])
+    for space, number in ((scanner, 1), (target, 2)):
+        space.run(["ip", "address", "replace", f"{there.v6.network[number]}/64", "dev", there.interface, "nodad"])
+    listen(target, [80])
+    addresses = [str(there.v4.ip), str(there.v6.ip)]
+    result = scan(scanner, addresses, "79-80")
+    assert result.open() == {(address, 80) for address in addresses}
+    assert result.count() == {State.OPEN: 2, State.CLOSED: 2}
+
+
+def test_a_link_that_takes_nothing_any_more_ends_the_run(netns: Namespaces) -> None:
+    scanner, target, there = _pair(netns)
+
+    def pull_the_cable() -> tuple[list[HostStates], Done]:
+        hosts: list[HostStates] = []
+        for said in client.run(job([str(there.v4.ip)], "1-60000", rate=1000.0, seconds=90.0)):
+            if isinstance(said, Progress) and said.settled:
+                target.run(["ip", "link", "set", there.interface, "down"])
+            elif isinstance(said, HostStates):
+                hosts.append(said)
+            elif isinstance(said, Done):
+                return hosts, said
+        raise AssertionError("it says Done at its end")
+
+    [host], done = scanner.call(pull_the_cable)
+    assert done.lossy
+    assert {State.CLOSED, State.NOT_ASKED} <= set(host.states) <= {State.CLOSED, State.SILENT, State.NOT_ASKED}
+    assert host.certain is (State.SILENT not in host.states)
 
 
 def test_a_gateway_that_is_gone_is_no_route(netns: Namespaces) -> None:

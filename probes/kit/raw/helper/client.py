@@ -64,8 +64,12 @@ def _failed(what: str) -> CannotRun:
 
 
 def _lines(work: Work, seconds: float) -> Generator[bytes, None, None]:
-    with os.fdopen(os.memfd_create("errors"), "r+b") as errors:
-        helper = start(work, seconds, errors.fileno())
+    with contextlib.ExitStack() as closing:
+        try:
+            errors = closing.enter_context(os.fdopen(os.memfd_create("errors"), "r+b"))
+            helper = start(work, seconds, errors.fileno())
+        except OSError as error:  # no descriptor or no process is left here
+            raise _failed(f"it cannot be started: {error.strerror or error}") from None
         ended = None
         try:
             with os.fdopen(helper.said, "rb") as said:

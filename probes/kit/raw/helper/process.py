@@ -42,12 +42,19 @@ class Helper:
 def start(work: Work, seconds: float, errors: int) -> Helper:
     """Fork a helper that may take so many seconds and leaves its last words at the descriptor `errors`.
 
-    None of its caller's other descriptors stays open in it.
+    None of its caller's other descriptors stays open in it. Raises OSError where this machine is short of something.
     """
-    lifeline, lifeline_in = os.pipe()
-    said, said_in = os.pipe()
-    parent = os.getpid()
-    pid = os.fork()
+    ends: list[int] = []
+    try:
+        ends += os.pipe()
+        ends += os.pipe()
+        parent = os.getpid()
+        pid = os.fork()
+    except OSError:
+        for end in ends:
+            os.close(end)
+        raise
+    lifeline, lifeline_in, said, said_in = ends
     if pid == 0:
         _live(work, seconds, (lifeline, said_in, errors), parent)
     os.close(lifeline)

@@ -5,7 +5,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 
 from probes.kit.machine.neighbours import State, neighbours
@@ -31,6 +31,7 @@ last one is that of all further rounds, where the controls prove that questions 
 QUESTIONS = len(_ATTEMPTS)
 """How often an address is asked for where no question gets lost."""
 _MOST_RATE = 5_000.0
+_HEED_SECONDS = 0.1
 
 
 class LinkAddresses:
@@ -56,11 +57,14 @@ class LinkAddresses:
         """Close the socket for answers."""
         self._answers.close()
 
-    def resolve(self, wanted: Mapping[bytes, bytes], rate: float, deadline: float) -> tuple[dict[bytes, bytes], bool]:
+    def resolve(
+        self, wanted: Mapping[bytes, bytes], rate: float, deadline: float, heed: Callable[[], None]
+    ) -> tuple[dict[bytes, bytes], bool]:
         """Find who holds each address, given our source address towards it.
 
         Gives those that are known or answered, and whether the silence of the others proves that nobody holds them.
-        `rate` is questions per second at most; all hosts of the link hear each of them.
+        `rate` is questions per second at most; all hosts of the link hear each of them. `heed` is called many times a
+        second, and may raise to end it: a switch that limits questions makes this take a minute.
         """
         found = {
             entry.address.packed: bytes.fromhex(entry.mac.replace(":", ""))
@@ -77,9 +81,9 @@ class LinkAddresses:
             for asked, address in enumerate([*missing, *asked_along], start=1):
                 self._ask(address, wanted[address])
                 if asked % burst == 0:
-                    self._wait(min(deadline, time.monotonic() + burst / rate), missing, found, controls)
+                    self._wait(min(deadline, time.monotonic() + burst / rate), missing, found, controls, heed)
             seconds = _ATTEMPTS[min(number, len(_ATTEMPTS) - 1)]
-            self._wait(min(deadline, time.monotonic() + seconds), missing, found, controls)
+            self._wait(min(deadline, time.monotonic() + seconds), missing, found, controls, heed)
             rate = controls.slower(rate, len(missing))
         return found, controls.proven
 
@@ -91,11 +95,19 @@ class LinkAddresses:
             if error.errno not in (errno.ENOBUFS, errno.EAGAIN):  # a full queue: the next attempt asks again
                 raise
 
-    def _wait(self, end: float, missing: dict[bytes, bytes], found: dict[bytes, bytes], controls: Controls) -> None:
+    def _wait(
+        self,
+        end: float,
+        missing: dict[bytes, bytes],
+        found: dict[bytes, bytes],
+        controls: Controls,
+        heed: Callable[[], None],
+    ) -> None:
         left = 1.0
         while missing and left > 0:
+            heed()
             left = end - time.monotonic()  # once more at the end: what came while this process did not run was in time
-            select.select([self._answers], [], [], max(0.0, left))
+            select.select([self._answers], [], [], max(0.0, min(left, _HEED_SECONDS)))
             for packet in self._arrived():
                 answer = (read_advertisement if self._family == 6 else read_arp_reply)(packet)
                 if answer is None:

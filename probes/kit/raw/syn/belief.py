@@ -16,6 +16,7 @@ _ANSWERED = re.compile(rb"[%c%c]" % (OPEN, CLOSED))
 _GIVE_UP = bytes([State.GIVEN_UP, *range(1, 256)])
 _DOUBT = bytes([State.DOUBTED, *range(1, 256)])
 _LEAVE = bytes([State.NOT_ASKED, *range(1, 256)])
+_ASK_AGAIN = bytes(0 if state == State.HOST_UNREACHABLE else state for state in range(256))
 _SIGNS_OF_LIFE = 3
 """Answered questions that are put to a host again with each further look at what it did not answer."""
 _LIFELESS_ROUNDS = 2
@@ -40,6 +41,13 @@ class Belief:
         self._quiet = array("L", [0]) * hosts  # rounds in a row without anything new
         self._lifeless = array("L", [0]) * hosts  # rounds in a row without an answer that was given before
         self._signs: dict[int, int] = {}  # state of the pairs that are marked AGAIN
+        self._mute: set[int] = set()  # hosts that had not answered anything when the round began
+        self._late = _Late()
+
+    @property
+    def expects_late(self) -> bool:
+        """Whether hosts that had kept silent answered after all, so that others may."""
+        return self._late.came and bool(self._mute)
 
     def begin(self, number: int) -> None:
         """Prepare a round of asking, counted from 0: from the second on a few answered pairs are asked along."""
@@ -47,6 +55,7 @@ class Belief:
         self._round = number
         self._recovered = array("L", [0]) * self._width
         if number:
+            self._mute = {host for host in range(self._width) if not self._has_answered(host)}
             self._ask_for_life()
 
     def recover(self, host: int) -> None:
@@ -61,13 +70,18 @@ class Belief:
         A loss is the share of a host's answers that came in this round and not when they were asked for first.
         """
         self._see_who_lives()
-        if not any(self._missed) and not any(self._lifeless):
+        mute = {host for host in self._mute if not self._has_answered(host)}
+        self._late.look(self._round, len(self._mute) - len(mute), self._width - len(mute))
+        self._mute = mute
+        if not any(self._missed) and not any(self._lifeless) and not self._late.came:
             self._states[:] = self._states.translate(_GIVE_UP)
             return 0.0
+        if mute and self._late.came:
+            self._judge_mute()
         worst = 0.0
         for host, new in enumerate(self._recovered):
             column = self._states[host :: self._width]
-            if 0 not in column:
+            if 0 not in column or (self._late.came and host in mute):
                 continue
             if self._lifeless[host]:
                 if self._lifeless[host] >= _LIFELESS_ROUNDS:
@@ -96,6 +110,17 @@ class Belief:
         for host in hosts:
             self._states[host :: self._width] = self._states[host :: self._width].translate(_DOUBT)
 
+    def _judge_mute(self) -> None:
+        """Ask those that have not answered at all once more, until nobody is to be expected among them."""
+        table = _ASK_AGAIN
+        if self._late.over(len(self._mute) * len(self._states) // self._width):
+            table = _DOUBT if self._late.doubted else _GIVE_UP
+        for host in self._mute:
+            self._states[host :: self._width] = self._states[host :: self._width].translate(table)
+
+    def _has_answered(self, host: int) -> bool:
+        return _ANSWERED.search(self._states[host :: self._width]) is not None
+
     def _ask_for_life(self) -> None:
         """Choose a few answered pairs of each host with silent ones, to be asked with them."""
         for host in range(self._width):
@@ -116,6 +141,32 @@ class Belief:
         for host, lives in alive.items():
             self._lifeless[host] = 0 if lives else self._lifeless[host] + 1
         self._signs.clear()
+
+
+class _Late:
+    """Hosts that had been asked in vain, and answered in a later round after all: what that says of those still mute.
+
+    A router that looks for many hosts at once may lose its own questions to them, as in front of a switch that limits
+    ARP. Such hosts lose all that is sent to them, so nothing of what they answer shows it.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self.doubted = False
+        self._missed = self._calm = 0
+        self._odds = 0.0
+
+    def look(self, number: int, late: int, answering: int) -> None:
+        """Take a round: how many hosts were late in it, and how many answer by now."""
+        self.came = self.came or late > 0
+        self._missed += late * number
+        self._calm = 0 if late else self._calm + 1
+        self._odds = self._missed / max(1, self._missed + answering)
+        self.doubted = answering * self._odds ** (number + 1) > _MISSING_TO_DOUBT
+
+    def over(self, silent: int) -> bool:
+        """Tell whether nobody came for long enough to ask no more; `silent` pairs are left."""
+        return self._calm >= _quiet_rounds(self._odds, silent)
 
 
 def _quiet_rounds(odds: float, silent: int) -> int:

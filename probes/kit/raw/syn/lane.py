@@ -21,6 +21,7 @@ LONGEST_TRIP = 60.0
 
 _SHORTEST_TRIP = 1e-6
 _SILENT = frozenset({0, int(State.GIVEN_UP), int(State.DOUBTED)})
+_ABSENT = int(State.HOST_UNREACHABLE)
 _TO_ASK = re.compile(rb"[\0%c%c]+" % (OPEN | AGAIN, CLOSED | AGAIN))
 _FULL = frozenset({errno.ENOBUFS, errno.EAGAIN})
 _LOCAL = {
@@ -52,10 +53,12 @@ class Lane:
         burst: int,
         first_port: int,
         routed: bool,
+        retries: int,
     ) -> None:
         """`hosts` and `ports` come in the order of sending; `burst` is how many frames may leave at once.
 
-        `routed` tells whether any of the hosts lies behind a gateway.
+        `routed` tells whether any of the hosts lies behind a gateway, `retries` how often each pair is asked again at
+        least.
         """
         self.ring = sockets.ring
         self.routed = routed
@@ -81,6 +84,7 @@ class Lane:
         self._sent_at = array("q", [0]) * (sheets * self._pieces)  # ns since 1970; of the first round only
         self._took = array("q", [0]) * len(self._sent_at)
         self._round = 0
+        self._retries = retries
         self._first_port = first_port
         self._head = HEADS[4 if len(hosts[0].address) == 4 else 6]
         self._highs = [host.secret.high << 16 for host in hosts]
@@ -195,6 +199,8 @@ class Lane:
             self.forged += 1
             return
         self.answers += 1
+        if state == _ABSENT and self._round < self._retries:
+            return  # a router's word that it finds nobody: it may have lost its own questions, so it is asked again
         index = start - self._ahead[host]
         if index < 0:
             index += len(self.states)

@@ -17,12 +17,17 @@ from probes.kit.scope.addresses import Address, unmapped
 from probes.kit.scope.model import Ranges, Scope
 from wire.ports import contains, expand, parse_ports
 
-_GET_HARDWARE_ADDRESS = 0x8927  # SIOCGIFHWADDR
+_GET_HARDWARE_ADDRESS, _GET_FLAGS = 0x8927, 0x8913  # SIOCGIFHWADDR, SIOCGIFFLAGS
 _ETHERNET = 1  # ARPHRD_ETHER
+_NO_ARP = 0x80  # IFF_NOARP
 
 
 class Road(NamedTuple):
-    """What the hosts of one lane have in common. `by_kernel`: no Ethernet, so the kernel routes whole IP packets."""
+    """What the hosts of one lane have in common. `by_kernel`: nobody there is asked for a hardware address.
+
+    The kernel then routes whole IP packets: on links without Ethernet, and on those of mobile modems and of some
+    containers, which look like it and have no ARP and ND.
+    """
 
     interface: int
     family: int
@@ -107,7 +112,7 @@ def _find_roads(plan: Plan, allowed: dict[Address, Ranges]) -> None:
             plan.settled[str(address)] = State.NO_ROUTE
             continue
         if route.interface not in links:
-            links[route.interface] = _is_ethernet(route.interface)
+            links[route.interface] = _has_neighbours(route.interface)
         # An IPv4 route over an IPv6 neighbour (RFC 8950) is left to the kernel too.
         crossed = route.gateway is not None and len(route.gateway) != len(packed)
         road = Road(route.interface, address.version, route.local or crossed or not links[route.interface])
@@ -125,8 +130,12 @@ def _zone(address: IPv4Address | IPv6Address) -> int:
         return -1
 
 
-def _is_ethernet(interface: int) -> bool:
+def _has_neighbours(interface: int) -> bool:
+    """Tell whether hosts on a link are asked for their hardware addresses."""
     request = struct.pack("16s24x", socket.if_indextoname(interface).encode())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        answer = fcntl.ioctl(sock, _GET_HARDWARE_ADDRESS, request)
-    return bool(struct.unpack_from("=H", answer, 16)[0] == _ETHERNET)
+        kind, flags = (
+            int(struct.unpack_from("=H", fcntl.ioctl(sock, question, request), 16)[0])
+            for question in (_GET_HARDWARE_ADDRESS, _GET_FLAGS)
+        )
+    return kind == _ETHERNET and not flags & _NO_ARP

@@ -30,6 +30,8 @@ _LEAST_TO_BE_SILENT = 0.25
 _HOUSEKEEPING_SECONDS = 0.05
 _PROGRESS_SECONDS = 0.5
 _FULL_QUEUE_SECONDS = 0.001
+_MOST_JAMMED_SECONDS = 5.0
+"""How long a link may take nothing at all: a cable that is plugged in again is in use within less."""
 
 
 class Rounds:
@@ -67,7 +69,12 @@ class Rounds:
                     self._waiting.wait(self._settling(), self._silent)
                     self._host_rate = min(self._host_rate, max(rate * _SECOND_LOOK, _FAST_ENOUGH))
                 else:
-                    self._waiting.wait(max(map(self._patience, self._lanes)), self._silent)
+                    patience = max(map(self._patience, self._lanes))
+                    if any(lane.belief.expects_late for lane in self._lanes):
+                        # A router that gave up a host says so at once, and looks for it again only some time later.
+                        self._waiting.pause(patience)
+                    else:
+                        self._waiting.wait(patience, self._silent)
                     self._judge(rate)
                     self._bound(time.monotonic() - began)
             self.finished = True
@@ -130,12 +137,13 @@ class Rounds:
     def _in_vain(self, one: "_Asking") -> bool:
         """Tell whether a lane has to be given up; where some hosts explain the loss, only they are."""
         lane, brake = one.lane, one.brake
-        if brake is None or self._overflow or not brake.in_vain(self._heard, self._silent_after(lane)):
-            return False
-        fallen = brake.fallen()
-        if fallen:
-            lane.belief.set_aside(fallen)
-            return False
+        if not one.jammed:
+            if brake is None or self._overflow or not brake.in_vain(self._heard, self._silent_after(lane)):
+                return False
+            fallen = brake.fallen()
+            if fallen:
+                lane.belief.set_aside(fallen)
+                return False
         lane.belief.give_up(lane.asked)
         self.lossy = True
         return True
@@ -171,7 +179,7 @@ class Rounds:
 
     def _patience(self, lane: Lane) -> float:
         """How long silence is waited for: by the round trips seen, longer where silent hosts may be farther away."""
-        if not lane.longest:
+        if not lane.longest or lane.belief.expects_late:
             return self._job.wait
         farther = lane.routed and any(trip == LONGEST_TRIP for trip in lane.trips)
         least = self._job.wait / 2 if farther else _LEAST_PATIENCE
@@ -231,6 +239,12 @@ class _Asking:
         self.rows = 0
         self._pieces = lane.ask(burst)
         self._pace = Pace(host_rate, burst)
+        self._jammed_since = 0.0
+
+    @property
+    def jammed(self) -> bool:
+        """Whether the link has taken nothing for so long that it is down."""
+        return 0 < self._jammed_since < time.monotonic() - _MOST_JAMMED_SECONDS
 
     def wait(self) -> float:
         """Give the seconds until more may leave."""
@@ -240,6 +254,7 @@ class _Asking:
         """Send the next piece; None when all of the lane was asked."""
         piece = next(self._pieces, None)
         if piece is not None:
+            self._jammed_since = 0.0 if piece.frames else self._jammed_since or time.monotonic()
             self._pace.spend(piece.rows)
             self.rows += piece.rows
             if self.brake:

@@ -3,12 +3,13 @@
 import operator
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from probes.kit.errors import CannotRun
 from probes.kit.ports.order import shuffled
+from probes.kit.raw.helper.messages import Progress
 from probes.kit.raw.helper.outlet import Outlet
 from probes.kit.raw.helper.privilege import NOT_ALLOWED, give_up_all
 from probes.kit.raw.link.addresses import LinkAddresses
@@ -26,6 +27,7 @@ from probes.kit.scope.model import ALL_PORTS
 from wire.ports import contains
 
 _PORT_TRIES = 64
+_SIGN_SECONDS = 0.5
 _HARDWARE_BYTES = 6
 _TOLD = bytes(State.SILENT if state in (State.GIVEN_UP, State.DOUBTED) else state for state in range(256))
 _DOUBTFUL = (State.SILENT, State.DOUBTED)
@@ -44,8 +46,9 @@ def work(job: Job, outlet: Outlet) -> None:
         ports = [plan.ports[number] for number in order]
         key = os.urandom(KEY_BYTES)
         lanes = []
+        heed = _sign_of_life(outlet, len(plan.order) * len(ports))
         for road, (sockets, asking) in roads.items():
-            hosts = _hosts(plan, road, asking, key, job.rate, deadline)
+            hosts = _hosts(plan, road, asking, key, job.rate, deadline, heed)
             if hosts:
                 lanes.append(_lane(plan.roads[road], hosts, ports, sockets, job, first_port))
         rounds = Rounds(lanes, job, deadline, outlet)
@@ -67,13 +70,37 @@ def _open(road: Road, first_port: int, closing: ExitStack) -> tuple[Sockets, Lin
     return sockets, asking
 
 
+def _sign_of_life(outlet: Outlet, pairs: int) -> Callable[[], None]:
+    """Give what tells the parent now and then that nothing is settled yet, and ends with it (ParentGone).
+
+    At each sign it looks whether scope and quiet hours still allow the job.
+    """
+    told = 0.0
+
+    def heed() -> None:
+        nonlocal told
+        if time.monotonic() - told >= _SIGN_SECONDS:
+            told = time.monotonic()
+            outlet.say(Said(progress=Progress(0, pairs, 0, 0.0)))
+        outlet.flush()
+        outlet.check()
+
+    return heed
+
+
 def _hosts(
-    plan: Plan, road: Road, asking: LinkAddresses | None, key: bytes, rate: float, deadline: float
+    plan: Plan,
+    road: Road,
+    asking: LinkAddresses | None,
+    key: bytes,
+    rate: float,
+    deadline: float,
+    heed: Callable[[], None],
 ) -> list[Host]:
     """Give the hosts of a lane in random order; those that nobody answers for on the link are settled without a SYN."""
     reached = plan.roads[road]
     wanted = {host.next_hop: host.source for host in reached.values()}
-    hops, proven = asking.resolve(wanted, rate, deadline) if asking else ({}, True)
+    hops, proven = asking.resolve(wanted, rate, deadline, heed) if asking else ({}, True)
     in_time = time.monotonic() < deadline
     hosts = []
     for name, host in reached.items():
@@ -104,6 +131,7 @@ def _lane(
         burst=burst_of(min(job.rate, job.host_rate * len(hosts))),
         first_port=first_port,
         routed=any(reached[host.name].routed for host in hosts),
+        retries=job.retries,
     )
     for number, host in enumerate(hosts):
         allowed = reached[host.name].ports
