@@ -134,6 +134,7 @@ _HEARD_FACTS: Mapping[str, Fact] = {
     "clear_text_login": Fact(bool, Text("在此登录，口令明文传输", "a login here travels in clear text")),
     "onvif": Fact(str, Text("摄像头对匿名 ONVIF 询问的回答", "answer to an anonymous ONVIF question"), ONVIF_ANSWERS),
     "tls_version": Fact(str, Text("协商出的最高 TLS 版本", "best version of TLS that it agreed to"), TLS_VERSIONS),
+    "tls_outdated": Fact(bool, Text("仍接受 TLS 1.1 或更早版本", "agrees to TLS 1.1 or older as well")),
     "cert_days_left": Fact(
         int, Text("证书剩余天数，已过期为负", "days until its certificate expires, negative once it has")
     ),

@@ -43,6 +43,7 @@ def heard(values: Mapping[str, Value], today: date) -> dict[str, FactValue]:
         "clear_text_login": _clear_text_login(service, said),
         "onvif": said.get("onvif"),
         "tls_version": said.get("tls.version"),
+        "tls_outdated": said["tls.outdated"] != "refused" if "tls.outdated" in said else None,
         "smb_signing": said.get("signing"),
         "smb1": _YES_NO.get(said.get("smb1", "")),
         "rdp_security": _RDP.get(said.get("security", "")),

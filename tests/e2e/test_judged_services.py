@@ -31,6 +31,7 @@ EXPECTED = {
     "no-login-critical": [("redis", 6379), ("tigervnc", 5901)],
     "no-login-high": [("memcached", 11211), ("mosquitto", 1883)],
     "tls-outdated": [("nginx_weak", 443)],
+    "tls-outdated-too": [("nginx_weak", 9443)],
     "certificate-expired": [("nginx_weak", 443)],
     "certificate-expiring": [("nginx_weak", 8443)],
     "certificate-self-signed": [("nginx_weak", 9443)],

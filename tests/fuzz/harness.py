@@ -40,7 +40,7 @@ with atheris.instrument_imports(include=["probes"]):
     from probes.kit.services import identity
     from probes.kit.services.datagrams.table import QUESTIONS
     from probes.kit.services.plan import protocols
-    from probes.kit.services.protocols import certificate, http, ldap, mongodb, mssql, ntlm, onvif, smb
+    from probes.kit.services.protocols import adb, certificate, http, ldap, mongodb, mssql, ntlm, onvif, rpc, smb, smb1
     from probes.kit.services.talk import MAX_FACT, Ciphered, Heard, Receive, Secure, Send, Talk
     from probes.kit.snmp import ber, tables
     from probes.kit.snmp.credentials import parse_credentials
@@ -118,6 +118,9 @@ def binaries(raw: bytes) -> None:
     ntlm.facts_of(b"NTLMSSP\0\2\0\0\0" + raw)
     ldap.read(raw)
     smb.read(raw)
+    smb1.read(raw)
+    adb.read(raw)
+    rpc.read(raw[4:8], raw)
     mssql.read(raw)
     mongodb.document(raw)
 

@@ -13,6 +13,29 @@ _SMB = (
     + b"SAMBA".ljust(16, b"\0")
     + bytes(40)
 )
+_CHALLENGE = (
+    (68 + 72).to_bytes(4, "big")
+    + b"\xfeSMB"
+    + bytes(64)
+    + b"NTLMSSP\0\2\0\0\0"
+    + bytes(8)
+    + b"\1\2\x80\2"
+    + bytes(16)
+    + b"\x10\0\x10\0\x38\0\0\0\x0a\0\x65\x4a\0\0\0\x0f\1\0\4\0P\0C\0\0\0\0\0"
+)
+_SMB1 = (
+    (37 + 34 + 14).to_bytes(4, "big")
+    + b"\xffSMB\x72"
+    + bytes(27)
+    + b"\x11"
+    + bytes(33)
+    + b"\x08\x10\0"
+    + bytes(8)
+    + "AB\0C\0".encode("utf-16-le")
+)
+_ADB = b"CNXN\0\0\0\1\0\x10\0\0\x20\0\0\0" + bytes(4) + b"\xbc\xb1\xa7\xb1device::ro.product.model=x;\0"
+_RPC = b"\x80\0\0\x30mark\0\0\0\1" + bytes(16) + b"\0\0\0\1\0\1\x86\xa3\0\0\0\2\0\0\0\6\0\0\x08\1" + bytes(4)
+_UPS = b"\0\x12APC      : 001,036\n\0\x10MODEL    : Back\n\0\0"
 _LDAP = bytes.fromhex(
     "3042020101643d040030393037041573747275637475726"  # one entry with structuralObjectClass
     "16c4f626a656374436c617373311e041c4f70656e4c444150726f6f7444534500000000000000000000000000"
@@ -139,6 +162,10 @@ def _seeds(target: str, talks: int) -> list[bytes]:
         (b"\x20\2\0\0", b"$SYS/broker/versionmosquitto version 2.0.11"),
         (b"HTTP/1.1 200 OK\r\nServer: gSOAP/2.8\r\n\r\n" + _ONVIF,) * 2,
         (b'HTTP/1.1 200 OK\r\n\r\n{"etcdserver":"\\ud83d3.5.1"}',),
+        (_SMB, _CHALLENGE, _SMB1), (_SMB1,), (_ADB,), (_RPC,), (_UPS,), (b"\5\0", page),
+        (b"+OK ready\r\n", b"+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n", b"+OK\r\n", _certificate()),
+        (b"* OK ready\r\n", b"* CAPABILITY IMAP4rev1 LOGINDISABLED\r\na0 OK\r\n", b"a1 NO\r\n"),
+        (b"# munin node at x\n", b"munins node on x version: 2.0.73\n"),
     ]  # fmt: skip
     return {
         "conversations": [bytes([number]) + _pieces(*answers) for number in range(talks) for answers in said],
@@ -151,7 +178,17 @@ def _seeds(target: str, talks: int) -> list[bytes]:
             zlib.compress(_ONVIF),
             b'{"version":{"number":"7.1"},"tagline":""}',
         ],
-        "binaries": [_certificate(), _LDAP, _SMB, _TDS, bytes(40) + b"\2\0\4\0a\0b\0\0\0\0\0", _mysql()],
+        "binaries": [
+            _certificate(),
+            _LDAP,
+            _SMB,
+            _SMB1,
+            _RPC,
+            _ADB,
+            _TDS,
+            bytes(40) + b"\2\0\4\0a\0b\0\0\0\0\0",
+            _mysql(),
+        ],
         "answers": [
             _SNMP,
             bytes(60),

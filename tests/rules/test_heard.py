@@ -76,6 +76,8 @@ def of(service: str, said: Mapping[str, Value]) -> dict[str, FactValue]:
         ("ssl", {"tls.key": "RSA 1024"}, {"cert_key": "RSA", "cert_key_bits": 1024}),
         ("ssl", {"tls.key": "EC secp256r1"}, {"cert_key": "EC", "cert_key_bits": 256}),
         ("ssl", {"tls.key": "Ed25519"}, {"cert_key": "Ed25519"}),
+        ("ssl", {"tls.outdated": "TLSv1.1"}, {"tls_outdated": True}),
+        ("ssl", {"tls.outdated": "refused"}, {"tls_outdated": False}),
         ("ssl", {"tls.self_signed": "yes"}, {"cert_self_signed": True}),
         ("ssl", {"tls.signature": "sha1"}, {"cert_signature": "sha1"}),
     ],

@@ -67,6 +67,7 @@ KEPT = (
     "tls.names",
     "tls.not_after",
     "tls.not_before",
+    "tls.outdated",
     "tls.self_signed",
     "tls.signature",
     "tls.subject",

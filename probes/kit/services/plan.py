@@ -50,8 +50,8 @@ OTHERS: tuple[Start, ...] = (
 PATIENT: frozenset[Start] = frozenset({rdp.talk, ldap.talk})
 """Of those, the ones whose servers wait in silence for the rest of what is no message of theirs."""
 MOST_IMPORTED = 3
-MOST_FURTHER = 4
-"""Further conversations with a service that was understood: where it redirects to (2), its icon, and ONVIF."""
+MOST_FURTHER = 5
+"""Further conversations with a service that was understood: where it redirects to (2), its icon, old TLS, and ONVIF."""
 MOST_CONVERSATIONS = 3 + len(OTHERS) + max(MOST_IMPORTED, MOST_FURTHER)
 """Most connections that one open port gets: an operator's own fingerprints are for what nothing else understood."""
 SHORT_WAIT = 0.4

@@ -18,6 +18,7 @@ from probes.kit.services.protocols import (
     greeting,
     jdwp,
     ldap,
+    outdated,
     postgresql,
     rmi,
     rpc,
@@ -198,3 +199,21 @@ def test_a_login_before_tls_is_what_the_server_lists(service: str, answers: list
     heard = converse(starttls.go_on(Heard(service)), answers)
     assert heard is not None
     assert heard.facts.get("mail.login") == login
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"\x16\x03\x02\x00\x39\x02\x00\x00\x35\x03\x02" + bytes(32), "TLSv1.1"),
+        (b"\x16\x03\x01\x00\x39\x02\x00\x00\x35\x03\x01" + bytes(32), "TLSv1"),
+        (b"\x16\x03\x00\x00\x39\x02\x00\x00\x35\x03\x00" + bytes(32), "SSLv3"),
+        (b"\x15\x03\x02\x00\x02\x02\x46", "refused"),
+        (b"\x15\x03\x02\x00\x02\x02\x28", None),
+        (b"\x16\x03\x03\x00\x39\x02\x00\x00\x35\x03\x03" + bytes(32), None),
+        (b"HTTP/1.1 400 Bad Request\r\n", None),
+        (b"", None),
+    ],
+)
+def test_old_tls_is_refused_only_where_the_server_says_so(raw: bytes, said: str | None) -> None:
+    heard = converse(outdated.talk("h", 443), [raw])
+    assert (heard and heard.facts) == (said and {"tls.outdated": said})

@@ -20,7 +20,7 @@ PAGES = {80: "default page", 8081: "login in clear text", 8082: "login behind TL
 CERTIFICATES = {
     443: ("old TLS, expired, short key", -3, 1024, False),
     8443: ("about to expire", 10, 2048, False),
-    9443: ("self-signed", 400, 2048, True),
+    9443: ("self-signed, old TLS too", 400, 2048, True),
     10443: ("well kept", 400, 2048, False),
 }
 """Ports of the web server: what is wrong there, days until the end, bits of the key, whether it signs itself."""
@@ -48,6 +48,10 @@ def _certificate(place: Place, port: int) -> str:
     return f"ssl_certificate {place.folder}/{port}.pem; ssl_certificate_key {place.folder}/{port}.key;"
 
 
+def _speaking(versions: str) -> str:
+    return f"ssl_protocols {versions}; ssl_ciphers ALL:@SECLEVEL=0;" if versions else ""
+
+
 @server("nginx", "nginx", 443, "https", more_ports=(*PAGES, 8443, 9443, 10443), among=WEAK)
 def nginx_weak(place: Place) -> Command:
     """Pages in clear text and in TLS, one of each kind."""
@@ -57,13 +61,13 @@ def nginx_weak(place: Place) -> Command:
     temporary = " ".join(
         f"{name}_temp_path {place.folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    old = "ssl_protocols TLSv1; ssl_ciphers ALL:@SECLEVEL=0;"
+    old = {443: "TLSv1", 9443: "TLSv1 TLSv1.2"}
     blocks = [
         f"listen {place.address}:80; root /usr/share/nginx/html;",
         f"listen {place.address}:8081; {protected}",
         f"listen {place.address}:8082; return 301 https://{place.address}:10443/;",
         *(
-            f"listen {place.address}:{port} ssl; {old if port == 443 else ''} {_certificate(place, port)} {protected}"
+            f"listen {place.address}:{port} ssl; {_speaking(old.get(port, ''))} {_certificate(place, port)} {protected}"
             for port in CERTIFICATES
         ),
     ]

@@ -2,11 +2,12 @@
 
 from collections.abc import Generator
 
-from probes.kit.services.protocols import greeting, http, ldap
+from probes.kit.services.protocols import greeting, http, ldap, outdated
 from probes.kit.services.protocols.certificate import facts_of
 from probes.kit.services.talk import Ciphered, Heard, Secure, Step, Talk, text
 
 SPEAK_FIRST_INSIDE = frozenset({465, 563, 853, 990, 992, 993, 994, 995})
+TODAYS = frozenset({"TLSv1.2", "TLSv1.3"})
 LDAPS = frozenset({636, 3269})
 
 
@@ -18,7 +19,9 @@ def talk(host: str, port: int) -> Talk:
     inner = yield from _inside(host, port)
     service = inner.service if inner and inner.service != "unknown" else "ssl"
     answers = (*(inner.answers if inner else ()), *answers_of(facts))
-    return Heard(service, facts | dict(inner.facts if inner else {}), answers, inner.then if inner else ())
+    later = (outdated.talk,) if facts.get("tls.version") in TODAYS else ()
+    then = (*(inner.then if inner else ()), *later)
+    return Heard(service, facts | dict(inner.facts if inner else {}), answers, then)
 
 
 def shake(host: str) -> Generator[Step, bytes, dict[str, str] | None]:
