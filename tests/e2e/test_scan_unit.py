@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -148,6 +149,23 @@ def _judged_by(done: Running) -> tuple[str, list[str]]:
     return run["whitelist"], [line["standing"] for line in found if line["type"] == "service"]
 
 
+def _colours(done: Running) -> dict[str, str]:
+    return {line["rule"]: line["colour"] for line in json_lines_of(done) if line["type"] == "finding"}
+
+
+def _seen_from_outside(address: str, port: int) -> str:
+    """A scan of one open port, as nmap writes it."""
+    now = int(time.time())
+    return f"""<?xml version="1.0"?>
+<nmaprun scanner="nmap" args="nmap -oX outside.xml" start="{now}" version="7.93" xmloutputversion="1.05">
+<scaninfo type="connect" protocol="tcp" numservices="1" services="{port}"/>
+<host starttime="{now}" endtime="{now}"><status state="up" reason="syn-ack" reason_ttl="0"/>
+<address addr="{address}" addrtype="ipv4"/>
+<ports><port protocol="tcp" portid="{port}"><state state="open" reason="syn-ack" reason_ttl="0"/></port></ports></host>
+<runstats><finished time="{now}" exit="success"/><hosts up="1" down="0" total="1"/></runstats></nmaprun>
+"""
+
+
 def test_a_unit_behind_nat_is_scanned_and_what_comes_back_is_as_at_home(country: Country) -> None:
     server = [sys.executable, "-m", "http.server", "--bind", country.device_address, "8081"]
     country.process(server, netns=country.device, ready=8081)
@@ -171,6 +189,15 @@ def test_a_unit_behind_nat_is_scanned_and_what_comes_back_is_as_at_home(country:
     one = ("scan", "--unit", SCHOOL, country.device_address, "--ports", "8081", "--no-identify", "--fail-on", "none")
     assert _judged_by(country.edusec(*one, "--json")) == (f"unit:{SCHOOL}", ["listed"])
     assert _judged_by(country.edusec(*one, "--json", "--whitelist", str(given))) == (str(given), ["unlisted"])
+
+    # What somebody who looks from the internet saw there, the collector knows: it weighs as it does in alerts.
+    unlisted = (*one, "--json", "--whitelist", str(given))
+    assert _colours(country.edusec(*unlisted)) == {"unlisted-port": "yellow"}
+    seen = country.folder / "outside.xml"
+    seen.write_text(_seen_from_outside(country.device_address, 8081), encoding="utf-8")
+    taken = country.edusec("asset", "import", str(seen), "--unit", SCHOOL, "--vantage", "internet")
+    assert taken.returncode == 0, taken.stderr
+    assert _colours(country.edusec(*unlisted)) == {"unlisted-port": "orange"}
 
     outside = "203.0.113.9"
     # A file of targets is one: what is not in it is not asked for, as it would be without any target.

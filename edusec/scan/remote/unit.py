@@ -19,16 +19,18 @@ from edusec.scan.remote import waiting
 from edusec.scan.remote.credible import credible
 from edusec.scan.request.wanted import Part, Wanted, Work, prepare
 from edusec.scan.result.finished import Measure, judged
+from edusec.scan.result.judge import Exposures
 from edusec.scan.run.join import join, made
 from edusec.scan.session import Result, keep
 from edusec.terminal.progress import Progress
 from probes.kit import contract
 from probes.kit.reasons import because
+from rules.facts import UNKNOWN
 from wire.codec import decode, from_plain
 from wire.errors import WireError
 from wire.faults import why
 from wire.orders import OrderState
-from wire.types import Body, RunStatus, Section, Value, WhitelistEntry
+from wire.types import Body, Observation, RunStatus, Section, TargetKind, Value, WhitelistEntry
 
 SILENT_SECONDS = 180.0
 """Agents speak every few seconds while they work."""
@@ -75,8 +77,10 @@ def scan_unit(unit: Unit, wanted: Wanted, threshold: str, *, quiet: bool) -> Res
                     t(f"已离开；代理继续执行（{ids}）", f"left alone; the agents go on with it ({ids})"),
                     ExitCode.INTERRUPTED,
                 ) from None
-    section = join(sections)
-    found = judged(uuid.uuid4().hex, section, work.asked, Measure(work.whitelist, work.today, threshold))
+        section = join(sections)
+        exposures = _exposures(collector, unit, say) if any(map(_is_service, _observations(section))) else {}
+    by = Measure(work.whitelist, work.today, threshold, exposures=exposures)
+    found = judged(uuid.uuid4().hex, section, work.asked, by)
     keep(found)
     if any(part.reason.startswith("out_of_scope") for part in (section.body or Body()).skipped):
         say(
@@ -113,6 +117,33 @@ def _by_its_whitelist(collector: Collector, unit: Unit, work: Work) -> Work:
         ) from None
     asked = replace(work.asked, whitelist=f"unit:{unit.code}" if entries else "")
     return replace(work, whitelist=entries, asked=asked)
+
+
+def _observations(section: Section) -> tuple[Observation, ...]:
+    return (section.body or Body()).observations
+
+
+def _is_service(item: Observation) -> bool:
+    return item.target.kind is TargetKind.SERVICE
+
+
+def _exposures(collector: Collector, unit: Unit, say: Callable[[str], None]) -> Exposures:
+    """Give what the collector knows of the unit's services: agents that look from elsewhere may have seen them.
+
+    A scan that is done is shown whatever becomes of the collector; what it does not say then is not known.
+    """
+    try:
+        assets = list(collector.items("/api/v1/assets", under=unit.code))
+    except Stop as stop:
+        say(str(stop))
+        return {}
+    return {
+        (service["address"], service["transport"], service["port"]): service["exposure"]
+        for asset in assets
+        if asset["unit"] == unit.code
+        for service in asset["services"]
+        if service.get("exposure", UNKNOWN) != UNKNOWN  # an older collector does not tell it
+    }
 
 
 def _valid(collector: Collector, unit: Unit, say: Callable[[str], None]) -> float:

@@ -117,8 +117,8 @@ def finding_line(judgement: Judgement) -> Line:
     }
 
 
-def summary_line(section: Section, lines: Sequence[Line], fail_on: str) -> Line:
-    """Count what was found."""
+def summary_line(section: Section, lines: Sequence[Line], fail_on: str, exposure_unknown: int) -> Line:
+    """Count what was found; and services of which it matters, and is not known, whether the internet reaches them."""
     colours = Counter(line["colour"] for line in lines if line["type"] == FINDING)
     hosts = [line for line in lines if line["type"] == HOST]
     services = Counter(line["state"] for line in lines if line["type"] == SERVICE)
@@ -132,6 +132,7 @@ def summary_line(section: Section, lines: Sequence[Line], fail_on: str) -> Line:
         "hosts": sum(line["presence"] == "present" for line in hosts),
         "ports": {state: number for state, number in services.items() if number},
         "findings": dict(colours),
+        "exposure_unknown": exposure_unknown,
         "not_covered": len(body.skipped),
         "fail_on": fail_on,
     }

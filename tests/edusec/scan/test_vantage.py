@@ -8,10 +8,11 @@ from edusec.commands.asset import Exposure
 from edusec.declare.options import Vantage
 from edusec.scan.request.asked import Asked
 from edusec.scan.result.finished import Measure, judged
-from edusec.scan.result.lines import FINDING
+from edusec.scan.result.judge import Exposures
+from edusec.scan.result.lines import FINDING, Line
 from edusec.scan.run.join import made
 from rules.facts import NOT_INTERNET, UNKNOWN, VANTAGES
-from tests.edusec.run_cli import edusec
+from tests.edusec.run_cli import VALID, edusec
 from tests.support.reports import service
 from wire.types import Body, Observation, Outcome, RunStatus, Target, TargetKind, Transport
 
@@ -53,6 +54,30 @@ def test_an_address_that_means_another_machine_elsewhere_is_not_on_the_internet(
 def test_a_port_that_may_be_open_and_the_machine_itself_are_not_exposed() -> None:
     assert found(service("198.18.0.5", 3389, Outcome.OPEN_FILTERED)) == []
     assert found(RDP, own=("198.18.0.5",)) == []
+
+
+def _summary(*seen: Observation, vantage: str = "unknown", **told: Exposures) -> Line:
+    section = made("open_ports", RunStatus.DONE, body=Body(seen), times=(1.0, 2.0))
+    asked = Asked(("x",), {}, "", "", (), "", vantage=vantage)
+    lines = judged("0" * 32, section, asked, Measure((), date(2026, 11, 29), "red", **told))
+    VALID.validate(dict(lines[-1]))
+    return lines[-1]
+
+
+def test_how_many_services_it_matters_for_is_told_where_it_is_not_known() -> None:
+    web = service("198.18.0.5", 443)
+    assert _summary(RDP, DNS, web)["exposure_unknown"] == 2
+    assert _summary(RDP, DNS, web, vantage="internet")["exposure_unknown"] == 0
+    assert _summary(service("198.18.0.5", 3389, Outcome.OPEN_FILTERED))["exposure_unknown"] == 0
+    assert _summary(service("127.0.0.1", 3389))["exposure_unknown"] == 0
+
+
+def test_what_the_collector_knows_counts_as_seen() -> None:
+    place = ("198.18.0.5", "tcp", 3389)
+    assert _summary(RDP, exposures={place: "not_internet"})["exposure_unknown"] == 0
+    known = _summary(RDP, exposures={place: "internet"})
+    assert (known["exposure_unknown"], known["findings"]["red"]) == (0, 2)
+    assert _summary(RDP, exposures={("198.18.0.6", "tcp", 3389): "internet"})["exposure_unknown"] == 1
 
 
 def test_the_flags_have_the_words_of_the_rules() -> None:
