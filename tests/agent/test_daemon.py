@@ -83,7 +83,7 @@ def test_status_works_beside_it_and_without_it(gateway: Gateway, collector: Fake
     assert {path.name for path in gateway.state.iterdir()} == files  # a look as root leaves no files of root
     assert UNIT_NAME in done.stdout
     assert "未运行" in done.stdout
-    assert "Connection refused" in done.stdout
+    assert "连接被拒绝" in done.stdout
 
 
 def test_two_agents_never_share_a_folder(gateway: Gateway) -> None:

@@ -28,7 +28,9 @@ section = run(Job("scan", "open_ports", 60.0, options, scope), on_progress=lambd
 print(section.status.value, section.reason)
 print(sorted(notes))
 for item in section.body.observations:
-    print(item.method, item.target.kind.value, item.outcome.value, dict(item.values))
+    # The other side's hardware address is made anew with each link.
+    values = {name: value for name, value in item.values.items() if name not in {"mac", "local_mac"}}
+    print(item.method, item.target.kind.value, item.outcome.value, values)
 """
 
 
