@@ -234,7 +234,8 @@ def test_without_the_capability_a_switch_that_limits_arp_makes_nobody_absent(
     code = (
         "import json\n"
         "from tests.probes.rig import net_of, run\n"
-        f"found = run('discovery', {{'methods': ['arp'], 'targets': ['{mine.v4.network}']}}, net_of(*{SCOPE!r}))\n"
+        f"given = {{'methods': ['arp'], 'targets': ['{mine.v4.network}']}}\n"
+        f"found = run('discovery', given, net_of(*{SCOPE!r}), seconds=240)\n"
         "print(json.dumps([[item.target.name for item in found.observations if item.method == 'arp'],"
         " [prefix for item in found.coverage for prefix in item.prefixes], [item.reason for item in found.skipped]]))"
     )
