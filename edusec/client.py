@@ -178,10 +178,11 @@ class Collector:
                 f"{url} 的主机名无法解析；请核对 {file} 里的 url",
                 f"the host of {url} has no address; check url in {file}",
             )
+        said = why(error)
         return t(
-            f"连不上采集中心 {url}（{why(error).zh}）。它在运行吗？（edusec up 或 edusec collector run）；"
+            f"连不上采集中心 {url}（{said.zh}）。它在运行吗？（edusec up 或 edusec collector run）；"
             "自检：edusec doctor",
-            f"cannot reach the collector {url} ({error}). Is it running (edusec up, or edusec collector run)? "
+            f"cannot reach the collector {url} ({said.en}). Is it running (edusec up, or edusec collector run)? "
             "Self-check: edusec doctor",
         )
 

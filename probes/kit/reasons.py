@@ -29,8 +29,8 @@ REASONS: Mapping[str, Text] = {
     "no_answer": Text("整段无任何应答，可能是线路中断", "nothing there answered at all, the path may be down"),
     "loss": Text("丢包，沉默不能说明问题", "packets got lost on the way, so silence proves nothing"),
     "no_raw_packets": Text(
-        "不能发送原始数据包；以 root 运行，或把 CAP_NET_RAW 授予 agent 的服务；扫描也可用 connect 引擎",
-        "raw packets cannot be sent; run as root, or grant the agent CAP_NET_RAW; scans can use the connect engine",
+        "不能发送原始数据包（connect 引擎不需要）；以 root 运行，或授予 agent 的服务",
+        "raw packets cannot be sent (the connect engine needs none); run as root, or grant",
     ),
     "engine_failed": Text("收发原始报文的辅助进程失败", "the helper for raw packets failed"),
     "not_accepted": Text(
