@@ -33,6 +33,7 @@ _SMB1 = (
     + bytes(8)
     + "AB\0C\0".encode("utf-16-le")
 )
+_BOUND = b"\5\0\x0c\3\x10\0\0\0\xff\0\0\0\1\0\0\0"
 _ADB = b"CNXN\0\0\0\1\0\x10\0\0\x20\0\0\0" + bytes(4) + b"\xbc\xb1\xa7\xb1device::ro.product.model=x;\0"
 _RPC = b"\x80\0\0\x30mark\0\0\0\1" + bytes(16) + b"\0\0\0\1\0\1\x86\xa3\0\0\0\2\0\0\0\6\0\0\x08\1" + bytes(4)
 _UPS = b"\0\x12APC      : 001,036\n\0\x10MODEL    : Back\n\0\0"
@@ -162,7 +163,7 @@ def _seeds(target: str, talks: int) -> list[bytes]:
         (b"\x20\2\0\0", b"$SYS/broker/versionmosquitto version 2.0.11"),
         (b"HTTP/1.1 200 OK\r\nServer: gSOAP/2.8\r\n\r\n" + _ONVIF,) * 2,
         (b'HTTP/1.1 200 OK\r\n\r\n{"etcdserver":"\\ud83d3.5.1"}',),
-        (_SMB, _CHALLENGE, _SMB1), (_SMB1,), (_ADB,), (_RPC,), (_UPS,), (b"\5\0", page),
+        (_SMB, _CHALLENGE, _SMB1), (_SMB1,), (_BOUND + _CHALLENGE,), (_ADB,), (_RPC,), (_UPS,), (b"\5\0", page),
         (b"+OK ready\r\n", b"+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n", b"+OK\r\n", _certificate()),
         (b"* OK ready\r\n", b"* CAPABILITY IMAP4rev1 LOGINDISABLED\r\na0 OK\r\n", b"a1 NO\r\n"),
         (b"# munin node at x\n", b"munins node on x version: 2.0.73\n"),

@@ -89,8 +89,8 @@ def root_dse(**values: str) -> bytes:
         (clamd, b"UNKNOWN COMMAND\n", None, {}),
         (gearman, b"OK 1.1.20+ds\n", "gearman", {"service.version": "1.1.20"}),
         (gearman, b"OK ready\n", None, {}),
-        (sane, b"\0\0\0\0\1\1\0\3", "sane-port", {"authentication": "none"}),
-        (sane, b"\0\0\0\x0b\1\0\0\3", "sane-port", {"authentication": "required"}),
+        (sane, b"\0\0\0\0\1\1\0\3", "sane-port", {}),
+        (sane, b"\0\0\0\x0b\1\0\0\3", "sane-port", {}),
         (sane, b"\0\0\0\x63\1\0\0\3", None, {}),
         (
             apcupsd,

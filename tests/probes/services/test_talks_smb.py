@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from probes.kit.services.plan import plan
-from probes.kit.services.protocols import smb, smb1
+from probes.kit.services.protocols import msrpc, smb, smb1
 from tests.probes.services.talks import converse
 
 WINDOWS, SAMBA = bytes(range(16)), b"OFFICE-PC".ljust(16, b"\0")
@@ -29,6 +29,21 @@ def challenge(major: int, minor: int, build: int) -> bytes:
     )
     head = b"NTLMSSP\0" + struct.pack("<IHHIIQQHHI", 2, 0, 0, 56, 0x02800201, 1, 0, len(names), len(names), 56)
     return framed(b"\xfeSMB" + bytes(60 + 8) + head + struct.pack("<BBHxxxB", major, minor, build, 15) + names)
+
+
+@pytest.mark.parametrize(
+    ("build", "product", "system"),
+    [((10, 0, 20348), "Windows RPC", "Windows Server 2022"), ((6, 1, 0), None, None)],
+)
+def test_an_endpoint_mapper_tells_its_windows_and_its_name(
+    build: tuple[int, int, int], product: str | None, system: str | None
+) -> None:
+    answer = b"\5\0\x0c\3\x10\0\0\0\xff\0\0\0\1\0\0\0" + challenge(*build)
+    heard = converse(msrpc.talk("h", 135), [answer])
+    assert heard is not None
+    assert (heard.service, heard.facts["host.name"]) == ("msrpc", "LAB-PC")
+    assert (heard.facts.get("service.product"), heard.facts.get("os.product")) == (product, system)
+    assert converse(msrpc.talk("h", 135), [answer[:12] + b"\2" + answer[13:]]) is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Servers of files."""
 
+from pathlib import Path
+
 from tests.support.servers.model import Command, Place, server
 from wire.types import Transport
 
@@ -58,6 +60,15 @@ def samba(place: Place) -> Command:
         f"log file = {place.folder}/log\n" + "\n".join(f"{name} = {place.folder}" for name in places),
     )
     return ["smbd", "-F", "--no-process-group", "-s", config]
+
+
+@server("", "samba", 135, "msrpc", tells=False)
+def samba_rpc(place: Place) -> Command:
+    """Its remote procedures, by the door that Windows has."""
+    command = samba(place)
+    with Path(command[-1]).open("a", encoding="utf-8") as config:
+        config.write("\nrpc start on demand helpers = false\n")
+    return ["/usr/libexec/samba/samba-dcerpcd", "--libexec-rpcds", "-F", "-i", "-s", command[-1]]
 
 
 @server("", "tftpd-hpa", 69, "tftp", transport=Transport.UDP, tells=False)

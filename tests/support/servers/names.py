@@ -180,8 +180,24 @@ def rpcbind_tcp(place: Place) -> Command:
 @server("", "xinetd", 13, "daytime", tells=False, more_ports=(19,))
 def xinetd(place: Place) -> Command:
     """Small old services that nobody needs."""
-    often = (
-        f"type = INTERNAL\n socket_type = stream\n protocol = tcp\n user = root\n wait = no\n bind = {place.address}\n"
+    return _xinetd(place, "stream", "tcp", "no", "daytime", "chargen")
+
+
+@server("", "xinetd", 19, "chargen", transport=Transport.UDP, tells=False)
+def xinetd_chargen(place: Place) -> Command:
+    """One that floods others."""
+    return _xinetd(place, "dgram", "udp", "yes", "chargen")
+
+
+@server("", "xinetd", 7, "echo", transport=Transport.UDP, tells=False)
+def xinetd_echo(place: Place) -> Command:
+    """Another one."""
+    return _xinetd(place, "dgram", "udp", "yes", "echo")
+
+
+def _xinetd(place: Place, kind: str, transport: str, wait: str, *names: str) -> Command:
+    lines = (
+        f"type = INTERNAL\n socket_type = {kind}\n protocol = {transport}\n wait = {wait}\n bind = {place.address}\n"
     )
-    services = (f"service {name}\n{{\n id = {name}\n {often}}}\n" for name in ("daytime", "chargen"))
+    services = (f"service {name}\n{{\n id = {name}\n user = root\n {lines}}}\n" for name in names)
     return ["xinetd", "-dontfork", "-f", place.write("conf", "".join(services))]

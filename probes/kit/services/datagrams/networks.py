@@ -5,6 +5,7 @@ import re
 import struct
 
 from probes.kit.services.datagrams.question import Question, ber
+from probes.kit.services.protocols import greeting
 from probes.kit.services.talk import Heard, text
 
 _QUIC_NAMES = {1: "1", 0x6B3343CF: "2"}
@@ -125,7 +126,23 @@ def _read_ipmi(_asked: bytes, got: bytes) -> Heard | None:
     return Heard("asf-rmcp", facts)
 
 
+def _echo() -> bytes:
+    return b"edusec-" + os.urandom(8).hex().encode()
+
+
+def _read_echo(asked: bytes, got: bytes) -> Heard | None:
+    return Heard("echo") if got == asked else None  # RFC 862
+
+
+def _read_small(_asked: bytes, got: bytes) -> Heard | None:
+    banner = text(got)
+    return greeting.of_inetd(got) or (Heard("unknown", {"banner": banner}) if banner else None)
+
+
 NETWORKS: tuple[Question, ...] = (
+    Question("echo", (7,), _echo, _read_echo),
+    Question("daytime", (13,), lambda: b"\n", _read_small),
+    Question("chargen", (19,), lambda: b"\n", _read_small),
     Question("xdmcp", (177,), _xdmcp, _read_xdmcp),
     Question("ldap", (389,), _cldap, _read_cldap),
     Question("quic", (443,), _quic, _read_quic),

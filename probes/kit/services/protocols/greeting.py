@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 from probes.kit.services.protocols import irc, munin, mysql, ssh, starttls, telnet, vnc
 from probes.kit.services.talk import Heard, Receive, Talk, line_end, text, with_raw
@@ -9,6 +10,8 @@ from probes.kit.services.talk import Heard, Receive, Talk, line_end, text, with_
 MAX_GREETING = 4096
 _CODE = re.compile(rb"220[ -]")
 _MAIL_PORTS = frozenset({25, 465, 587, 2525})
+_TURNS = frozenset({(0x7E, 0x20), (0x7E, 0x21), (0x7D, 0x20), (0x7D, 0x21)})
+"""Where the row of all characters begins anew, as servers differ on its ends."""
 _FTP = re.compile(rb"220[ -][^\r\n]*(?:\bS?FTPS?\b|FTPd?\b)", re.IGNORECASE)
 _SMTP = re.compile(rb"220[ -][^\r\n]*\b(?:E?SMTP|Mail)\b", re.IGNORECASE)
 
@@ -106,9 +109,10 @@ def _gpsd(raw: bytes) -> Heard | None:
     return Heard("gpsd", {**product, "service.cpe23": f"cpe:/a:gpsd_project:gpsd:{version}"}) if version else None
 
 
-def _of_inetd(raw: bytes) -> Heard | None:
+def of_inetd(raw: bytes) -> Heard | None:
     """Read what small old services send unasked: all characters (RFC 864), or what day it is (RFC 867)."""
-    if b"".join((b"ABCDEFGHIJKLMNOPQRSTUVWXYZ[", b"\\]^_`abcdefgh")) in raw[:256]:
+    pairs = list(pairwise(raw[:32]))
+    if len(pairs) == 31 and all(after == before + 1 or (before, after) in _TURNS for before, after in pairs):
         return Heard("chargen")
     if re.fullmatch(rb"[\w ,:+-]{10,40}\d\d:\d\d:\d\d [\w+ -]{2,20}\r?\n", raw):
         return Heard("daytime", {"banner": _first_line(raw)})
@@ -159,5 +163,5 @@ READERS: tuple[Callable[[bytes], Heard | None], ...] = (
     _nbd,
     _sieve,
     _gpsd,
-    _of_inetd,
+    of_inetd,
 )

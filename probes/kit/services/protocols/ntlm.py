@@ -28,7 +28,7 @@ def facts_of(raw: bytes) -> dict[str, str]:
     flags, size, offset = struct.unpack_from("<I", message, 20)[0], *struct.unpack_from("<HxxI", message, 40)
     if flags & 0x02000000 and len(message) >= 56:
         major, minor, build = struct.unpack_from("<BBH", message, 48)
-        if major >= 5:
+        if major >= 5 and build:  # Samba's is 0
             facts["os.version"] = f"{major}.{minor}.{build}"
             facts["os.product"] = _BUILDS.get(build, "Windows")
     info, at = message[offset : offset + size], 0

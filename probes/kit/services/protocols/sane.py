@@ -8,7 +8,8 @@ PORTS = (6566,)
 _INIT = 0
 _VERSION = struct.pack(">BBH", 1, 0, 3)
 _NAME = b"edusec\0"
-_STATUS = {0: "none", 11: "required"}
+_DENIED = 11
+"""The last of the states that it may tell; each scanner may still have a login of its own."""
 
 
 def talk(_host: str, _port: int) -> Talk:
@@ -16,6 +17,6 @@ def talk(_host: str, _port: int) -> Talk:
     yield Send(struct.pack(">I", _INIT) + _VERSION + struct.pack(">I", len(_NAME)) + _NAME)
     raw = yield Receive(at_least(8), 9)
     status = int.from_bytes(raw[:4], "big")
-    if len(raw) != 8 or status > 11 or raw[4] != 1:
+    if len(raw) != 8 or status > _DENIED or raw[4] != 1:
         return None
-    return Heard("sane-port", {"authentication": _STATUS[status]} if status in _STATUS else {})
+    return Heard("sane-port")

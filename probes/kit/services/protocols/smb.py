@@ -18,7 +18,7 @@ _NEGOTIATE, _SESSION_SETUP = 0, 1
 _WINDOWS = {0x0202: (6000, 6003), 0x0210: (7600, 7601), 0x0300: (9200, 9200), 0x0302: (9600, 99999)}
 """The builds of Windows whose best dialect, of those offered here, is this one (MS-SMB2 1.7 and appendix A).
 
-Others send a build because the message has a field for it: Samba 0, and some that of a Windows 7 next to SMB 3.
+Others send one because the message has a field for it, such as that of a Windows 7 next to SMB 3.
 """
 
 
