@@ -40,7 +40,7 @@ class PortRisk:
 
     port: int
     transport: str
-    service: str
+    service: Text
     reason: Text
     severity: Severity
     confidence: Confidence
@@ -103,7 +103,7 @@ def ports() -> Mapping[tuple[int, str], PortRisk]:
         (port, transport): PortRisk(
             port=port,
             transport=transport,
-            service=entry["service"],
+            service=Text(**name) if isinstance(name := entry["service"], dict) else Text(name, name),
             reason=Text(entry["zh"], entry["en"]),
             severity=Severity[entry["severity"].upper()],
             confidence=Confidence(entry["confidence"]),

@@ -23,7 +23,7 @@ from edusec.scan.request import flags, nmap_flags
 from edusec.scan.request.chosen import Chosen
 from edusec.scan.request.ports import TOP
 from edusec.scan.request.profiles import DEFAULT
-from edusec.scan.request.wanted import Wanted, prepare
+from edusec.scan.request.wanted import Wanted, Work, prepare
 from edusec.scan.result import lines
 from edusec.scan.result.drift import CONFIRM
 from edusec.scan.result.lines import Line
@@ -165,7 +165,10 @@ def scan(
     if dry_run:
         from edusec.scan.output import dry_run as dry
 
-        dry.dry_run(prepare(wanted), as_json=as_json)
+        work = prepare(wanted)
+        if discover:
+            _show_finding(work, as_json=as_json)
+        dry.dry_run(work, as_json=as_json)
         return ExitCode.CLEAN
     if last:
         from edusec.scan.store import results
@@ -189,6 +192,16 @@ def scan(
     with undamaged(scans_file()) if last else nullcontext():
         _show_found(found, form, output, as_json=as_json)
     return ExitCode.INTERRUPTED if result.interrupted else _exit_code(found, threshold)
+
+
+def _show_finding(work: Work, *, as_json: bool) -> None:
+    """Print what finding the hosts would send; the scan of those who are there comes after it."""
+    from edusec.discovery.dry_run import show as show_discovery
+    from edusec.scan.run.discover import job_of
+
+    show_discovery(job_of(work), as_json=as_json)
+    if not as_json:
+        print(t("然后只对在线的主机，至多：", "then, of those who are there only, at most:"))
 
 
 def _show_found(found: Sequence[Line], form: str, output: Path | None, *, as_json: bool) -> None:

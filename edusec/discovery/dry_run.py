@@ -18,6 +18,13 @@ _MOST_REFUSED = 20
 
 def dry_run(job: Job, *, as_json: bool) -> None:
     """Print what a discovery would send; raises Stop where the probe could not run at all."""
+    show(job, as_json=as_json)
+    if not as_json:
+        print(t("没有发送任何数据包。", "Nothing was sent."))
+
+
+def show(job: Job, *, as_json: bool) -> None:
+    """Print the preview alone."""
     try:
         found = preview(job)
     except CannotRun as error:
@@ -28,7 +35,6 @@ def dry_run(job: Job, *, as_json: bool) -> None:
         print(json_line({"schema": SCHEMA, "probe": job.probe, **dict(to_plain(found))}))
         return
     print("\n".join(safe(line) for line in _lines(found)))
-    print(t("没有发送任何数据包。", "Nothing was sent."))
 
 
 def _lines(found: Preview) -> Iterator[str]:

@@ -18,6 +18,7 @@ from rules.data import (
 )
 from rules.errors import RulesError
 from rules.model import Confidence, Severity
+from wire.text import Text
 
 TODAY = date(2026, 11, 22)
 
@@ -66,7 +67,7 @@ def test_policy_items_name_document_and_section() -> None:
 def test_a_high_risk_port_says_how_grave_and_how_sure() -> None:
     smb = high_risk(445, "tcp")
     assert smb is not None
-    assert (smb.service, smb.severity, smb.confidence) == ("SMB", Severity.CRITICAL, Confidence.VERIFIED)
+    assert (smb.service.en, smb.severity, smb.confidence) == ("SMB", Severity.CRITICAL, Confidence.VERIFIED)
     assert smb.never_on_internet
     assert not smb.clear_text
     docker = high_risk(2375, "tcp")
@@ -82,6 +83,7 @@ def test_a_high_risk_port_says_how_grave_and_how_sure() -> None:
         assert risk.reason.zh
         assert risk.reason.en
         assert risk.severity >= Severity.MEDIUM
+    assert ports()[9100, "tcp"].service == Text("打印（RAW）", "raw printing")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,10 @@ def _reasons(findings: Sequence[Line]) -> list[str]:
     places = sorted({(int(match[1]), match[2]) for match in found if match})
     risks = [(place, risk) for place in places if (risk := high_risk(*place)) is not None]
     colon = t("：", ": ")
-    return [f"{port}/{of} {risk.service}{colon}{risk.reason(current())}" for (port, of), risk in risks[:_MOST_PORTS]]
+    return [
+        f"{port}/{of} {risk.service(current())}{colon}{risk.reason(current())}"
+        for (port, of), risk in risks[:_MOST_PORTS]
+    ]
 
 
 def _wrapped(text: str, indent: int = 0) -> list[str]:

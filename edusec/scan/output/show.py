@@ -156,7 +156,7 @@ def _address(line: Line, names: Mapping[str, str]) -> str:
 def _usual(port: int, transport: str) -> str:
     """Name what usually listens on a port: as the list of high-risk ports does, else as this system does."""
     if risk := high_risk(port, transport):
-        return risk.service
+        return risk.service(current())
     try:
         return socket.getservbyport(port, transport)
     except OSError:

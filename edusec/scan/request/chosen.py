@@ -57,10 +57,10 @@ class Chosen:
             )
         if self.run and not self.takes_run:
             raise Stop(t("--run 须与 --last 或 --resume 同用", "--run goes with --last or --resume"))
-        if self.discover and (self.kept or self.dry_run or self.unit):
+        if self.discover and (self.kept or self.unit):
             raise Stop(
                 t(
-                    "--discover 不与 --dry-run、--unit、--last、--resume 同用",
-                    "--discover excludes --dry-run, --unit, --last and --resume",
+                    "--discover 不与 --unit、--last、--resume 同用",
+                    "--discover excludes --unit, --last and --resume",
                 )
             )

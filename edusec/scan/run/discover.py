@@ -21,19 +21,24 @@ _METHODS = ("arp", "nd", "tcp", "icmp", "neighbour_table")
 _LEAST_SECONDS = 1.0
 
 
-def discovered(work: Work, *, quiet: bool) -> tuple[Work, Ran]:
-    """Give the work on those that are there, in the time that is left, and what discovery says of all.
-
-    Raises Stop when nobody could be asked. Loopback is taken to be there. Of an interrupted run the work stays whole.
-    """
+def job_of(work: Work) -> Job:
+    """Give the discovery of everybody whom the work is about; raises Stop for addresses that it is not for."""
     (area,) = areas(work.parts[:1], parse_targets(work.prefixes), ())
     options = {"targets": Batch(area, 0).targets, "methods": _METHODS, "leases": ()}
     check_options(PROBE, options)
     if any(span.zone for span in area.spans):
         raise Stop(t("--discover 不用于链路本地地址", "--discover is not for link-local addresses"))
-    started = time.monotonic()
     scope = work.scope
-    job = Job("scan", PROBE, work.seconds, options, scope.entries, limits=work.limits, scope_file=scope.file)
+    return Job("scan", PROBE, work.seconds, options, scope.entries, limits=work.limits, scope_file=scope.file)
+
+
+def discovered(work: Work, *, quiet: bool) -> tuple[Work, Ran]:
+    """Give the work on those that are there, in the time that is left, and what discovery says of all.
+
+    Raises Stop when nobody could be asked. Loopback is taken to be there. Of an interrupted run the work stays whole.
+    """
+    job, spans = job_of(work), parse_targets(work.prefixes)
+    started = time.monotonic()
     ran = run_job(job, quiet=quiet)
     if ran.section.status in {RunStatus.CANNOT_RUN, RunStatus.CRASHED}:
         raise Stop(f"{PROBE}: {explain(ran.section.reason, current())}", ExitCode.PARTIAL)
@@ -44,7 +49,7 @@ def discovered(work: Work, *, quiet: bool) -> tuple[Work, Ran]:
         for item in (ran.section.body or Body()).observations
         if item.target.kind is TargetKind.HOST and item.outcome is Outcome.SEEN
     }
-    there.update(address for span in area.spans for address in span if address.is_loopback)
+    there.update(address for span in spans for address in span if address.is_loopback)
     found = tuple(text for version in (4, 6) for text in prefixes(one for one in there if one.version == version))
     left = max(_LEAST_SECONDS, work.seconds - (time.monotonic() - started))
     return replace(work, prefixes=found, seconds=left), ran

@@ -290,3 +290,14 @@ def test_udp_ports_are_joined_into_the_same_result(listener: Callable[..., int])
     only = json_lines(edusec("scan", "127.0.0.1", "--ports", "none", "--udp", "1", "--json"))
     assert {item["transport"] for item in only[0]["coverage"]} == {"udp"}
     assert edusec("scan", "127.0.0.1", "--ports", "none").returncode == 2
+
+
+def test_a_look_ahead_at_a_scan_that_finds_hosts_first_says_both() -> None:
+    done = edusec("scan", "127.0.0.1-4", "--discover", "--ports", "22", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    first, _, rest = done.stdout.partition("then, of those who are there only, at most:\n")
+    assert "packets when nobody answers" in first
+    assert "4 addresses x tcp/22 = 4 pairs" in rest
+    assert done.stdout.count("Nothing was sent.") == 1
+    told = json_lines(edusec("scan", "127.0.0.1-4", "--discover", "--ports", "22", "--dry-run", "--json"))
+    assert [line["schema"] for line in told] == ["edusec.discovery-preview/1", "edusec.scan-preview/1"]
