@@ -14,7 +14,8 @@ from pathlib import Path
 from probes.kit.contract import CannotRun, Context, Preview, Privilege, Probe, Progress, Silent, Yield
 from probes.kit.evidence import LOCAL_MAC, MAC, PROXY_ADDRESSES, is_local_mac
 from probes.kit.fingerprint.model import FingerprintFileError
-from probes.kit.machine.neighbours import State, links, neighbours, not_hosts, own_addresses, route_to
+from probes.kit.machine.neighbours import State, links, neighbours, not_hosts, own_addresses
+from probes.kit.machine.routes import routes
 from probes.kit.options import option
 from probes.kit.ports.blocks import CODE_OF, PENDING, Block
 from probes.kit.ports.plan import Plan, addresses_of
@@ -275,12 +276,14 @@ def _settled(
 ) -> Iterator[Coverage | Silent]:
     """Give what was settled: answered, refused on the way, or silent through all tries; the rest goes to `skipped`.
 
-    Where nothing answered at all it is silent and skipped. `why_not` is the reason of pairs that are still pending; a
-    host with more than `most` open ports is not covered.
+    Where silence proves nothing (`_unproven`) it is silent and skipped. `why_not` is the reason of pairs that are still
+    pending; a host with more than `most` open ports is not covered.
     """
     unfinished: list[Address] = []
     crowded: list[Address] = []
     groups: dict[bytes, list[Address]] = defaultdict(list)
+    mute: dict[bytes, list[Address]] = defaultdict(list)
+    unproven = _unproven(block)
     for host, address in enumerate(addresses_of(block.hosts)):
         row = block.row(host)
         if PENDING in row:
@@ -288,15 +291,14 @@ def _settled(
         elif row.count(_OPEN) > most:
             crowded.append(address)
         else:
-            groups[bytes(code if code in _UNSETTLED else PENDING for code in row)].append(address)
+            alike = mute if host in unproven else groups
+            alike[bytes(code if code in _UNSETTLED else PENDING for code in row)].append(address)
     skipped.extend(Skipped(prefix, why_not) for prefix in plain_prefixes(unfinished))
     _skip(skipped, crowded, "too_large")
-    if not any(code in block.states for code in _ANSWERS) and not _on_live_link(block):
-        for row, addresses in sorted(groups.items()):
-            # Where nothing was sent, silence is none of the path's doing.
-            _skip(skipped, addresses, _UNSETTLED[max(row)] if PENDING not in row else "no_answer")
-        yield from map(Silent, covered(Transport.TCP, block.ports, groups.get(bytes(len(block.ports)), ())))
-        return
+    for row, addresses in sorted(mute.items()):
+        # Where nothing was sent, silence is none of the path's doing.
+        _skip(skipped, addresses, _UNSETTLED[max(row)] if PENDING not in row else "no_answer")
+    yield from map(Silent, covered(Transport.TCP, block.ports, mute.get(bytes(len(block.ports)), ())))
     for row, addresses in sorted(groups.items())[:_MAX_GROUPS]:
         settled = [port for port, code in zip(block.ports, row, strict=True) if code == PENDING]
         yield from covered(Transport.TCP, settled, [*addresses, *(nobody if not any(row) else ())])
@@ -352,12 +354,24 @@ def _near() -> tuple[Network, ...]:
     return tuple(own.address.network for own in own_addresses() if own.interface in ethernet)
 
 
-def _on_live_link(block: Block) -> bool:
-    """Tell whether the addresses are on a link of this machine that is up, where silence means that nobody is there."""
-    route = route_to(block.hosts[0].parsed)
-    if route is None or route.gateway is not None:
-        return False
-    return any(link.name == route.interface and link.up for link in links().values())
+def _unproven(block: Block) -> frozenset[int]:
+    """Give the numbers of the hosts whose silence proves nothing, since the way to them may be down.
+
+    On an Ethernet link that is up it means that nobody is there. Beyond a router or through a tunnel it means so only
+    where somebody else answered on the same way; this machine itself does whatever has become of its links.
+    """
+    mute = {host for host in range(len(block.hosts)) if not any(code in block.row(host) for code in _ANSWERS)}
+    if not mute:
+        return frozenset()
+    try:
+        found = routes([(gate.parsed.packed, gate.zone) for gate in block.hosts])
+    except OSError:
+        return frozenset(mute)
+    live = {link.index for link in links().values() if link.up and (link.mac or link.loopback)}
+    ways = [None if route is None else (route.interface, route.gateway, route.local) for route in found]
+    proven = {way for host, way in enumerate(ways) if host not in mute}
+    proven |= {way for way in ways if way is not None and way[0] in live and way[1] is None}
+    return frozenset(host for host in mute if ways[host] is None or ways[host] not in proven)
 
 
 PROBE = Probe(

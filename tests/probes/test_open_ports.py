@@ -1,8 +1,10 @@
 """open_ports: what it finds, what it covers, and what it leaves unknown."""
 
 import contextlib
+import fcntl
 import select
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -23,12 +25,13 @@ from tests.probes.rig import LAB, Run, entry, net_of, run
 from tests.raw.lab import usable
 from tests.support.addresses import needs_address
 from tests.support.netns import Attachment, Namespace, Namespaces
-from tests.support.processes import Processes
+from tests.support.processes import Processes, wait_until
 from wire.digest import section_digest
 from wire.ports import contains, expand, parse_ports
 from wire.types import Body, Outcome, RunStatus, TargetKind, Transport
 
 LISTENERS = str(Path(__file__).with_name("listeners.py"))
+_TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 
 def covers(found: Run, address: str, port: int) -> bool:
@@ -195,6 +198,46 @@ def test_behind_a_router_one_answer_shows_that_the_path_is_up(
     assert covers(found, "198.18.77.9", 80)
     assert covers(found, "198.18.77.10", 81)
     assert found.skipped == []
+
+
+@pytest.mark.parametrize("engine", ["connect", "syn"])
+def test_this_machine_itself_does_not_show_that_its_link_is_up(netns: Namespaces, engine: str) -> None:
+    gateway, switch = netns(), netns()
+    here, there = netns.link(gateway, switch)
+    switch.run(["ip", "link", "set", there.interface, "down"])  # as when the cable is pulled
+    plugged = ["ip", "link", "show", "dev", here.interface]
+    wait_until(lambda: "NO-CARRIER" in gateway.run(plugged).stdout, "the link to go down")
+    given = {"targets": [f"{here.v4.ip}-6"], "ports": "80,81", "timeout": 0.3, "engine": engine}
+    found = gateway.call(scan, given, net_of(*LAB))
+    assert covers(found, str(here.v4.ip), 80)
+    assert not any(covers(found, str(here.v4.network[number]), 80) for number in range(2, 7))
+    assert {item.reason for item in found.skipped} == {"no_answer"}
+
+
+def test_a_link_speaks_for_none_behind_a_router(school: tuple[Namespace, Attachment, Attachment]) -> None:
+    gateway, here, there = school
+    beyond = f"{here.v4.network[64]}/26"
+    gateway.run(["ip", "route", "add", beyond, "via", str(there.v4.ip)])
+    given = {"targets": [f"{here.v4.ip}-67"], "ports": "80,81", "timeout": 0.3}
+    found = gateway.call(scan, given, net_of(*LAB))
+    assert covers(found, str(here.v4.network[63]), 80)
+    assert [(item.what, item.reason) for item in found.skipped] == [(f"{here.v4.network[64]}/30", "no_answer")]
+    assert not covers(found, str(here.v4.network[64]), 80)
+
+
+@pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="needs /dev/net/tun")
+def test_silence_through_a_tunnel_proves_nothing(netns: Namespaces) -> None:
+    gateway = netns()
+
+    def inside() -> Run:
+        with Path("/dev/net/tun").open("r+b", buffering=0) as tunnel:
+            fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH", b"tun0", _IFF_TUN | _IFF_NO_PI))
+            gateway.batch(["address add 198.18.250.1/24 dev tun0", "link set tun0 up"])
+            return scan({"targets": ["198.18.250.1-3"], "ports": "80", "timeout": 0.2}, net_of(*LAB))
+
+    found = gateway.call(inside)
+    assert covers(found, "198.18.250.1", 80)
+    assert [(item.what, item.reason) for item in found.skipped] == [("198.18.250.2/31", "no_answer")]
 
 
 def test_a_link_that_is_down_proves_nothing(school: tuple[Namespace, Attachment, Attachment]) -> None:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from edusec.scan.result.lines import IDENTITY
-from edusec.scan.run.join import made
+from edusec.scan.result.lines import DEVICE, IDENTITY
+from edusec.scan.run.join import REFUSED, made
 from probes.kit.reasons import because
 from wire.ports import parse_ports
 from wire.types import Body, Coverage, Observation, Outcome, RunStatus, Section, Skipped, TargetKind, Value
 
-_PORT_SETS = frozenset({"closed", "filtered"})
+_TEXTS = frozenset({*IDENTITY, *DEVICE})
 _SHOWN = frozenset({Outcome.OPEN, Outcome.OPEN_FILTERED})
 
 
@@ -47,8 +47,8 @@ def _plain(item: Observation) -> Observation:
 def _fits(name: str, value: Value) -> bool:
     if name == "confidence":
         return isinstance(value, float | int) and 0 <= value <= 1
-    if name not in _PORT_SETS:
-        return name not in IDENTITY or value is None or isinstance(value, str)
+    if name not in REFUSED:
+        return name not in _TEXTS or value is None or isinstance(value, str)
     try:
         return isinstance(value, str) and parse_ports(value) is not None
     except ValueError:

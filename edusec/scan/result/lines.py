@@ -33,7 +33,7 @@ SCHEMA = "edusec.scan/1"
 RUN, HOST, SERVICE, FINDING, DRIFT, SUMMARY = "run", "host", "service", "finding", "drift", "summary"
 
 Line = Mapping[str, Any]
-_DEVICE = ("mac", "system")
+DEVICE = ("mac", "system")
 """What a host line says of the device where something was heard of it, else null."""
 
 
@@ -87,7 +87,7 @@ def host_lines(
             "presence": "present" if address in opened or _is_seen(seen.get(address)) else "unknown",
             "open": opened[address],
             **{name: said.get(name, "") for name in REFUSED},
-            **{name: said.get(name) for name in _DEVICE},
+            **{name: said.get(name) for name in DEVICE},
             "standing": match_host(whitelist, [address], str(said.get("mac") or ""), today).standing.value,
         }
         for address in sorted({*(line["address"] for line in services), *seen}, key=address_order)

@@ -10,8 +10,8 @@ from edusec.scan.output.forms import FORMS
 from edusec.scan.remote.credible import credible
 from edusec.scan.request.asked import Asked
 from edusec.scan.result.finished import Measure, judged
-from edusec.scan.result.lines import SERVICE, Line
-from edusec.scan.run.join import join, made
+from edusec.scan.result.lines import DEVICE, SERVICE, Line
+from edusec.scan.run.join import REFUSED, join, made
 from wire.types import (
     Body,
     Coverage,
@@ -27,7 +27,7 @@ from wire.types import (
 )
 
 _NAMES = ("10.0.0.1", "10.0.0.1%x", "fe80::1", "fe80::1%eth0", "FE80::1", "10.0.0.0/24", "=1+1", "\x1b[2J", "")
-_KEYS = ("closed", "filtered", "service", "version", "cpe", "confidence", "http.title", "identified", "name", "why")
+_KEYS = (*REFUSED, *DEVICE, "service", "version", "cpe", "confidence", "http.title", "identified", "name", "why")
 _VALUES: tuple[Value, ...] = ("", "1-5", "1-65535", "99999", "=cmd()", "\x1b\u202e", True, None, -1, 1e300, ("a", "b"))
 _PREFIXES = ("10.0.0.0/24", "10.0.0.1", "x", "fe80::/64", "fe80::1%eth0", "::/0", "0.0.0.0/0")
 
