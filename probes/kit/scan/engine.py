@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from probes.kit.connect.mute_hosts import MuteHosts
 from probes.kit.connect.signs_of_life import SignsOfLife
 from probes.kit.connect.sweep import Sweep
 from probes.kit.errors import CannotRun
@@ -122,11 +123,14 @@ class Engine:
             yield from self._sweep.run(blocks, deadline)
             return
         signs = SignsOfLife(blocks)
-        for block in self._sweep.run(signs, deadline):
+        mute = MuteHosts(signs)
+        for block in self._sweep.run(mute, deadline):
             if block is None:
                 yield None
-            else:
-                yield from signs.sift(block)
+                continue
+            for settled in mute.sift(block):
+                yield from signs.sift(settled)
+        yield from mute.rest()
         yield from signs.rest()
 
     def _run_syn(self, source: Iterator[Block], taken: list[Block], deadline: float) -> Iterator[Block | None]:

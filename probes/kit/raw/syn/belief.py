@@ -1,11 +1,11 @@
 """When silence is believed: which hosts of a lane still bring something new, and which fell silent themselves."""
 
-import math
 import re
 from array import array
 from collections.abc import Iterable
 from itertools import islice
 
+from probes.kit.ports.latecomers import Latecomers, quiet_rounds, still_missing
 from probes.kit.raw.packets.answers import CLOSED, OPEN
 from probes.kit.raw.packets.states import State
 
@@ -20,8 +20,6 @@ _ASK_AGAIN = bytes(0 if state == State.HOST_UNREACHABLE else state for state in 
 _SIGNS_OF_LIFE = 3
 """Answered questions that are put to a host again with each further look at what it did not answer."""
 _LIFELESS_ROUNDS = 2
-_MISSING_TO_DOUBT = 0.1
-_SURE, _FEW = 0.01, 256
 
 
 class Belief:
@@ -42,7 +40,7 @@ class Belief:
         self._lifeless = array("L", [0]) * hosts  # rounds in a row without an answer that was given before
         self._signs: dict[int, int] = {}  # state of the pairs that are marked AGAIN
         self._mute: set[int] = set()  # hosts that had not answered anything when the round began
-        self._late = _Late()
+        self._late = Latecomers()
 
     @property
     def expects_late(self) -> bool:
@@ -95,8 +93,8 @@ class Belief:
                 worst = max(worst, new / answered)
                 continue
             self._quiet[host] += 1
-            if self._quiet[host] >= _quiet_rounds(odds, column.count(0)):
-                doubted = answered * odds ** (self._round + 1) > _MISSING_TO_DOUBT
+            if self._quiet[host] >= quiet_rounds(odds, column.count(0)):
+                doubted = still_missing(answered, odds, self._round)
                 self._states[host :: self._width] = column.translate(_DOUBT if doubted else _GIVE_UP)
         return worst
 
@@ -141,39 +139,3 @@ class Belief:
         for host, lives in alive.items():
             self._lifeless[host] = 0 if lives else self._lifeless[host] + 1
         self._signs.clear()
-
-
-class _Late:
-    """Hosts that had been asked in vain, and answered in a later round after all: what that says of those still mute.
-
-    A router that looks for many hosts at once may lose its own questions to them, as in front of a switch that limits
-    ARP. Such hosts lose all that is sent to them, so nothing of what they answer shows it.
-    """
-
-    def __init__(self) -> None:
-        self.came = False
-        self.doubted = False
-        self._missed = self._calm = 0
-        self._odds = 0.0
-
-    def look(self, number: int, late: int, answering: int) -> None:
-        """Take a round: how many hosts were late in it, and how many answer by now."""
-        self.came = self.came or late > 0
-        self._missed += late * number
-        self._calm = 0 if late else self._calm + 1
-        self._odds = self._missed / max(1, self._missed + answering)
-        self.doubted = answering * self._odds ** (number + 1) > _MISSING_TO_DOUBT
-
-    def over(self, silent: int) -> bool:
-        """Tell whether nobody came for long enough to ask no more; `silent` pairs are left."""
-        return self._calm >= _quiet_rounds(self._odds, silent)
-
-
-def _quiet_rounds(odds: float, silent: int) -> int:
-    """Give after how many rounds without anything new silence is believed, when packets get lost at these odds.
-
-    Asking a few pairs often costs little, asking thousands often does.
-    """
-    if odds <= _SURE:
-        return 1
-    return min(math.ceil(math.log(_SURE) / math.log(odds)), 12 if silent <= _FEW else 4)
