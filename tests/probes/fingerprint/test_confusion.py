@@ -21,7 +21,9 @@ NOBODY = {
         "Embedded/2.0", "-", "unknown", "micro_httpd",
     ),
     "http_header.wwwauth": ('Basic realm="Restricted"', 'Digest realm="admin", nonce="1"', "Negotiate", "NTLM"),
-    "http_header.cookie": ("JSESSIONID=1; Path=/", "PHPSESSID=1; path=/", "session=1", "SESSIONID=1", "lang=zh"),
+    "http_header.cookie": (
+        "webvpncontext=; expires=Thu, 01 Jan 1970 22:00:00 GMT; path=/; Secure; HttpOnly", "JSESSIONID=1; Path=/",
+        "PHPSESSID=1; path=/", "session=1", "SESSIONID=1", "lang=zh"),
     "html_title": (
         "", "Login", "登录", "Index of /", "404 Not Found", "Welcome", "首页", "统一身份认证",
         "教务管理系统", "办公系统", "Web", "欢迎登录", "Error", "Document", "Network Camera", "Printer", "IP Camera",
