@@ -11,6 +11,7 @@ from edusec.lang import t
 from edusec.terminal.render import safe
 from wire.errors import EdusecError
 from wire.faults import reason
+from wire.installed import command_for
 from wire.text import text_of, within
 
 OPERATORS_AGENT_WORDS = {"token", "list", "vantage", "revoke", "metrics"}
@@ -74,9 +75,9 @@ def _run(argv: list[str]) -> int:
     except ModuleNotFoundError:
         raise Stop(
             t(
-                "这里只装了网关所需的部分，只有 `edusec agent` 可用。其他命令请安装：pip install 'edusec[cli]'",
+                f"这里只装了网关所需的部分，只有 `edusec agent` 可用。其他命令请安装：{command_for('cli')}",
                 "only what a gateway needs is installed here, so only `edusec agent` works. "
-                "For the other commands: pip install 'edusec[cli]'",
+                f"For the other commands: {command_for('cli')}",
             )
         ) from None
     from edusec.root import root

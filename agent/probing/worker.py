@@ -24,6 +24,7 @@ from probes.kit.reasons import MAX_REASON, because
 from probes.kit.sending.net import Net
 from wire.codec import decode, to_plain
 from wire.errors import WireError
+from wire.installed import command_for
 from wire.types import Coverage, Observation, Outcome, Policy, Skipped, TargetKind
 
 _EXTRAS = {"raw": "scapy", "snmp": "pysnmp"}
@@ -167,7 +168,7 @@ def _was_sent_outside(item: Observation, net: Net) -> bool:
 def _require(probe: Probe[Any]) -> None:
     for extra in probe.needs:
         if importlib.util.find_spec(_EXTRAS[extra]) is None:
-            raise CannotRun(because("not_installed", f"pip install 'edusec[{extra}]'"))
+            raise CannotRun(because("not_installed", command_for(extra)))
 
 
 def _cannot_run(reason: str, net: Net | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from edusec.lang import current, t
 from edusec.local import places
 from probes.kit.ipv6.vantage.gate import check_addresses, check_route
 from probes.kit.reasons import explain
+from wire.installed import command_for
 from wire.types import Outcome
 
 ROOMS = ("edusec", "agent", "collector", "probes", "rules", "wire")
@@ -48,7 +50,8 @@ def python() -> Iterator[Line]:
             "python",
             State.WARN,
             t(f"{version}，不在独立的 venv 中", f"{version}, not in a venv of its own"),
-            f"{sys.executable} -m venv ~/edusec && ~/edusec/bin/pip install 'edusec[collector]'",
+            f"{sys.executable} -m venv ~/edusec && "
+            + command_for("collector").replace(shlex.quote(sys.executable), "~/edusec/bin/python", 1),
         )
     else:
         yield Line("python", State.OK, f"{version} ({sys.prefix})")
@@ -90,7 +93,7 @@ def extras() -> Iterator[Line]:
                 f"extra {extra}",
                 State.OK if extra in _OPTIONAL else State.WARN,
                 t(f"未安装（{', '.join(missing)}）", f"not installed ({', '.join(missing)})"),
-                f"{sys.executable} -m pip install 'edusec[{extra}]'",
+                command_for(extra),
             )
 
 

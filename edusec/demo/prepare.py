@@ -20,6 +20,7 @@ from edusec.lang import current, t
 from edusec.local.files import write_atomically
 from probes.open_ports import DEFAULT_PORTS
 from wire.faults import reason
+from wire.installed import command_for
 
 UNIT = "2164000001"
 """The sample school that the agent belongs to."""
@@ -103,8 +104,8 @@ def make_collector(place: Place, listen: str | None) -> Profile:
     except ModuleNotFoundError as error:
         raise Stop(
             t(
-                f"edusec up 需要采集中心的组件（缺 {error.name}）:pip install 'edusec[collector]'",
-                f"edusec up needs the collector's parts ({error.name} is missing): pip install 'edusec[collector]'",
+                f"edusec up 需要采集中心的组件（缺 {error.name}）：{command_for('collector')}",
+                f"edusec up needs the collector's parts ({error.name} is missing): {command_for('collector')}",
             )
         ) from None
     if place.operator.exists():

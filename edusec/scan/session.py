@@ -26,6 +26,7 @@ from edusec.scan.store.resume import find, taken_up, written
 from probes.kit.machine.neighbours import own_addresses
 from probes.kit.reasons import explain
 from rules.facts import INTERNET, UNKNOWN
+from wire.installed import command_for
 from wire.types import Body, Section, TargetKind
 
 
@@ -81,7 +82,10 @@ def imported(file: Path, whitelist: Path | None, threshold: str, vantage: str = 
         raise Stop("\n".join([head, *(problem(current()) for problem in error.problems)])) from None
     except ModuleNotFoundError as error:
         raise Stop(
-            t(f"导入需要 {error.name}", f"an import needs {error.name}: pip install 'edusec[collector]'")
+            t(
+                f"导入需要 {error.name}：{command_for('collector')}",
+                f"an import needs {error.name}: {command_for('collector')}",
+            )
         ) from None
     entries = read_whitelist(whitelist) if whitelist else ()
     names = {

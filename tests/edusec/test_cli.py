@@ -10,6 +10,7 @@ import pytest
 
 from edusec.root import COMMANDS
 from tests.edusec.run_cli import argv, edusec
+from wire.installed import command_for
 
 HEAVY = ("rich", "pydantic", "sqlite_utils", "litestar", "msgspec", "sqlalchemy", "scapy", "pysnmp", "openpyxl")
 
@@ -114,7 +115,7 @@ def test_without_typer_only_the_agent_works(tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(tmp_path)}
     scan = edusec("scan", "127.0.0.1", env=env)
     assert scan.returncode == 2
-    assert "pip install 'edusec[cli]'" in scan.stderr
+    assert command_for("cli") in scan.stderr
     assert edusec("agent", "status", "--help", env=env).returncode == 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from edusec.exits import Stop
 from edusec.lang import current, t
 from edusec.local.files import MAX_INPUT_BYTES, read_input
+from wire.installed import command_for
 from wire.types import WhitelistEntry
 
 MAX_ROWS = 20_000
@@ -29,8 +30,8 @@ def read_whitelist(file: Path) -> tuple[WhitelistEntry, ...]:
     except ModuleNotFoundError as error:
         raise Stop(
             t(
-                f"读取 XLSX 需要 {error.name}:pip install 'edusec[collector]'，或另存为 CSV",
-                f"reading XLSX needs {error.name}: pip install 'edusec[collector]', or save it as CSV",
+                f"读取 XLSX 需要 {error.name}：{command_for('collector')}，或另存为 CSV",
+                f"reading XLSX needs {error.name}; save the file as CSV, or {command_for('collector')}",
             )
         ) from None
     return tuple(entries)
