@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from collector.errors import BadFile
-from wire.text import Text
+from wire.text import Text, within
 
 MAX_CELL = 1024
 MAX_COLUMNS = 64
@@ -91,7 +91,7 @@ class Problems:
             raise BadFile((*self._found, *rest))
 
     def _line(self, line: int, field: str, text: Text) -> Text:
-        zh, en = (_printable(f"{self._name}:{line}:{field}: {said}")[:MAX_CELL] for said in text)
+        zh, en = (_printable(said)[:MAX_CELL] for said in within(f"{self._name}:{line}:{field}", text))
         return Text(zh, en)
 
 

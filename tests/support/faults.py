@@ -4,7 +4,7 @@ import re
 
 from collector.errors import BadFile
 
-_PLACE = re.compile(r"(.+:\d+:[^:]+: )(.+)", re.DOTALL)
+_PLACE = re.compile(r"(.+:\d+:[^:：]+)(: |：)(.+)", re.DOTALL)
 
 
 def said_in_english(refusal: BadFile) -> tuple[str, ...]:
@@ -16,6 +16,7 @@ def said_in_english(refusal: BadFile) -> tuple[str, ...]:
         assert zh is not None, text
         assert en is not None, text
         assert zh[1] == en[1]
-        assert re.search("[\u4e00-\u9fff]", zh[2]), text
-        assert re.search("[a-z]{3}", en[2]), text
+        assert (zh[2], en[2]) == ("：", ": ")
+        assert re.search("[\u4e00-\u9fff]", zh[3]), text
+        assert re.search("[a-z]{3}", en[3]), text
     return tuple(text.en for text in refusal.problems)

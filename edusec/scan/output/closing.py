@@ -39,8 +39,8 @@ def closing(lines: Sequence[Line]) -> Iterator[str]:
     yield t("发现：", "findings: ") + (t("，", ", ").join(grades) or t("无", "none"))
     if unknown := lines[-1].get("exposure_unknown"):  # an older release did not count them
         yield t(
-            f"暴露面：{unknown} 个端口不应对互联网开放，是否暴露未知",
-            f"exposure: unknown for {unknown} services that must not face the internet",
+            f"暴露面：未知；不应对互联网开放的端口 {unknown} 个",
+            f"exposure: unknown for open services that must not face the internet: {unknown}",
         )
     yield _status(run)
 

@@ -12,6 +12,7 @@ from edusec.scan.result.lines import DRIFT, FINDING, HOST, RUN, SERVICE, Line
 from edusec.terminal.render import paint, safe, table
 from edusec.terminal.words import word
 from probes.kit.contract import IDENTIFIED
+from probes.kit.sending.connection import PRINTER_PORTS
 from rules.data import high_risk
 from wire.text import Text
 from wire.types import Outcome, RunStatus
@@ -71,6 +72,8 @@ def _services(opened: Sequence[Line], names: dict[str, str]) -> None:
 def _identity(line: Line) -> str:
     """Name a service in few words: product and version, else the protocol, and the device behind it."""
     name = _product(line)
+    if not name and line["transport"] == "tcp" and line["port"] in PRINTER_PORTS:
+        name = t("（打印机端口，不询问）", "(a printer's port, never asked)")
     if line["details"].get(IDENTIFIED) is False:
         name = t("（尚未询问）", "(not asked yet)")
     title = line["details"].get("http.title") or ""

@@ -7,10 +7,11 @@ import pytest
 
 from edusec.lang import choose
 from edusec.scan.output.advice import next_steps, remedies
+from edusec.scan.output.closing import closing
 from edusec.scan.output.show import show
 from edusec.scan.request.asked import Asked
 from edusec.scan.result.finished import Measure, judged
-from edusec.scan.result.lines import FINDING, SUMMARY, Line
+from edusec.scan.result.lines import FINDING, SERVICE, SUMMARY, Line
 from edusec.scan.run.join import made
 from wire.types import (
     Body,
@@ -83,3 +84,18 @@ def test_the_column_of_the_whitelist_is_there_where_there_is_one(capsys: pytest.
     entry = WhitelistEntry(EntryKind.PORT, "10.0.0.1", "li", "web", "wang", ports="22")
     show(_scan(22, whitelist=(entry,)))
     assert "WHITELIST" in capsys.readouterr().out
+
+
+def test_a_printers_port_is_said_to_be_never_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        {**line, "service": None, "version": None} if line["type"] == SERVICE else line for line in _scan(22, 9100)
+    ]
+    show(lines)
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("10.0.0.1")]
+    assert ["never asked" in line for line in shown] == [False, True]
+
+
+def test_what_the_internet_reaches_is_said_to_be_unknown() -> None:
+    said = "exposure: unknown for open services that must not face the internet: 2"
+    assert said in list(closing(_scan(22, 80, 445)))
+    assert not any("exposure" in line for line in closing(_scan(80)))
