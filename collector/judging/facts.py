@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from collector.clock import day
 from collector.inventory.exposure.reach import NOBODY_LOOKED, Exposures, Port
+from collector.inventory.identity.devices import SHOWN_CARDS, card_of
 from collector.inventory.keeping.identified import expired_then, identified, note_certificate
 from collector.inventory.keeping.subjects import PORT_STATES
 from collector.inventory.room import fullness
@@ -117,12 +118,13 @@ class Facts:
         ((unit, name, presence, standing, baseline, section, _),) = found
         addresses, missed = self._hosts(county, ident)
         cards = self.statements.rows(
-            "SELECT kind, value FROM evidence WHERE county = ? AND asset = ? AND kind IN ('mac', 'local_mac') "
+            "SELECT kind, value FROM evidence WHERE county = ? AND asset = ? AND kind IN (?, ?, ?) "
             "ORDER BY kind DESC, value",
-            (county, ident),
+            (county, ident, *SHOWN_CARDS),
         )
+        macs = [card_of(value) for _, value in cards]
         today = day(self.now)
-        match = self.whitelists.host(self.directory.chain(unit), addresses, [value for _, value in cards], today)
+        match = self.whitelists.host(self.directory.chain(unit), addresses, macs, today)
         if match.standing != standing:
             self._stand("asset", county, ident, match)
         facts: dict[str, FactValue] = {
@@ -136,7 +138,7 @@ class Facts:
             **_standing(match, today),
             **self._common(unit),
         }
-        label = name or next(iter(addresses), "") or next((value for _, value in cards), ident)
+        label = name or next(iter(addresses), "") or next(iter(macs), ident)
         return Subject(SubjectKind.ASSET, ident, unit, label, facts)
 
     def site(self, county: str, ident: str) -> Subject | None:

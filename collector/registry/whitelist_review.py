@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from collector.clock import day
 from collector.core import Core
+from collector.inventory.identity.devices import SHOWN_CARDS, card_of
 from collector.inventory.lists.assets import addresses_of, last_confirmed
 from collector.inventory.lists.vouched import told, vouching
 from collector.judging.facts import domain_of
@@ -84,9 +85,9 @@ def _assets(core: Core, connection: Connection, reach: str) -> Iterator[Found]:
     for ident, value in connection.execute(
         select(evidence.c.asset, evidence.c.value)
         .join(unit, unit.c.code == evidence.c.unit)
-        .where(tables.under(reach), evidence.c.kind.in_(("mac", "local_mac")))
+        .where(tables.under(reach), evidence.c.kind.in_(SHOWN_CARDS))
     ):
-        cards.setdefault(ident, []).append(value)
+        cards.setdefault(ident, []).append(card_of(value))
     places = addresses_of(connection, (row.id for row in rows), {row.county for row in rows})
     confirmed = _confirmed(connection, rows)
     for row in rows:

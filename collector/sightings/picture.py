@@ -53,21 +53,21 @@ def draw(observations: Iterable[Observation]) -> Picture:
     """
     picture = Picture()
     seen, closed = picture.seen, picture.closed
-    alive, doubtful = set[str](), list[str]()
+    alive, doubtful = dict[str, None](), list[str]()
     for observation in observations:
         target, outcome = observation.target, observation.outcome
         kind, name = target.kind, target.name
         if kind is TargetKind.SERVICE:
             if outcome is Outcome.OPEN:
                 state = "open"
-                alive.add(name)
+                alive[name] = None
             elif outcome is Outcome.SEEN:
                 state = "open"
-                alive.add(name)
+                alive[name] = None
                 picture.own.add(name)
             elif outcome is Outcome.CLOSED:
                 closed.setdefault(name, []).append(str(target.port or 0))
-                alive.add(name)
+                alive[name] = None
                 continue
             elif outcome is Outcome.OPEN_FILTERED:
                 state = "open_filtered"

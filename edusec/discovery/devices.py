@@ -19,8 +19,6 @@ from wire.types import Observation, Outcome
 
 CARD, MACHINE = "mac", "own"
 """Why addresses are one device: they show one MAC; they are this machine's. Else the kinds of proof."""
-_VIRTUAL = ("00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:00:0c:9f:f")
-"""MACs that routers share, the same on every network: VRRP (RFC 9568 section 7.3), and HSRP of both versions."""
 
 _Card = tuple[str, str]
 """A MAC, and the interface behind which it is one device's; "" where it is one everywhere."""
@@ -172,7 +170,7 @@ def _card(item: Observation) -> _Card | None:
     if not mac or not interface:
         return None
     # Invented MACs and those that routers share are found on other links again, and are other devices there.
-    return mac, interface if is_local_mac(mac) or mac.startswith(_VIRTUAL) else ""
+    return mac, interface if is_local_mac(mac) or evidence.is_virtual_mac(mac) else ""
 
 
 def _mac(item: Observation) -> str:

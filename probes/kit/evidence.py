@@ -18,6 +18,10 @@ MOST_UUIDS = 8
 PROXY_ADDRESSES = 8
 """A MAC with more IPv4 addresses than this answers for others: what is said of one of them is not said of the rest."""
 _HARDWARE_BYTES = 6
+_VIRTUAL = (
+    "00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:", "00:00:0c:9f:f", "00:05:73:a0:0", "00:07:b4:00:",
+    "00:09:0f:09:", "00:10:db:ff:",
+)  # fmt: skip
 _DHCP_ID_BYTES = range(2, 129)
 """RFC 8415 section 11.1 allows 130 bytes for a DUID; RFC 2132 section 9.14 asks for at least two."""
 _LONGEST_NAME = 253
@@ -25,9 +29,16 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _SERIALS = range(4, 65)
 _EVERYBODYS = frozenset({"localhost", "unknown", "none", "null", "android", "localdomain"})
-_NO_SERIALS = frozenset(
-    {"none", "null", "unknown", "default", "serial", "serialnumber", "serial number", "to be filled by o.e.m."}
-)
+_NO_SERIALS = frozenset({
+    "none", "null", "unknown", "default", "default string", "serial", "serialnumber", "serial number",
+    "system serial number", "chassis serial number", "to be filled by o.e.m.", "not specified", "not applicable",
+    "invalid", "o.e.m.", "empty",
+})  # fmt: skip
+_NO_UUIDS = frozenset({
+    "03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009",
+    "12345678-1234-5678-90ab-cddeefaabbcc", "12345678-1234-1234-1234-123456789abc",
+})  # fmt: skip
+"""What boards carry whose maker set none, and examples that were left as they were."""
 _LOCAL_SUFFIXES = (".local", ".localdomain", ".lan", ".home.arpa", ".internal")
 
 
@@ -41,6 +52,15 @@ def normal_mac(raw: bytes) -> str:
 def is_local_mac(mac: str) -> bool:
     """Tell whether a MAC as `normal_mac` writes it is locally administered, as the invented ones of phones are."""
     return bool(int(mac[:2], 16) & 2)
+
+
+def is_virtual_mac(mac: str) -> bool:
+    """Tell whether a MAC as `normal_mac` writes it is one that several machines share, the same on every network.
+
+    VRRP and CARP (RFC 9568 section 7.3), HSRP of both versions and over IPv6, GLBP, clusters of FortiGate (FGCP) and of
+    SRX or NetScreen. It says which protocol answers and in which group, not which device.
+    """
+    return mac.startswith(_VIRTUAL)
 
 
 def normal_hostname(text: str) -> str:
@@ -58,9 +78,9 @@ def normal_hostname(text: str) -> str:
 
 
 def normal_uuid(text: str) -> str:
-    """Write a UUID as RFC 9562 does; empty for none, the nil and the max one, and those of one digit throughout."""
+    """Write a UUID as RFC 9562 does; empty for none, the nil and the max one, one digit throughout, a placeholder."""
     found = _UUID.search(text[:512].lower())
-    if found is None or len(set(found[0]) - {"-"}) == 1:
+    if found is None or found[0] in _NO_UUIDS or len(set(found[0]) - {"-"}) == 1:
         return ""
     return found[0]
 

@@ -20,7 +20,11 @@ SERVICE = "service"
 """Not evidence, but among what a merge moved."""
 FORMER_MAC = "former_mac"
 """An invented MAC that was seen elsewhere since: the asset was never just an address."""
-CARDS = frozenset({MAC, LOCAL_MAC, FORMER_MAC})
+VIRTUAL_MAC = "virtual_mac"
+"""A MAC that several machines show (VRRP), with the address at which it answered: it counts there only."""
+CARDS = frozenset({MAC, LOCAL_MAC, FORMER_MAC, VIRTUAL_MAC})
+SHOWN_CARDS = (MAC, LOCAL_MAC, VIRTUAL_MAC)
+"""Kinds of MACs that an asset shows; see `card_of`."""
 NOBODY = ""
 """Stands for the asset of what several devices showed at once, which is a proof of none."""
 
@@ -139,10 +143,10 @@ class Devices:
     def macs(self, asset: str) -> set[str]:
         """Give the MACs that point to an asset."""
         return {
-            row[0]
+            card_of(row[0])
             for row in self.turn.rows(
-                "SELECT value FROM evidence WHERE county = ? AND asset = ? AND kind IN (?, ?)",
-                (self.county, asset, MAC, LOCAL_MAC),
+                "SELECT value FROM evidence WHERE county = ? AND asset = ? AND kind IN (?, ?, ?)",
+                (self.county, asset, *SHOWN_CARDS),
             )
         }
 
@@ -266,6 +270,11 @@ class Devices:
         """Write a line of history, unless the subject is new: its first_seen says as much."""
         if subject not in self.made:
             note(self.turn, Change(self.county, self.unit, subject, what, before, after, self.section), self.now)
+
+
+def card_of(value: str) -> str:
+    """Give the MAC that a piece of evidence of SHOWN_CARDS is about."""
+    return value.partition(" ")[0]
 
 
 def spot(name: str, agent: str) -> str:

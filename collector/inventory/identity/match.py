@@ -1,13 +1,15 @@
 """Which device is it? Assets have opaque ids; a MAC, an address, a key, a name or the agent itself is evidence for one.
 
 Within a unit each piece of evidence points to one asset. A globally administered MAC or the agent's own machine is
-strong: it alone decides. A locally administered MAC (phones invent them) decides only together with an address that it
-held before, or with another proof. An address alone decides as long as no MAC contradicts it. Keys and names
-(collector.inventory.identity.weights) join what MAC and address leave apart, when together they weigh enough.
+strong: it alone decides. A locally administered MAC (phones invent them) decides only together with an address that
+it held before, or with another proof. One that routers share (VRRP) says nothing beyond its address. An address alone
+decides as long as no MAC contradicts it. Keys and names (collector.inventory.identity.weights) join what MAC and
+address leave apart, when together they weigh enough.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from collector.inventory.identity.devices import (
     ADDRESS,
@@ -17,6 +19,7 @@ from collector.inventory.identity.devices import (
     LOCAL_MAC,
     MAC,
     NOBODY,
+    VIRTUAL_MAC,
     Devices,
     spot,
 )
@@ -24,6 +27,14 @@ from collector.inventory.identity.weights import ENOUGH, PROVEN, WEIGHTS, Proof,
 from collector.sightings.addresses import address, is_local_mac
 from collector.sightings.look import Look
 from collector.sightings.picture import own_machine
+from probes.kit.evidence import is_virtual_mac
+
+
+class Card(NamedTuple):
+    """A MAC and the interface behind which a run saw it, "" where it does not tell."""
+
+    mac: str
+    link: str = ""
 
 
 @dataclass(slots=True)
@@ -58,7 +69,7 @@ class Identities:
         if own or own_machine(name):
             found = devices.find(AGENT, self.agent) or self._adopt(name, mac) or devices.make(name)
             devices.point(AGENT, self.agent, found)
-            if mac and not is_local_mac(mac):
+            if _decides(mac):
                 self._take_mac(mac, found)
             if not own_machine(name):
                 holder = self.of_address(name)
@@ -68,6 +79,8 @@ class Identities:
             return found
         if not mac:
             return self.of_address(name) or self._hold(name, devices.make(name))
+        if is_virtual_mac(mac) or mac in self.look.shared:
+            return self._by_shared_mac(name, mac)
         if is_local_mac(mac):
             return self._by_local_mac(name, mac, companions, proofs)
         return self._by_mac(name, mac)
@@ -175,11 +188,27 @@ class Identities:
         owner = devices.find(LOCAL_MAC, mac)
         if owner is not None and (holder == owner or self._is_backed(name, owner, companions, proofs)):
             return self._unite(name, holder, owner, (LOCAL_MAC, mac))
+        if holder is not None and mac in devices.macs(holder):
+            return holder
         if holder is None or devices.kinds(holder) & CARDS:
             holder = self._hold(name, devices.make(name))
         if owner is not None:
             devices.point(FORMER_MAC, f"{mac} {owner}", owner)
         devices.point(LOCAL_MAC, mac, holder)
+        devices.note(holder, "mac", "", mac)
+        return holder
+
+    def _by_shared_mac(self, name: str, mac: str) -> str:
+        """Whatever shows such a MAC elsewhere is another device; what an agent says of its own address counts."""
+        devices, holder, value = self.devices, self.of_address(name), f"{mac} {self._spot(name)}"
+        owner = devices.find(VIRTUAL_MAC, value)
+        if holder is not None and (owner == holder or AGENT in devices.kinds(holder)):
+            return holder
+        if owner is not None:
+            return self._unite(name, holder, owner, (VIRTUAL_MAC, value))
+        if holder is None or (devices.kinds(holder) & CARDS and mac not in devices.macs(holder)):
+            holder = self._hold(name, devices.make(name))
+        devices.point(VIRTUAL_MAC, value, holder)
         devices.note(holder, "mac", "", mac)
         return holder
 
@@ -203,10 +232,11 @@ class Identities:
         return self._hold(name, owner)
 
     def _adopt(self, name: str, mac: str) -> str | None:
-        """An agent's machine may have been found before its agent said who it is."""
-        if mac and not is_local_mac(mac) and (owner := self.devices.find(MAC, mac)):
-            return owner
-        return None if own_machine(name) else self.of_address(name)
+        """An agent's machine may have been found before its agent said who it is; another agent's is never meant."""
+        found = self.devices.find(MAC, mac) if _decides(mac) else None
+        if found is None and not own_machine(name):
+            found = self.of_address(name)
+        return None if found is None or AGENT in self.devices.kinds(found) else found
 
     def _is_seen_at(self, asset: str, name: str) -> bool:
         """Tell whether someone else sees a device at an address just now; another agent's machine is never meant."""
@@ -226,13 +256,30 @@ class Identities:
             devices.note(asset, "mac", "", mac)
 
 
-def companions(macs: Mapping[str, str], limit: int) -> dict[str, list[str]]:
-    """Group the addresses of one run by MAC; a MAC with more IPv4 addresses than the limit is a proxy and left out."""
-    grouped: dict[str, list[str]] = {}
-    for name, mac in macs.items():
-        grouped.setdefault(mac, []).append(name)
+def companions(cards: Mapping[str, Card], limit: int) -> dict[str, list[str]]:
+    """Give for each address of a run those of its card; a card with more IPv4 addresses than the limit is left out.
+
+    Such a one answers for others. An invented MAC is one card on one link only: other links have their own.
+    """
+    grouped: dict[Card, list[str]] = {}
+    for name, card in cards.items():
+        grouped.setdefault(card if is_local_mac(card.mac) else Card(card.mac), []).append(name)
     return {
-        mac: names
-        for mac, names in grouped.items()
+        name: names
+        for names in grouped.values()
         if sum(found.version == 4 for name in names if (found := address(name)) is not None) <= limit
+        for name in names
     }
+
+
+def behind_several(cards: Iterable[Card]) -> set[str]:
+    """Give the invented MACs that one run saw behind several interfaces: those are several devices."""
+    links: dict[str, set[str]] = {}
+    for card in cards:
+        if card.mac and card.link and is_local_mac(card.mac):
+            links.setdefault(card.mac, set()).add(card.link)
+    return {mac for mac, seen in links.items() if len(seen) > 1}
+
+
+def _decides(mac: str) -> bool:
+    return mac != "" and not is_local_mac(mac) and not is_virtual_mac(mac)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from collector.sightings.addresses import address
+from probes.kit.evidence import is_virtual_mac, normal_serial, normal_uuid
 from wire.types import Value
 
 ENOUGH = 1.0
@@ -88,7 +89,9 @@ def weigh(said: Mapping[str, set[Proof]], macs: Mapping[str, str]) -> Proofs:
     cards: dict[Proof, dict[str, set[str]]] = {}
     for name, proofs in said.items():
         for proof in proofs:
-            cards.setdefault(proof, {}).setdefault(kind_of_place(name), set()).add(macs.get(name) or name)
+            mac = macs.get(name, "")
+            card = mac if mac and not is_virtual_mac(mac) else name
+            cards.setdefault(proof, {}).setdefault(kind_of_place(name), set()).add(card)
     unique = {proof for proof, where in cards.items() if all(len(some) == 1 for some in where.values())}
     pairs = {proof for proof in unique if {"4", "6"} <= cards[proof].keys()}
     held = {name: set(sorted(proofs & unique)[:MAX_PROOFS]) for name, proofs in said.items()}
@@ -100,7 +103,8 @@ def read_proofs(kind: str, values: Mapping[str, Value | list[str]]) -> Iterable[
     """Give what one observation says of a kind, each piece in one spelling."""
     value = values.get(kind)
     if kind == SERIAL:  # unique with its maker only
-        value = f"{values['vendor']} {value}" if value and values.get("vendor") else None
+        serial = normal_serial(value) if isinstance(value, str) else ""
+        value = f"{values['vendor']} {serial}" if serial and values.get("vendor") else None
     for text in value if isinstance(value, list | tuple) else (value,):  # stored values are JSON, so lists
         if isinstance(text, str) and (normal := _normal(kind, text)):
             yield kind, normal
@@ -114,6 +118,8 @@ def _normal(kind: str, text: str) -> str:
     if kind == "hostname":
         plain = plain.rstrip(".").partition(".")[0] if not plain[0].isdigit() else plain.rstrip(".")
         return "" if plain in _NOBODY else plain
+    if kind == "uuid":
+        return normal_uuid(plain)
     if kind == "dhcp_id":
         if _HEXADECIMAL.fullmatch(plain):
             plain = re.sub("[:.-]", "", plain)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from collector.clock import new_id
 from collector.inventory.identity.devices import Devices
-from collector.inventory.identity.match import Identities, companions
+from collector.inventory.identity.match import Card, Identities, behind_several, companions
 from collector.inventory.identity.proof import displaced, gather
 from collector.inventory.keeping import subjects
 from collector.inventory.keeping.identified import gave_up_login
@@ -24,6 +24,7 @@ from collector.sightings.coverage import Area, area, from_text, remember, skippe
 from collector.sightings.look import Look
 from collector.sightings.picture import HOST, SERVICE, SITE, Picture, draw, place, values_of
 from collector.store.contract import Turn
+from probes.kit import evidence
 from wire.types import Body, Transport
 from wire.whitelist import normal_mac
 
@@ -142,9 +143,11 @@ class Keeper:
             self.turn, state.county, self.agent.unit, state.id, self.now, state.finished, baseline.host,
             self.sections.agent_of,
         )  # fmt: skip
-        macs = _macs(picture) if found.fresh or found.altered else {}
-        known = companions({name: mac for name, mac in macs.items() if mac}, self.mac_addresses)
-        look = Look(macs.keys(), {name: mac for name, mac in macs.items() if mac in known}, baseline.covered)
+        cards = _cards(picture) if found.fresh or found.altered else {}
+        known = companions({name: card for name, card in cards.items() if card.mac}, self.mac_addresses)
+        look = Look(
+            cards.keys(), {name: cards[name].mac for name in known}, baseline.covered, behind_several(cards.values())
+        )
         identities = Identities(devices, self.agent.id, look)
         self._lose(state, found.lost, (before and before.confirmed) or self.now)
         owners = self._identify(identities, picture, found, known)
@@ -193,12 +196,12 @@ class Keeper:
         if not named:
             return {}
         macs, found = identities.look.macs, {}
-        proofs = gather(picture, macs)
+        proofs = gather(picture, {name: mac for name, mac in macs.items() if mac not in identities.look.shared})
         identities.share(proofs)
         for key in hosts:
             name = place(key).name
             mac, own = macs.get(name, ""), name in picture.own
-            found[key] = identities.resolve(name, mac, grouped.get(mac, ()), proofs.of.get(name, ()), own=own)
+            found[key] = identities.resolve(name, mac, grouped.get(name, ()), proofs.of.get(name, ()), own=own)
         altered = ((old.key, old.detail, new[1], not old.missed_from) for old, new in changes.altered)
         others = displaced(altered, changed, picture)
         unclear = {name for name in sorted(others - macs.keys()) if identities.give_way(name, proofs)}
@@ -241,14 +244,18 @@ class Keeper:
         self._section = Touched()
 
 
-def _macs(picture: Picture) -> dict[str, str]:
-    return {place(key).name: _mac(detail) for key, (_, detail) in picture.seen.items() if key[0] == HOST}
+def _cards(picture: Picture) -> dict[str, Card]:
+    return {place(key).name: _card(detail) for key, (_, detail) in picture.seen.items() if key[0] == HOST}
 
 
 @lru_cache(maxsize=16_384)
-def _mac(detail: str) -> str:
-    """Read the MAC of a host's detail; most come again run after run."""
-    return normal_mac(str(values_of(detail).get("mac") or "")) if '"mac"' in detail else ""
+def _card(detail: str) -> Card:
+    """Read the MAC of a host's detail, and its link; most come again run after run. A group's MAC is nobody's."""
+    if '"mac"' not in detail:
+        return Card("")
+    values = values_of(detail)
+    mac = evidence.normal_mac(bytes.fromhex(normal_mac(str(values.get("mac") or "")).replace(":", "")))
+    return Card(mac, str(values.get("interface") or ""))
 
 
 @dataclass(slots=True)

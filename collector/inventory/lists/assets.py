@@ -12,7 +12,7 @@ from collector.clock import moment
 from collector.core import Core
 from collector.errors import BadInput, NotFound
 from collector.inventory.exposure.exposed import told_exposure, vouching_sections
-from collector.inventory.identity.devices import FORMER_MAC
+from collector.inventory.identity.devices import FORMER_MAC, SHOWN_CARDS, VIRTUAL_MAC, card_of
 from collector.inventory.identity.weights import ENOUGH, WEIGHTS
 from collector.inventory.keeping.subjects import SEEN
 from collector.inventory.lists.search import conditions
@@ -99,7 +99,7 @@ def _evidence(connection: Connection, row: Row[Any]) -> Iterator[views.Evidence]
         yield views.Evidence(
             kind=found.kind,
             value=found.value,
-            weight=0.0 if found.kind == FORMER_MAC else WEIGHTS.get(found.kind, ENOUGH),
+            weight=0.0 if found.kind in (FORMER_MAC, VIRTUAL_MAC) else WEIGHTS.get(found.kind, ENOUGH),
             first_seen=moment(found.first_seen),
             last_confirmed=moment(found.confirmed),
             source=f"{found.agent}:{found.name}",
@@ -167,11 +167,11 @@ def _filled(core: Core, connection: Connection, rows: Iterable[Row[Any]], now: f
             .where(
                 evidence.c.county.in_(counties),
                 evidence.c.asset.in_(part),
-                evidence.c.kind.in_(("mac", "local_mac")),
+                evidence.c.kind.in_(SHOWN_CARDS),
             )
             .order_by(evidence.c.kind.desc(), evidence.c.value)
         ):
-            macs.setdefault(ident, []).append(value)
+            macs.setdefault(ident, []).append(card_of(value))
     addresses = addresses_of(connection, known, counties)
     subjects = [*known, *(found.id for services in of_asset.values() for found in services)]
     confirmed = last_confirmed(connection, subjects, counties)
@@ -182,7 +182,7 @@ def _filled(core: Core, connection: Connection, rows: Iterable[Row[Any]], now: f
             "unit": row.unit,
             "unit_name": row.unit_name,
             "addresses": addresses.get(ident, ()),
-            "macs": tuple(macs.get(ident, ())),
+            "macs": tuple(dict.fromkeys(macs.get(ident, ()))),
             "name": row.name,
             "presence": row.told,
             "standing": row.standing,

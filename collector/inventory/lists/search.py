@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, exists, or_
 
 from collector.answers.said import one_of
 from collector.errors import BadInput
+from collector.inventory.identity.devices import SHOWN_CARDS
 from collector.inventory.keeping.subjects import PORT_STATES, PRESENCE
 from collector.inventory.lists.vouched import told
 from collector.sightings.addresses import address, network, plain, zone
@@ -84,7 +85,7 @@ def _asset(field: str, value: str, now: float) -> ColumnElement[bool]:
     if field == "name":
         return asset.c.name.contains(value, autoescape=True)
     if field == "mac":
-        return _evidence(("mac", "local_mac"), normal_mac(value) or value.lower())
+        return _evidence(SHOWN_CARDS, normal_mac(value) or value.lower())
     if field == "presence":
         if value not in PRESENCE:
             raise BadInput(one_of("q: presence", PRESENCE))

@@ -159,6 +159,56 @@ def test_a_router_that_answers_for_many_is_not_one_device(desk: Desk) -> None:
     assert all(asset.macs == () for asset in desk.assets())
 
 
+VRRP, HSRP, FGCP = "00:00:5e:00:01:01", "00:00:0c:9f:f0:01", "00:09:0f:09:00:01"
+
+
+@pytest.mark.parametrize("shared", [VRRP, "00:00:5e:00:02:01", "00:00:0c:07:ac:01", HSRP, "00:07:b4:00:01:01", FGCP])
+def test_a_mac_that_routers_share_joins_no_two_networks(desk: Desk, shared: str) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.1.1", mac=shared), host("10.0.2.1", mac=shared))
+    seen(desk, agent, host("10.0.3.1", mac=shared), task="another look")
+    before = {asset.addresses: asset.id for asset in desk.assets()}
+    assert sorted(before) == [("10.0.1.1",), ("10.0.2.1",), ("10.0.3.1",)]
+    assert [asset.macs for asset in desk.assets(f"mac:{shared}")] == [(shared,)] * 3
+    # Whichever router has it, the address is the same group's.
+    seen(desk, agent, host("10.0.1.1", mac=shared, n=1), host("10.0.2.1", mac=MAC_A))
+    assert desk.asset("ip:10.0.1.1").id == before["10.0.1.1",]
+    assert desk.asset("ip:10.0.2.1").macs == (MAC_A,)
+    seen(desk, agent, host("10.0.1.1", mac=shared, n=1), host("10.0.2.1", mac=shared))
+    assert desk.asset("ip:10.0.2.1").id == before["10.0.2.1",]
+
+
+def test_two_gateways_that_share_a_mac_stay_two_machines_and_its_approval_holds(desk: Desk) -> None:
+    one, other, looker = desk.agent(name="one"), desk.agent(name="other"), desk.agent(name="looker")
+    desk.whitelist(f"host,{VRRP},,,o,r,a,\n")
+    for gateway, own in ((one, "10.0.0.2"), (other, "10.0.0.3")):
+        seen(desk, gateway, service("10.0.0.1", 53, Outcome.SEEN), service(own, 22, Outcome.SEEN))
+        seen(desk, looker, host("10.0.0.1", mac=VRRP, n=own), host(own, mac=MAC_A if gateway is one else MAC_B))
+    held = {name: asset.macs for asset in desk.assets() for name in asset.addresses}
+    assert held == {"10.0.0.1": (MAC_B,), "10.0.0.2": (MAC_A,), "10.0.0.3": (MAC_B,)}
+    seen(desk, looker, host("10.0.9.1", mac=VRRP))
+    assert desk.asset("ip:10.0.9.1").standing == "listed"
+
+
+@pytest.mark.parametrize("mac", ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:12", "03:bf:0a:00:00:01"])
+def test_a_mac_that_no_card_has_is_no_evidence(desk: Desk, mac: str) -> None:
+    seen(desk, desk.agent(), host("10.0.0.5", mac=mac), host("10.0.0.6", mac=mac))
+    assert sorted((asset.addresses, asset.macs) for asset in desk.assets()) == [
+        (("10.0.0.5",), ()),
+        (("10.0.0.6",), ()),
+    ]
+
+
+@pytest.mark.parametrize("mac", ["02:42:ac:11:00:02", "52:54:00:12:34:56", "02:bf:0a:00:00:01"])
+def test_an_invented_mac_behind_two_interfaces_is_two_devices(desk: Desk, mac: str) -> None:
+    said = [host(f"10.0.{net}.2", mac=mac, interface=f"vlan{net}") for net in (1, 2)]
+    agent = desk.agent()
+    for _ in range(2):
+        seen(desk, agent, *said)
+        assert sorted(asset.addresses for asset in desk.assets()) == [("10.0.1.2",), ("10.0.2.2",)]
+        said = [host(f"10.0.{net}.2", mac=mac, interface=f"vlan{net}", n=1) for net in (1, 2)]
+
+
 def test_the_bound_of_addresses_for_one_mac_is_a_setting(tmp_path: "object", clock: Clock) -> None:
     with desk(tmp_path, Settings(mac_addresses=50), clock) as wide:  # type: ignore[arg-type]
         agent = wide.agent()

@@ -145,6 +145,27 @@ def test_a_serial_number_counts_with_its_maker_and_not_beside_the_uuid_of_the_sa
     assert desk.asset("ip:10.0.0.7").id == before.id
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"serial": "To be filled by O.E.M.", "vendor": "Acme"},
+        {"serial": "0123456789", "vendor": "Acme"},
+        {"serial": "System Serial Number", "vendor": "Acme"},
+        {"serial": "Default string", "vendor": "Acme"},
+        {"uuid": "ffffffff-ffff-ffff-ffff-ffffffffffff"},
+        {"uuid": "00000000-0000-0000-0000-000000000000"},
+        {"uuid": "03000200-0400-0500-0006-000700080009"},
+    ],
+)
+def test_what_firmware_holds_where_its_maker_set_nothing_is_no_proof(desk: Desk, told: dict[str, str]) -> None:
+    agent = desk.agent()
+    seen(desk, agent, host("10.0.0.5", hostname="pc-1", **told))
+    seen(desk, agent, host("10.0.0.9", hostname="pc-1", **told))
+    assert len(desk.assets()) == 2
+    kinds = {proof.kind for asset in desk.assets() for proof in show_asset(desk.core, desk.admin, asset.id).evidence}
+    assert kinds == {"address", "hostname"}
+
+
 def test_a_name_alone_is_no_identity(desk: Desk) -> None:
     agent = desk.agent()
     seen(desk, agent, host("10.0.0.5", hostname="android"))
