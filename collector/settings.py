@@ -82,6 +82,8 @@ class Settings:
     measurement_days: int = 90
     alert_days: int = 365
     change_days: int = 365
+    forget_days: int = 90
+    """Addresses, and devices known by nothing that lasts, are forgotten when they were not seen for so long."""
     scan_days: int = 30
     """Scans that people asked for, and their results."""
 

@@ -1,4 +1,4 @@
-"""How much one agent and one unit may hold in all: what is seen once stays, so a rate alone bounds nothing.
+"""How much one agent and one unit may hold in all: what is seen stays for months, so a rate alone bounds nothing.
 
 What an agent may hold follows from its scope, since a network of 250 addresses has no million hosts; the scope is the
 agent's own word, so however large it is, the configuration's bound stays.

@@ -13,12 +13,12 @@ from collector.sightings.compare import Difference, KnownRow
 _LONGEST_WAIT = 600.0
 _CHANGES = 8
 """Changes to what is known that weigh as much as one new thing."""
-_BYTES = 1024
+BYTES = 1024
 
 
 def weight(found: Difference) -> int:
     """Weigh what a run changes, in new things of ordinary size."""
-    told = sum(len(detail) for _, detail in found.fresh.values()) // _BYTES
+    told = sum(len(detail) for _, detail in found.fresh.values()) // BYTES
     return max(len(found.fresh), told) + (len(found.altered) + len(found.lost)) // _CHANGES
 
 
@@ -28,12 +28,12 @@ def size_of(known: Iterable[KnownRow], details: int) -> int:
     `details` are the characters of what it covered and skipped.
     """
     lengths = [len(detail) for _, _, detail, _ in known]
-    return len(lengths) + (sum(lengths) + details) // _BYTES
+    return len(lengths) + (sum(lengths) + details) // BYTES
 
 
 def weight_of(text: str) -> int:
     """Weigh a text that is kept whole, in a row of its own."""
-    return 1 + len(text) // _BYTES
+    return 1 + len(text) // BYTES
 
 
 class Bucket:

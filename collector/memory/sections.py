@@ -5,7 +5,7 @@ layer on top, which is written just before the commit and adopted after it, or d
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Select, TableClause, select
 
+from collector.memory.allowance import BYTES
 from collector.settings import Settings
 from collector.sightings.compare import KnownRow
 from collector.sightings.coverage import Area, area, from_text
@@ -266,6 +267,14 @@ class Sections:
         self._pictures[section] = known
         while self._room < 0:
             self._room += len(self._pictures.pop(next(iter(self._pictures))))
+
+    def forget(self, ident: int, keys: Set[str], size: int) -> None:
+        """Take out sightings that were removed, with so many characters of details; the next run counts exactly."""
+        state, known = self.by_id(ident), self.picture(ident)
+        if state is not None:
+            self.put(replace(state, held=max(0, state.held - len(keys) - size // BYTES)))
+        if known is not None:
+            self.keep_picture(ident, [row for row in known if row[0] not in keys])
 
     def covered(self, statements: Statements, state: SectionState) -> Area:
         """Give what a section's last covering run covered, read anew when it says something else."""

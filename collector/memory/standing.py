@@ -121,6 +121,18 @@ class Whitelists:
         match = match_domain(_near_domain(parts, name), name, today)
         return match if match.entry else _none(parts, EntryKind.DOMAIN)
 
+    def names(self, chain: Iterable[str], what: str) -> bool:
+        """Tell whether an entry is about this MAC or this very address, not about a prefix that holds it."""
+        found = address(what)
+        return any(
+            what in part.macs
+            if found is None
+            else any(
+                int(found) in hosts.get((found.version, BITS[found.version]), {}) for hosts in (part.hosts, part.ports)
+            )
+            for part in self._parts(chain)
+        )
+
     def used_by_host(self, chain: Iterable[str], addresses: Iterable[str], macs: Iterable[str]) -> set[str]:
         """Give the ids of all entries that hold or held for a host."""
         return {entry.id for entry in _near_host(self._parts(chain), addresses, macs)}

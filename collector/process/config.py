@@ -87,11 +87,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how many days samples, resolved alerts and changes are kept."""
+    """For how many days samples, resolved alerts and changes are kept, and addresses that nobody sees any more."""
 
     measurement_days: Annotated[int, Range(1, 3660)] = 90
     alert_days: Annotated[int, Range(180, 3660)] = 365
     change_days: Annotated[int, Range(1, 3660)] = 365
+    forget_days: Annotated[int, Range(7, 3660)] = 90
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from collector.judging.judge import bench, mark_dirty
 from collector.memory.sections import SectionState
 from collector.scans.orders import look_at_the_clock
 from collector.schedule import retention
+from collector.schedule.forgetting import Forgetter
 from collector.store import marks, tables
 from collector.store.contract import Turn
 from rules.facts import SubjectKind
@@ -53,6 +54,7 @@ class Schedule:
         self._swept = 0.0
         self._counted = 0.0
         self.traffic = Days(core)
+        self.forgetter = Forgetter(core)
 
     def start(self) -> None:
         """Begin; every agent, unit and system is judged once."""
@@ -338,6 +340,7 @@ class Schedule:
         if now - self._swept >= SWEEP:
             self._swept = now
             retention.sweep(self._core, now)
+            self.forgetter.round(now)
 
 
 def _taken(waiting: deque[str]) -> set[str]:

@@ -69,8 +69,7 @@ class Merge:
         )
         found = self.sightings(ident)
         best = max(found, key=lambda item: (item.fresh, PORT_STATES.get(item.state, 0), item.seen), default=None)
-        # Without a sighting its address was handed to another device: nothing of this one answers there any more.
-        new_state = best.state if best else "closed"
+        new_state = best.state if best else self._unseen(ident, state)
         new_product = (_product(values_of(best.detail)) if best else "") or product
         new_section = best.section if best else section
         if (new_state, new_product, new_section) == (state, product, section):
@@ -87,6 +86,18 @@ class Merge:
         )  # fmt: skip
         self._note(ident, "state", state, new_state, new_section)
         self._note(ident, "product", product or "", new_product or "", new_section)
+
+    def _unseen(self, ident: str, state: str) -> str:
+        """Without a sighting it was forgotten, unless another device has its address: it answers there no more."""
+        holders = self.turn.rows(
+            "SELECT v.asset, e.asset FROM service v JOIN evidence e ON e.county = v.county AND e.unit = v.unit "
+            "AND e.kind = 'address' AND (e.value = v.address "
+            "OR e.value > v.address || '@' AND e.value < v.address || 'A') WHERE v.county = ? AND v.id = ?",
+            (self.county, ident),
+        )
+        if holders and all(asset != holder for asset, holder in holders):
+            return "closed"
+        return "unknown" if state in SEEN else state
 
     def site(self, ident: str) -> None:
         """Write how a site answers over each family."""

@@ -14,6 +14,7 @@ from collector.answers.said import from_to, one_of
 from collector.clock import moment
 from collector.core import Core
 from collector.errors import BadInput
+from collector.inventory.identity.devices import NOBODY
 from collector.memory.people import Person
 from collector.store import tables
 from collector.store.tables import asset, change, service, unit
@@ -69,7 +70,12 @@ def _wanted(kind: str) -> ColumnElement[bool]:
 
 
 def _news(subject: TableClause, reach: ColumnElement[bool], since: float) -> Any:
-    alive = asset.c.merged_into.is_(None) if subject is asset else service.c.state.in_(_THERE)
+    # What was forgotten since, which is part of no device, was news all the same.
+    alive = (
+        or_(asset.c.merged_into.is_(None), asset.c.merged_into == NOBODY)
+        if subject is asset
+        else service.c.state.in_(_THERE)
+    )
     return (
         select(
             subject.c.id.label("subject"), subject.c.unit, subject.c.first_seen.label("time"),
