@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from collector.sightings.addresses import address
 from edusec.discovery.devices import Device, Devices
 from edusec.lang import current, t
 from edusec.terminal.render import safe, table
@@ -27,7 +28,7 @@ def show(section: Section, found: Devices) -> None:
         t("方法", "VIA"),
     )
     rows = [row for number, device in enumerate(found.all, 1) for row in _of_device(number, device)]
-    rows += [_row("?", str(item.values.get("name", "")), item, _kind(item.values)) for item in found.unknown]
+    rows += [_of_nobody(span) for span in _spans(found)]
     if rows:
         table(heads, rows)
     else:
@@ -56,6 +57,36 @@ def _of_device(number: int, device: Device) -> Iterator[tuple[str, ...]]:
     yield from (_row("", "", item, "") for item in rest)
 
 
+def _spans(found: Devices) -> list[list[Observation]]:
+    """Group the addresses of nobody: those in a row that one card answers for, and that say nothing of themselves."""
+    spans: list[list[Observation]] = []
+    for item in found.unknown:
+        last = spans[-1][-1] if spans else None
+        if last is not None and _mute(item, found) and _mute(last, found) and _follows(last, item):
+            spans[-1].append(item)
+        else:
+            spans.append([item])
+    return spans
+
+
+def _mute(item: Observation, found: Devices) -> bool:
+    values = item.values
+    return values.get(evidence.MAC) in found.proxies and not (values.get("name") or _kind(values))
+
+
+def _follows(last: Observation, item: Observation) -> bool:
+    one, other = address(last.target.name), address(item.target.name)
+    same = all(last.values.get(name) == item.values.get(name) for name in (evidence.MAC, "via", "other_macs"))
+    near = one is not None and other is not None and one.version == other.version and int(other) == int(one) + 1
+    return same and near and last.outcome is item.outcome
+
+
+def _of_nobody(span: list[Observation]) -> tuple[str, ...]:
+    first, last = span[0], span[-1]
+    number, name, where, *rest = _row("?", str(first.values.get("name", "")), first, _kind(first.values))
+    return number, name, where if first is last else f"{where}-{last.target.name}", *rest
+
+
 def _row(number: str, name: str, item: Observation, kind: str) -> tuple[str, ...]:
     mac = str(item.values.get(evidence.MAC, ""))
     if item.values.get(evidence.LOCAL_MAC):
@@ -78,7 +109,10 @@ def _notes(found: Devices) -> Iterator[str]:
             "somebody answers for many",
         )
     for mac, number in sorted(found.proxies.items()):
-        yield t(f"{mac} 代答 {number} 个 IPv4 地址", f"{mac} answers for {number} IPv4 addresses")
+        yield t(
+            f"{mac} 以 {number} 个 IPv4 地址应答：一台有多个地址的服务器，或替他人应答的路由器（代理 ARP）",
+            f"{mac} answers for {number} IPv4 addresses: one server with many, or a router for others (proxy ARP)",
+        )
     if bare := sum(not device.macs and not device.mine for device in found.all):
         yield t(
             f"{bare} 台设备没有可见的 MAC（在路由器之后等）：其中两台可能实为一台",

@@ -5,6 +5,7 @@ import pytest
 from edusec.discovery.devices import Devices, devices
 from edusec.discovery.lines import lines
 from edusec.discovery.sheet import as_csv
+from edusec.discovery.show import show
 from wire.types import Body, Observation, Outcome, RunStatus, Section, SectionKind, Target, TargetKind, Value
 
 CARD, OTHER, INVENTED = "00:16:3e:00:00:0a", "00:16:3e:00:00:0b", "7e:00:00:00:00:0c"
@@ -135,3 +136,20 @@ def test_each_line_and_each_row_carries_its_device() -> None:
         f"10.0.0.1,fe80::1%lan,seen,{CARD},false,'=cmd(),Acme\\x1b[2J,,,,nd,lan,mac",
         ",10.0.0.2,unknown,,,,,,,,ssdp,,",
     ]
+
+
+def test_what_one_card_answers_for_is_one_row_for_people_unless_it_says_who_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    net = [seen(f"10.0.1.{number}", OTHER, **({"name": "nas"} if number == 100 else {})) for number in range(1, 255)]
+    show(*section((seen("10.0.0.1", CARD), *net, seen("10.0.2.9", OTHER))))
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("?  ")]
+    assert [[word for word in row if word.startswith("10.")] for row in rows] == [
+        ["10.0.1.1-10.0.1.99"],
+        ["10.0.1.100"],
+        ["10.0.1.101-10.0.1.254"],
+        ["10.0.2.9"],
+    ]
+    # Two that only claim one address each are told apart.
+    show(*section((seen("10.0.0.1", CARD, other_macs=(OTHER,)), seen("10.0.0.2", CARD, other_macs=(OTHER,)))))
+    assert "10.0.0.1-" not in capsys.readouterr().out
