@@ -163,13 +163,18 @@ class Identities:
             kind in PROVEN for kind, _ in found
         )
 
-    def _seen_at_kinds(self, asset: str) -> set[str]:
-        """Give the kinds of addresses (proof.kind_of_place) where an asset is seen and this run does not deny it."""
+    def _seen_at_kinds(self, asset: str, besides: str = "") -> set[str]:
+        """Give the kinds of addresses (proof.kind_of_place) where an asset is seen and this run does not deny it.
+
+        With `besides`, one of its MACs, not where this run shows another of them: who has two cards has two addresses.
+        """
         macs = self.devices.macs(asset)
+        others = macs - {besides} if besides else set()
         return {
             kind_of_place(name)
             for name, agent in self.devices.seen_now(asset)
-            if spot(name, agent) != self._spot(name) or not self.look.denies(name, macs)
+            if spot(name, agent) != self._spot(name)
+            or not (self.look.denies(name, macs) or self.look.macs.get(name) in others)
         }
 
     def _by_mac(self, name: str, mac: str) -> str:
@@ -186,7 +191,7 @@ class Identities:
     def _by_local_mac(self, name: str, mac: str, companions: Iterable[str], proofs: Iterable[Proof]) -> str:
         devices, holder = self.devices, self.of_address(name)
         owner = devices.find(LOCAL_MAC, mac)
-        if owner is not None and (holder == owner or self._is_backed(name, owner, companions, proofs)):
+        if owner is not None and (holder == owner or self._is_backed(name, mac, owner, companions, proofs)):
             return self._unite(name, holder, owner, (LOCAL_MAC, mac))
         if holder is not None and mac in devices.macs(holder):
             return holder
@@ -212,12 +217,12 @@ class Identities:
         devices.note(holder, "mac", "", mac)
         return holder
 
-    def _is_backed(self, name: str, owner: str, companions: Iterable[str], proofs: Iterable[Proof]) -> bool:
+    def _is_backed(self, name: str, mac: str, owner: str, companions: Iterable[str], proofs: Iterable[Proof]) -> bool:
         """An invented MAC alone proves nothing; with an address or another proof that its owner holds, it does."""
         if any(self.of_address(other) == owner for other in companions):
             return True
         more = sum(WEIGHTS[kind] for kind, value in set(proofs) if self.devices.find(kind, value) == owner)
-        elsewhere = kind_of_place(name) in self._seen_at_kinds(owner)
+        elsewhere = kind_of_place(name) in self._seen_at_kinds(owner, besides=mac)
         return WEIGHTS[LOCAL_MAC] + more >= ENOUGH and not elsewhere
 
     def _unite(self, name: str, holder: str | None, owner: str, why: Proof) -> str:

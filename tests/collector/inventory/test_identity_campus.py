@@ -134,3 +134,26 @@ def test_a_merge_taken_back_leaves_what_never_merging_leaves(seed: int, early: i
                 merge_assets(made.core, made.admin, old, new, "x")
                 split_asset(made.core, made.admin, old, "x")
         assert _shown(made, SCHOOL) == _shown(made, OTHER_SCHOOL)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000), st.permutations(range(6)), st.booleans())
+def test_what_a_person_joined_or_took_apart_stays_so_while_leases_move(
+    seed: int, order: list[int], taken_apart: bool
+) -> None:
+    """Two devices that a person joined are one wherever they turn up; two that were taken apart never are."""
+    one, other = order[:2]
+    with _new_desk() as made:
+        agent = made.agent()
+        everybody = [(number, f"10.0.0.{number + 1}") for number in range(6)]
+        made.send(agent, *_looks(everybody, made.clock.forward(INTERVAL)))
+        old, new = (made.asset(f"mac:{_mac(number, invented=bool(number % 2))}").id for number in (one, other))
+        merge_assets(made.core, made.admin, old, new, "both cards of one server")
+        if taken_apart:
+            split_asset(made.core, made.admin, old, "two after all")
+        for leases in _churn(seed, 6):
+            made.send(agent, *_looks(leases, made.clock.forward(INTERVAL)))
+            held = {name: asset.id for asset in made.assets() for name in asset.addresses}
+            for number, name in leases:
+                if number in (one, other):
+                    assert held[name] == (old if taken_apart and number == one else new)
