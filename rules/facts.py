@@ -187,6 +187,12 @@ VOCABULARY: Mapping[SubjectKind, Mapping[str, Fact]] = {
         "addresses": Fact(tuple, Text("地址", "addresses")),
         "has_ipv6": Fact(bool, Text("有全球 IPv6 地址", "has a global IPv6 address")),
         "local_mac": Fact(bool, Text("本地管理（随机）MAC", "its MAC is locally administered")),
+        "address_claimed_twice": Fact(bool, Text("另有网卡争用其地址", "another card answers for its address as well")),
+        "other_cards": Fact(tuple, Text("争用其地址的 MAC", "MACs that answer for its address as well")),
+        "card_shown_twice": Fact(
+            bool, Text("两个地址以其 MAC 应答，却是两台机器", "two addresses show its MAC and are two machines")
+        ),
+        "card_shown_at": Fact(tuple, Text("这两个地址", "those two addresses")),
     },
     SubjectKind.SITE: {
         "name": Fact(str, Text("域名或网址", "domain or URL")),

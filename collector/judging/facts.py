@@ -18,6 +18,7 @@ from collector.inventory.room import fullness
 from collector.ipv6.days import traffic_facts
 from collector.ipv6.facts import site_facts, system_facts, unit_facts
 from collector.ipv6.levels import systems
+from collector.judging.cards import card_facts
 from collector.memory.directory import Directory
 from collector.memory.registered import Register
 from collector.memory.sections import Sections
@@ -134,6 +135,7 @@ class Facts:
             # Whether it has an IPv6 address is known only when one was seen: nobody can list what was not.
             "has_ipv6": any(_is_global_v6(item) for item in addresses) or None,
             "local_mac": None if not cards else all(kind == "local_mac" for kind, _ in cards),
+            **card_facts(self._said_of(county, ident), macs),
             "baseline": bool(baseline),
             **_standing(match, today),
             **self._common(unit),
@@ -308,6 +310,21 @@ class Facts:
             if missed_from and known is not None:
                 missed = max(missed, known.runs - missed_from + 1)
         return current_addresses(found), missed
+
+    def _said_of(self, county: str, asset: str) -> list[tuple[str, str]]:
+        """Give what is seen just now of an asset and its services: keys and details."""
+        return [
+            (key, detail)
+            for key, detail, section in self.statements.rows(
+                "SELECT key, detail, section FROM sighting WHERE county = ? AND subject = ? AND missed_from = 0 "
+                "AND state = 'present' AND detail <> '' UNION ALL "
+                "SELECT s.key, s.detail, s.section FROM service v JOIN sighting s ON s.county = v.county "
+                "AND s.subject = v.id WHERE v.county = ? AND v.asset = ? AND v.state = 'open' AND s.missed_from = 0 "
+                "AND s.state = 'open' AND s.detail LIKE '%\"hostkey\"%'",
+                (county, asset, county, asset),
+            )
+            if self._heard(section)
+        ]
 
     def _said(self, county: str, unit: str, agent: str) -> dict[str, FactValue]:
         """Give what the agent says of its own machine: IPv6 from its picture, load from its latest sample."""
