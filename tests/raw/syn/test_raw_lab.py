@@ -198,6 +198,24 @@ def test_several_interfaces_and_routers_at_once(netns: Namespaces, listen: Liste
     assert set(result.states(absent).values()) <= {State.HOST_UNREACHABLE, State.SILENT}
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_answers_that_come_back_another_way_are_heard(netns: Namespaces, listen: Listen, family: int) -> None:
+    scanner, router = netns(), netns()
+    here, there = netns.link(scanner, router)
+    back, _ = netns.link(scanner, router)
+    usable(scanner, router)
+    own, gateway, way_back = (str(side.v4.ip if family == 4 else side.v6.ip) for side in (here, there, back))
+    targets = ["198.19.0.1", "198.19.0.2"] if family == 4 else ["2001:db8:f::1", "2001:db8:f::2"]
+    prefix = "198.19.0.0/24" if family == 4 else "2001:db8:f::/64"
+    router.run(["ip", "route", "add", "local", prefix, "dev", "lo"])
+    router.run(["ip", "route", "add", own, "via", way_back])
+    scanner.run(["ip", "route", "add", prefix, "via", gateway])
+    listen(router, [80])
+    result = scan(scanner, targets, "79-80")
+    assert result.open() == {(target, 80) for target in targets}
+    assert result.count() == {State.OPEN: 2, State.CLOSED: 2}
+
+
 def test_a_bridge_on_top_of_an_interface(netns: Namespaces, listen: Listen) -> None:
     scanner, target, there = _pair(netns)
     for space, number in ((scanner, 1), (target, 2)):

@@ -11,7 +11,7 @@ NOT_ALLOWED = because("no_raw_packets", "CAP_NET_RAW")
 """Why a job cannot be done where raw sockets may not be opened."""
 _NOBODY = 65534
 _MEMORY = 1 << 30
-_FILES = 256
+_FILES = 1024
 
 
 def bind_life_to_parent(parent: int) -> bool:

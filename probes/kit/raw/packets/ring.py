@@ -14,6 +14,8 @@ from typing import NamedTuple
 from probes.kit.raw.packets.filters import only_at
 
 SOL_PACKET = 263
+EVERYWHERE = 0
+"""Stands for all interfaces."""
 _RX_RING, _STATISTICS, _VERSION = 5, 6, 10
 _TPACKET_V3 = 2
 _SO_ATTACH_FILTER = 26
@@ -47,20 +49,26 @@ class Ring:
     """A packet socket on one interface whose filtered packets are read from shared memory."""
 
     def __init__(self, interface: int, protocol: int, program: bytes) -> None:
-        """Open the ring for an interface index, an Ethertype and a BPF program; needs CAP_NET_RAW, raises OSError."""
-        # Protocol 0 receives nothing; the filter is in place before bind() lets packets in.
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+        """Open the ring for an interface index or EVERYWHERE, an Ethertype and a BPF program.
+
+        Needs CAP_NET_RAW, raises OSError.
+        """
+        # Protocol 0 receives nothing; the filter is in place before bind() lets packets in. Python's bind() knows no
+        # "everywhere"; what came from there before the filter, the kernel drops when the ring is made.
+        first = 0 if interface else socket.htons(protocol)
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, first)
         self.dropped = 0
         self._block = 0
         try:
-            attach_filter(self.socket, only_at(interface, program))
+            attach_filter(self.socket, only_at(interface, program) if interface else program)
             self.socket.setsockopt(SOL_PACKET, _VERSION, _TPACKET_V3)
             slots = _BLOCK_BYTES // _SLOT_BYTES * _BLOCKS
             request = struct.pack("=7I", _BLOCK_BYTES, _BLOCKS, _SLOT_BYTES, slots, _RETIRE_MILLISECONDS, 0, 0)
             self.socket.setsockopt(SOL_PACKET, _RX_RING, request)
             self._memory = mmap.mmap(self.socket.fileno(), _BLOCK_BYTES * _BLOCKS)
             self.view = memoryview(self._memory)
-            self.socket.bind((socket.if_indextoname(interface), protocol))
+            if interface:
+                self.socket.bind((socket.if_indextoname(interface), protocol))
         except OSError:
             self.socket.close()
             raise

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from probes.kit.errors import CannotRun
 from probes.kit.raw.packets.filters import syn_answers
 from probes.kit.raw.packets.frames import ETHERTYPES
-from probes.kit.raw.packets.ring import SOL_PACKET, Ring
+from probes.kit.raw.packets.ring import EVERYWHERE, SOL_PACKET, Ring
 
 SOURCE_PORTS = 4
 """Each round of asking has a source port of its own, so that an answer tells which round it answers."""
@@ -22,10 +22,11 @@ class Sockets:
     def __init__(self, interface: int, family: int, by_kernel: bool, first_port: int) -> None:
         """Open for an interface index. `by_kernel`: send IP packets that the kernel routes, for links without Ethernet.
 
-        Loopback is such a link: what is injected into it as a frame, the kernel drops as martian.
+        Loopback is such a link: what is injected into it as a frame, the kernel drops as martian. Answers are heard on
+        all interfaces: routers may send them another way back.
         """
         with ExitStack() as opened:
-            self.ring = Ring(interface, ETHERTYPES[family], syn_answers(family, first_port, SOURCE_PORTS))
+            self.ring = Ring(EVERYWHERE, ETHERTYPES[family], syn_answers(family, first_port, SOURCE_PORTS))
             opened.callback(self.ring.close)
             if by_kernel:
                 domain = socket.AF_INET if family == 4 else socket.AF_INET6

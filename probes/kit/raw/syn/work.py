@@ -39,15 +39,14 @@ def work(job: Job, outlet: Outlet) -> None:
     deadline = started + job.seconds
     with ExitStack() as closing:
         plan = make_plan(job, datetime.now(UTC).date())
-        first_port = reserve_ports(shuffled(len(FIRST_PORTS))[:_PORT_TRIES], closing)
-        roads = {road: _open(road, first_port, closing) for road in plan.roads}
+        roads = {road: _open(road, closing) for road in plan.roads}
         give_up_all()
         order = shuffled(len(plan.ports))
         ports = [plan.ports[number] for number in order]
         key = os.urandom(KEY_BYTES)
         lanes = []
         heed = _sign_of_life(outlet, len(plan.order) * len(ports))
-        for road, (sockets, asking) in roads.items():
+        for road, (sockets, asking, first_port) in roads.items():
             hosts = _hosts(plan, road, asking, key, job.rate, deadline, heed)
             if hosts:
                 lanes.append(_lane(plan.roads[road], hosts, ports, sockets, job, first_port))
@@ -58,7 +57,9 @@ def work(job: Job, outlet: Outlet) -> None:
     outlet.say(Said(done=figures))
 
 
-def _open(road: Road, first_port: int, closing: ExitStack) -> tuple[Sockets, LinkAddresses | None]:
+def _open(road: Road, closing: ExitStack) -> tuple[Sockets, LinkAddresses | None, int]:
+    """Open the sockets of a road, and take source ports of its own, by which its answers are told from others'."""
+    first_port = reserve_ports(shuffled(len(FIRST_PORTS))[:_PORT_TRIES], closing)
     try:
         sockets = Sockets(road.interface, road.family, road.by_kernel, first_port)
         closing.callback(sockets.close)
@@ -67,7 +68,7 @@ def _open(road: Road, first_port: int, closing: ExitStack) -> tuple[Sockets, Lin
         raise CannotRun(NOT_ALLOWED) from None
     if asking:
         closing.callback(asking.close)
-    return sockets, asking
+    return sockets, asking, first_port
 
 
 def _sign_of_life(outlet: Outlet, pairs: int) -> Callable[[], None]:
