@@ -131,13 +131,13 @@ def _carry_out(work: Work, start: _Start, threshold: str, *, quiet: bool, source
 
 def _say_how_to_go_on(kept: Journal, identifier: str) -> None:
     kept.pause()
-    if not kept.fault:
-        banner(
-            t(
-                f"未完成；续扫其余部分：edusec scan --resume --run {identifier[:8]}",
-                f"not finished; to do the rest: edusec scan --resume --run {identifier[:8]}",
-            )
+    banner(
+        kept.fault  # which may have come in the middle, as that of a full disk
+        or t(
+            f"未完成；续扫其余部分：edusec scan --resume --run {identifier[:8]}",
+            f"not finished; to do the rest: edusec scan --resume --run {identifier[:8]}",
         )
+    )
 
 
 def _say_why(section: Section) -> None:

@@ -18,6 +18,7 @@ from edusec.local.places import scans_file
 from edusec.scan.request.wanted import Wanted, prepare
 from edusec.scan.run.perform import perform
 from edusec.scan.run.source import Tell, local
+from edusec.scan.session import scan
 from edusec.scan.store import journal
 from tests.edusec.run_cli import Done, argv, edusec, json_lines
 from tests.support.netns import Namespace, Namespaces
@@ -35,6 +36,22 @@ def _door() -> Iterator[int]:
 
 
 door = pytest.fixture(_door)
+
+
+def test_a_journal_that_fails_in_the_middle_says_that_there_is_nothing_to_resume(
+    door: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def once(job: Job, tell: Tell, stop: threading.Event) -> Section:
+        scans_file().unlink()
+        scans_file().mkdir()
+        stop.set()
+        return local(job, tell, stop)
+
+    wanted = Wanted(("127.0.0.1",), ports=f"{door}", options={"identify": False})
+    assert scan(wanted, "none", quiet=True, source=once).interrupted
+    said = capsys.readouterr().err
+    assert "an interrupted scan cannot be resumed" in said
+    assert "--resume" not in said
 
 
 def test_the_rest_of_a_scan_joins_what_an_earlier_attempt_found(door: int) -> None:
