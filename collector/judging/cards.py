@@ -24,16 +24,22 @@ def card_facts(said: Iterable[tuple[str, str]], cards: Collection[str]) -> dict[
 
     None where no sighting shows a MAC: nobody looked from the link.
     """
-    others, shown = set[str](), False
+    heard = list(said)
+    others = {
+        mac
+        for key, detail in heard
+        if key[0] == HOST and '"other_macs"' in detail
+        for mac in _many(values_of(detail).get("other_macs"))
+        if mac not in cards and not is_virtual_mac(mac)
+    }
+    shown = any(key[0] == HOST and '"mac"' in detail for key, detail in heard)
+    several = len({place(key).name for key, _ in heard}) > 1
     told: dict[str, dict[str, set[str]]] = {}
-    for key, detail in said:
-        what, values = place(key), values_of(detail)
-        if what.kind == HOST and values.get("mac"):
-            shown = True
-            others |= {mac for mac in _many(values.get("other_macs")) if mac not in cards and not is_virtual_mac(mac)}
+    for key, detail in heard if several else ():
+        values = values_of(detail)
         for kind in _OF_MACHINE:
             for proof, value in read_proofs(kind, values):
-                told.setdefault(what.name, {}).setdefault(proof, set()).add(value)
+                told.setdefault(place(key).name, {}).setdefault(proof, set()).add(value)
     if not shown:
         return {"address_claimed_twice": None, "card_shown_twice": None}
     places = sorted(told)[:MOST]

@@ -117,7 +117,7 @@ class Facts:
         if not found or found[0][-1] is not None:
             return None
         ((unit, name, presence, standing, baseline, section, _),) = found
-        addresses, missed = self._hosts(county, ident)
+        addresses, missed, said = self._hosts(county, ident)
         cards = self.statements.rows(
             "SELECT kind, value FROM evidence WHERE county = ? AND asset = ? AND kind IN (?, ?, ?) "
             "ORDER BY kind DESC, value",
@@ -135,7 +135,8 @@ class Facts:
             # Whether it has an IPv6 address is known only when one was seen: nobody can list what was not.
             "has_ipv6": any(_is_global_v6(item) for item in addresses) or None,
             "local_mac": None if not cards else all(kind == "local_mac" for kind, _ in cards),
-            **card_facts(self._said_of(county, ident), macs),
+            # Most devices have one address, and nothing to be held against it.
+            **card_facts([*said, *self._keys(county, ident)] if len(addresses) > 1 else said, macs),
             "baseline": bool(baseline),
             **_standing(match, today),
             **self._common(unit),
@@ -296,32 +297,35 @@ class Facts:
                         states[found.version] = state
         return states
 
-    def _hosts(self, county: str, asset: str) -> tuple[tuple[str, ...], int | None]:
+    def _hosts(self, county: str, asset: str) -> tuple[tuple[str, ...], int | None, list[tuple[str, str]]]:
+        """Give the addresses of an asset, how often it was missed, and what is said of it just now by key."""
         found: list[tuple[str, str, int]] = []
+        said: list[tuple[str, str]] = []
         missed = 0
-        for key, state, missed_from, section in self.statements.rows(
-            "SELECT key, state, missed_from, section FROM sighting WHERE county = ? AND subject = ?", (county, asset)
+        for key, state, missed_from, section, detail in self.statements.rows(
+            "SELECT key, state, missed_from, section, detail FROM sighting WHERE county = ? AND subject = ?",
+            (county, asset),
         ):
             what = place(key)
             if what.kind != HOST:
                 continue
             found.append((what.name, state, missed_from))
+            if detail and state == "present" and not missed_from and self._heard(section):
+                said.append((key, detail))
             known = self.sections.by_id(section)
             if missed_from and known is not None:
                 missed = max(missed, known.runs - missed_from + 1)
-        return current_addresses(found), missed
+        return current_addresses(found), missed, said
 
-    def _said_of(self, county: str, asset: str) -> list[tuple[str, str]]:
-        """Give what is seen just now of an asset and its services: keys and details."""
+    def _keys(self, county: str, asset: str) -> list[tuple[str, str]]:
+        """Give what the ports of an asset say of host keys just now, by key."""
         return [
             (key, detail)
             for key, detail, section in self.statements.rows(
-                "SELECT key, detail, section FROM sighting WHERE county = ? AND subject = ? AND missed_from = 0 "
-                "AND state = 'present' AND detail <> '' UNION ALL "
                 "SELECT s.key, s.detail, s.section FROM service v JOIN sighting s ON s.county = v.county "
                 "AND s.subject = v.id WHERE v.county = ? AND v.asset = ? AND v.state = 'open' AND s.missed_from = 0 "
                 "AND s.state = 'open' AND s.detail LIKE '%\"hostkey\"%'",
-                (county, asset, county, asset),
+                (county, asset),
             )
             if self._heard(section)
         ]
