@@ -19,7 +19,7 @@ from probes.kit.options import option
 from probes.kit.ports.plan import Plan
 from probes.kit.reasons import because
 from probes.kit.scan.preview import of_kernel, portions, printers_among, seconds_at
-from probes.kit.scan.udp import FIRST_WAIT, LEAST_ROUNDS, MOST_ROUNDS, MOST_SOCKETS, ROUND_WAIT, Answered, sweep
+from probes.kit.scan.udp import FIRST_WAIT, LEAST_ROUNDS, MOST_ROUNDS, ROUND_WAIT, Answered, at_once, sweep
 from probes.kit.scope.addresses import Address
 from probes.kit.scope.targets import covered, first, parse_targets, plain_prefixes
 from probes.kit.sending.connection import PRINTER_PORTS
@@ -77,7 +77,7 @@ def preview(options: Options, net: Net) -> Preview:
     found = portions(plan.blocks())
     pairs = sum(part.pairs for part in found)
     rate = net.pace.rate
-    batches = -(-pairs // MOST_SOCKETS)
+    batches = -(-pairs // at_once(net))
     slow = max(seconds_at(rate, found, LEAST_ROUNDS), batches * (FIRST_WAIT + (LEAST_ROUNDS - 1) * ROUND_WAIT))
     return Preview(
         method=_METHOD,
@@ -88,7 +88,7 @@ def preview(options: Options, net: Net) -> Preview:
         most_packets=pairs * MOST_ROUNDS,
         no_payload=printers_among(expand(parse_ports(options.ports))),
         rate=rate,
-        connections=MOST_SOCKETS,
+        connections=at_once(net),
         seconds=(seconds_at(rate, found, 1), slow),
         link_questions=of_kernel(slow),
     )
@@ -150,7 +150,7 @@ def _ask(plan: Plan, skipped: list[Skipped], context: Context, replies: "Replies
         unheard |= answer.outcome is Outcome.OPEN_FILTERED and bool(question(answer.port).answered_at)
         if answer.outcome is Outcome.OPEN:
             yield _service(answer, {} if answer.heard is None else values_of(answer.heard, known))
-        if done % MOST_SOCKETS == 0:
+        if done % at_once(context.net) == 0:
             yield from answers.take()
         yield Progress(done, plan.total)
     yield from answers.take()

@@ -264,6 +264,14 @@ def test_what_is_out_of_scope_is_named_with_its_command(school: tuple[Namespace,
     assert net.refusals == 256 + 256 + 1
 
 
+@pytest.mark.parametrize("probe", ["open_ports", "udp_ports", "discovery"])
+def test_an_interface_that_is_not_there_ends_nothing_else(probe: str) -> None:
+    given = {"targets": ["fe80::1%nosuch0", "127.0.0.1"], **({} if probe == "discovery" else {"ports": "9"})}
+    found = run(probe, given, net_of("fe80::/64"))
+    assert ("fe80::1", "unreachable") in {(item.what, item.reason) for item in found.skipped}
+    assert covers(found, "127.0.0.1", 9) or probe == "discovery"
+
+
 def test_quiet_hours_skip_everything_but_this_machine() -> None:
     net = net_of("198.18.0.0/15", quiet=(QuietHours.parse("00:00-12:00"), QuietHours.parse("12:00-00:00")))
     found = scan({"targets": ["198.18.1.0/24", "127.0.0.1"], "ports": "1"}, net)

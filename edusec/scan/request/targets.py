@@ -43,11 +43,12 @@ def read_targets(
     """Read targets, take out what is excluded, and check all that is left against the scope; sends nothing.
 
     Without a scope an agent elsewhere is to check them against its own; names of this machine's hosts file say nothing
-    there. Raises Stop for a word that is no target, for too many addresses or none, and for a target outside the scope,
-    with the command that would authorise it.
+    there. Raises Stop for a word that is no target, for too many addresses or none, for an excluded name that may be
+    any of them, and for a target outside the scope, with the command that would authorise it.
     """
     known = _hosts(hosts_file) if scope is not None else {}
     named, without = _sort(words, known), _sort(exclude, known)
+    _require_known(without.domains, named)
     excluded = Excluded(without.networks)
     left = dict.fromkeys(part for network in named.networks for part in excluded.left(network))
     zoned = [text for text in named.zoned if text not in without.zoned and ip_address(text) not in excluded]
@@ -63,6 +64,18 @@ def read_targets(
             raise Stop(outside(refused, scope, today))
     plain = tuple(_plain(network) for network in left)
     return Targets((*plain, *zoned), tuple(domains), named.names, excluded)
+
+
+def _require_known(excluded: Iterable[str], named: "_Sorted") -> None:
+    """Refuse a name of which nobody knows which of the addresses it is: it would be scanned all the same."""
+    for name in excluded:
+        if name not in named.domains or named.networks or named.zoned:
+            raise Stop(
+                t(
+                    f"--exclude {name}：不在 hosts 文件里，不知是哪个地址；请写地址",
+                    f"--exclude {name}: is not in the hosts file, so nobody knows its address; name the address",
+                )
+            )
 
 
 def _require_few(networks: Iterable[Network], zoned: int) -> None:

@@ -4,7 +4,8 @@ So does the exposure of what is open, unless the scan was made from the internet
 collector knows it from an agent that looks from there.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from ipaddress import ip_address
@@ -67,6 +68,9 @@ def judge_scan(hosts: Sequence[Line], services: Sequence[Line], today: date, pla
 
 def _services(services: Sequence[Line], hosts: Sequence[Line], today: date, place: Place) -> Iterator[Subject]:
     by_address = {line["address"]: line for line in hosts}
+    by_name: dict[str, list[Line]] = defaultdict(list)
+    for line in hosts:
+        by_name[line["name"]].append(line)
     opened = {(line["address"], line["port"]) for line in services}
     for line in services:
         facts: dict[str, FactValue] = {
@@ -81,7 +85,7 @@ def _services(services: Sequence[Line], hosts: Sequence[Line], today: date, plac
             facts[_EXPOSURE] = exposure
         facts |= heard({**line, **line["details"]}, today)
         facts[f"state_v{line['family']}"] = line["state"]
-        for twin in _twins(by_address[line["address"]], hosts):
+        for twin in _twins(by_address[line["address"]], by_name):
             state = _state(twin, line["port"], opened)
             if state is not None:
                 facts[f"state_v{twin['family']}"] = state
@@ -89,11 +93,9 @@ def _services(services: Sequence[Line], hosts: Sequence[Line], today: date, plac
         yield Subject(SubjectKind.SERVICE, label, "", label, facts)
 
 
-def _twins(host: Line, hosts: Iterable[Line]) -> Iterator[Line]:
+def _twins(host: Line, by_name: Mapping[str, Sequence[Line]]) -> Iterator[Line]:
     """Give the other family's addresses of a host; only a name that stands for both says that they are one host."""
-    return (
-        line for line in hosts if host["name"] and line["name"] == host["name"] and line["family"] != host["family"]
-    )
+    return (line for line in by_name[host["name"]] if line["family"] != host["family"]) if host["name"] else iter(())
 
 
 def _state(host: Line, port: int, opened: Container[tuple[str, int]]) -> str | None:

@@ -4,6 +4,7 @@ An area is what is to be looked at: addresses, and the ports of one transport on
 """
 
 import time
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -167,15 +168,18 @@ def _left(part: Part, spans: Sequence[Span], coverage: Sequence[Coverage]) -> It
 
 def _covered(coverage: Sequence[Coverage], spans: Sequence[Span]) -> dict[tuple[int, str, int], set[str]]:
     """Give the port sets that cover each address of the spans, by family, zone and number."""
+    numbers: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for span in spans:
+        numbers[span.family, span.zone].extend(range(span.low, span.high + 1))
+    for held in numbers.values():
+        held.sort()
     found: dict[tuple[int, str, int], set[str]] = defaultdict(set)
     for item in coverage:
         for prefix in item.prefixes:
-            network = ip_network(prefix)
-            first, last, zone = int(network[0]), int(network[-1]), zone_of(prefix)
-            for span in spans:
-                if (span.family, span.zone) == (item.family, zone):
-                    for number in range(max(first, span.low), min(last, span.high) + 1):
-                        found[span.family, zone, number].add(item.ports)
+            network, place = ip_network(prefix), (item.family, zone_of(prefix))
+            held = numbers.get(place, [])
+            for number in held[bisect_left(held, int(network[0])) : bisect_right(held, int(network[-1]))]:
+                found[*place, number].add(item.ports)
     return found
 
 

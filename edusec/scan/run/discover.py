@@ -44,12 +44,13 @@ def discovered(work: Work, *, quiet: bool) -> tuple[Work, Ran]:
         raise Stop(f"{PROBE}: {explain(ran.section.reason, current())}", ExitCode.PARTIAL)
     if ran.interrupted:
         return work, ran
-    there = {
+    seen = {
         ip_address(item.target.name)
         for item in (ran.section.body or Body()).observations
         if item.target.kind is TargetKind.HOST and item.outcome is Outcome.SEEN
     }
-    there.update(address for span in spans for address in span if address.is_loopback)
+    # Of those alone that were asked for: a neighbour shows its link-local address as well.
+    there = {address for span in spans for address in span if address in seen or address.is_loopback}
     found = tuple(text for version in (4, 6) for text in prefixes(one for one in there if one.version == version))
     left = max(_LEAST_SECONDS, work.seconds - (time.monotonic() - started))
     return replace(work, prefixes=found, seconds=left), ran

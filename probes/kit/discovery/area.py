@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network, ip_network, summarize_address_range
 
-from probes.kit.errors import OutOfScope, Quiet
+from probes.kit.errors import OutOfScope, Refused
 from probes.kit.machine.neighbours import Link, Own, not_hosts
 from probes.kit.machine.routes import routes
 from probes.kit.reasons import because
@@ -125,7 +125,7 @@ def _sort(net: Net, area: Area, spans: Sequence[Span], own: tuple[Own, ...], eth
     mine = {item.address.ip for item in own}
     gates: list[Gate] = []
     out: list[Address] = []
-    quiet: dict[str, list[Address]] = defaultdict(list)
+    hindered: dict[str, list[Address]] = defaultdict(list)
     lost: list[Address] = []
     for address in (address for span in spans for address in span):
         if address in mine or address.is_loopback:
@@ -137,8 +137,8 @@ def _sort(net: Net, area: Area, spans: Sequence[Span], own: tuple[Own, ...], eth
                 gates.append(net.gate(address))
             except OutOfScope:
                 out.append(address)
-            except Quiet as refusal:
-                quiet[refusal.skipped.reason].append(address)
+            except Refused as refusal:
+                hindered[refusal.skipped.reason].append(address)
     for gate, route in zip(gates, routes([(gate.parsed.packed, gate.zone) for gate in gates]), strict=True):
         if route is None:
             lost.append(gate.parsed)
@@ -149,7 +149,7 @@ def _sort(net: Net, area: Area, spans: Sequence[Span], own: tuple[Own, ...], eth
         else:
             area.beyond.append(gate)
     area.skipped += [net.scope.refusal(prefix, prefix).skipped for prefix in plain_prefixes(out)]
-    area.skipped += [Skipped(prefix, reason) for reason, held in quiet.items() for prefix in plain_prefixes(held)]
+    area.skipped += [Skipped(prefix, reason) for reason, held in hindered.items() for prefix in plain_prefixes(held)]
     area.skipped += [Skipped(prefix, because("unreachable")) for prefix in plain_prefixes(lost)]
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
 
-from probes.kit.errors import OutOfScope, Quiet
+from probes.kit.errors import OutOfScope, Refused
 from probes.kit.ports.blocks import Block
 from probes.kit.reasons import because
 from probes.kit.scope.addresses import Address
@@ -34,7 +34,7 @@ class Plan:
         self._allowed: dict[Ranges, tuple[int, ...]] = {}
         self._out: list[Address] = []
         self._out_ports: dict[tuple[int, ...], list[Address]] = defaultdict(list)
-        self._quiet: dict[str, list[Address]] = defaultdict(list)
+        self._hindered: dict[str, list[Address]] = defaultdict(list)
         self._rest = self._blocks()
 
     def blocks(self) -> Iterator[Block]:
@@ -64,8 +64,8 @@ class Plan:
         except OutOfScope:
             self._out.append(address)
             return None, ()
-        except Quiet as refusal:
-            self._quiet[refusal.skipped.reason].append(address)
+        except Refused as refusal:
+            self._hindered[refusal.skipped.reason].append(address)
             return None, ()
         ports = self._allowed.get(gate.ports)
         if ports is None:
@@ -89,7 +89,7 @@ class Plan:
         return any(span.family == address.version and span.low <= int(address) <= span.high for span in self._spans)
 
     def refused(self) -> Iterator[Skipped]:
-        """Say what was not sent because of scope or quiet hours, prefix by prefix, with the command for each.
+        """Say what was not sent because of scope, quiet hours or a missing interface, prefix by prefix.
 
         Addresses that no host can have are worth a word where nothing else was asked for.
         """
@@ -101,7 +101,7 @@ class Plan:
                 yield self._net.scope.refusal(what, prefix).skipped
         if all(len(span) == 1 and span.address(span.low) in self._nobody for span in self._spans):
             yield from (Skipped(str(span.address(span.low)), because("no_host")) for span in self._spans)
-        for reason, addresses in self._quiet.items():
+        for reason, addresses in self._hindered.items():
             for prefix in plain_prefixes(addresses):
                 yield Skipped(prefix, reason)
 

@@ -64,6 +64,11 @@ class _Ask:
     rounds: int = 0
 
 
+def at_once(net: Net) -> int:
+    """Give how many questions may be under way: each has a socket of its own, and more than these nobody may open."""
+    return min(MOST_SOCKETS, net.connections)
+
+
 def sweep(
     net: Net, ports: Iterable[tuple[str, int]], deadline: float, replies: "Replies | None" = None
 ) -> Iterator[Answered]:
@@ -73,7 +78,7 @@ def sweep(
     Nothing is sent to printers' ports or outside the scope. `replies` hears what DHCP servers answer to port 68.
     """
     source = iter(ports)
-    while batch := _take(source, MOST_SOCKETS):
+    while batch := _take(source, at_once(net)):
         random.shuffle(batch)
         yield from _Round(net, deadline, replies).run(batch)
 

@@ -1,5 +1,7 @@
 """Addresses as people write them: single ones, prefixes such as 10.1.0.0/24, and ranges such as 10.1.0.5-20."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network, summarize_address_range
@@ -46,11 +48,13 @@ def parse_targets(texts: Iterable[str]) -> tuple[Span, ...]:
     Refused are unspecified and multicast addresses, more than MAX_ADDRESSES, and IPv6 prefixes that nobody can scan.
     """
     spans: list[Span] = []
+    taken: dict[tuple[Family, str], list[tuple[int, int]]] = defaultdict(list)
     total = 0
     for text in texts:
-        for span in _without(_parse(text.strip()), spans):
-            spans.append(span)
-            total += len(span)
+        span = _parse(text.strip())
+        for low, high in _take(taken[span.family, span.zone], span.low, span.high):
+            spans.append(replace(span, low=low, high=high))
+            total += high - low + 1
         if total > MAX_ADDRESSES:
             raise TextError(
                 f"{text!r}：地址总数超过 {MAX_ADDRESSES}，请拆分任务",
@@ -180,16 +184,21 @@ def _check(text: str, address: Address) -> None:
         raise TextError(f"{text[:64]!r} 不是单个主机的地址", f"{text[:64]!r} is no address of a single host")
 
 
-def _without(span: Span, earlier: Iterable[Span]) -> list[Span]:
-    parts = [span]
-    for other in earlier:
-        if (other.family, other.zone) == (span.family, span.zone):
-            parts = [piece for part in parts for piece in _cut(part, other)]
-    return parts
-
-
-def _cut(part: Span, other: Span) -> list[Span]:
-    if other.high < part.low or other.low > part.high:
-        return [part]
-    pieces = ((part.low, other.low - 1), (other.high + 1, part.high))
-    return [Span(part.family, low, high, part.text, part.zone) for low, high in pieces if low <= high]
+def _take(taken: list[tuple[int, int]], low: int, high: int) -> list[tuple[int, int]]:
+    """Add a range to disjoint ones in order, and give the parts of it that none of them had."""
+    at = bisect_left(taken, (low,))
+    if at and taken[at - 1][1] >= low:
+        at -= 1
+    fresh: list[tuple[int, int]] = []
+    end, place = at, low
+    while end < len(taken) and taken[end][0] <= high:
+        if place < taken[end][0]:
+            fresh.append((place, taken[end][0] - 1))
+        place = taken[end][1] + 1
+        end += 1
+    if place <= high:
+        fresh.append((place, high))
+    if end > at:
+        low, high = min(low, taken[at][0]), max(high, taken[end - 1][1])
+    taken[at:end] = [(low, high)]
+    return fresh

@@ -121,7 +121,8 @@ class Net:
     def gate(self, address: str | Address, port: int | None = None) -> Gate:
         """Check an address (and a port of it, if given) once, for what is sent there next.
 
-        Raises OutOfScope or Quiet; raises ValueError for a text that is not an address in its plain spelling.
+        Raises OutOfScope or Quiet, and Refused for an interface that this machine does not have; raises ValueError for
+        a text that is not an address in its plain spelling.
         """
         parsed = unmapped(ip_address(address) if isinstance(address, str) else address)
         text = str(parsed)
@@ -317,7 +318,7 @@ def _zone(address: Address) -> int:
         socket.if_indextoname(index)
         return index
     except (OSError, OverflowError):
-        raise ValueError(f"{address}: this machine has no interface {address.scope_id!r}") from None
+        raise Refused(str(address), "unreachable", "") from None
 
 
 def _failed(settled: Settled, number: int, started: float) -> Attempt:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.edusec.run_cli import VALID, Done, argv, edusec, json_lines, of_type
+from tests.raw.lab import usable
 from tests.support.netns import Namespace, Namespaces
 from tests.support.processes import Processes
 
@@ -202,6 +203,16 @@ def test_a_silent_host_is_not_covered_and_makes_the_result_partial(netns: Namesp
     assert "未覆盖：198.51.100.7：" in shown
 
 
+def test_udp_ports_are_asked_within_the_connections_allowed() -> None:
+    (summary,) = of_type(
+        json_lines(
+            edusec("scan", "127.0.0.1", "--ports", "none", "--udp", "20001-20150", "--connections", "8", "--json")
+        ),
+        "summary",
+    )
+    assert (summary["ports"], summary["not_covered"]) == ({"closed": 150}, 0)
+
+
 def test_only_those_that_discovery_finds_are_scanned_and_the_rest_is_told(netns: Namespaces) -> None:
     here, there = netns(), netns()
     mine, theirs = netns.link(here, there)
@@ -223,6 +234,26 @@ def test_only_those_that_discovery_finds_are_scanned_and_the_rest_is_told(netns:
     nobody = _in(here, str(absent), "--discover", "--ports", "80", "--lang", "en")
     assert nobody.returncode == 0, nobody.stderr
     assert f"covered: {absent}/32 (who is there)" in nobody.stdout
+
+
+def test_what_discovery_sees_beside_the_targets_is_not_scanned(netns: Namespaces) -> None:
+    here, there = netns(), netns()
+    mine, theirs = netns.link(here, there)
+    usable(here, there)
+    _add(here, str(theirs.v6.ip))
+    _add(here, "fe80::/64")
+    shown = there.run(["ip", "-j", "address", "show", "dev", theirs.interface, "scope", "link"]).stdout
+    (local,) = {item["local"] for item in json.loads(shown)[0]["addr_info"] if item.get("local")}
+
+    def speak() -> None:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.settimeout(10)
+            assert sock.connect_ex((local, 9, 0, socket.if_nametoindex(mine.interface)))
+
+    here.call(speak)  # now this machine knows it as a neighbour
+    lines = json_lines(_in(here, str(theirs.v6.ip), "--discover", "--ports", "80", "--json"))
+    tcp = {prefix for item in lines[0]["coverage"] if item["transport"] == "tcp" for prefix in item["prefixes"]}
+    assert tcp == {f"{theirs.v6.ip}/128"}
 
 
 def _slow_scan(netns: Namespaces) -> tuple[Namespace, list[str]]:

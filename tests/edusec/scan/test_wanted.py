@@ -58,6 +58,15 @@ def test_what_is_excluded_is_left_out(
         assert _left(words, exclude, hosts) == left
 
 
+@pytest.mark.parametrize("words", [["198.18.0.0/24"], ["198.18.0.0/24", "www.example.edu.cn"], ["fe80::1%lo"]])
+@pytest.mark.parametrize("scope", [SCOPE, None])
+def test_an_excluded_name_without_an_address_stops_the_scan(
+    words: list[str], scope: Scope | None, tmp_path: Path
+) -> None:
+    with pytest.raises(Stop, match=r"--exclude www\.example\.edu\.cn"):
+        read_targets(words, scope, TODAY, exclude=["www.example.edu.cn"], hosts_file=tmp_path / "none")
+
+
 def test_excluded_spans_cut_as_sets_do() -> None:
     from ipaddress import ip_address, ip_network
 

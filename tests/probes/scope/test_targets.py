@@ -35,6 +35,13 @@ def test_an_address_comes_once() -> None:
     assert listed("10.1.0.2", "10.1.0.0/30", "10.1.0.1-5", "10.1.0.2") == [f"10.1.0.{n}" for n in (2, 0, 1, 3, 4, 5)]
 
 
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 9)), max_size=12))
+def test_spans_hold_each_address_once_in_the_order_of_the_first_that_names_it(ranges: list[tuple[int, int]]) -> None:
+    texts = [f"10.1.0.{low}-{low + more}" for low, more in ranges]
+    wanted = dict.fromkeys(f"10.1.0.{number}" for low, more in ranges for number in range(low, low + more + 1))
+    assert listed(*texts) == list(wanted)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

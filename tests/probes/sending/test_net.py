@@ -107,9 +107,7 @@ def test_strangers_are_refused_with_the_command(stranger: str) -> None:
     assert (net.refusals, net.sent) == (3, 0)
 
 
-@pytest.mark.parametrize(
-    "odd", ["127.1", "0177.0.0.1", "localhost", "2130706433", "", "127.0.0.1/32", "fe80::1%nosuchlink"]
-)
+@pytest.mark.parametrize("odd", ["127.1", "0177.0.0.1", "localhost", "2130706433", "", "127.0.0.1/32"])
 def test_only_plain_addresses_are_taken(odd: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         net_of("fe80::/64").connect(odd, 80, 1)
