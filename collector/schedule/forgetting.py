@@ -19,7 +19,9 @@ PAGE = 1000
 CHUNK = 50
 """Assets looked at in one piece of work, so that reports wait for a short time only."""
 PAGES = 50
-"""Pages in one round; the next one goes on from there."""
+"""Pages with something to forget in one round; the next one goes on from there."""
+LOOKS = 400
+"""Sections, units and further pages in one round, so that judging waits for a short time only."""
 
 Page = tuple[str, list[str]]
 
@@ -63,7 +65,8 @@ class Forgetter:
     def round(self, now: float) -> None:
         """Look at some pages, from the start once a day; returns when what was forgotten is durable."""
         self._looked = _looked(self._core)
-        for _ in range(PAGES):
+        pages = looks = 0
+        while pages < PAGES and looks < LOOKS:
             page = next(self._pages, None)
             if page is None:
                 if now - self._began < DAY:
@@ -71,14 +74,16 @@ class Forgetter:
                 self._began, self._pages = now, self._walk(now)
                 continue
             county, assets = page
+            pages, looks = pages + bool(assets), looks + 1
             for start in range(0, len(assets), CHUNK):
                 self._core.store.write(partial(self._look, county, assets[start : start + CHUNK], now))
 
     def _walk(self, now: float) -> Iterator[Page]:
         core, age = self._core, self._core.settings.forget_days * DAY
         for state in core.sections.states():
-            if state.kind == SectionKind.STATE and state.confirmed is not None:
-                until = self._looked[state.agent] - age
+            looked = self._looked.get(state.agent)
+            if state.kind == SectionKind.STATE and state.confirmed is not None and looked is not None:
+                until = looked - age
                 over = not state.fresh(now) and state.confirmed <= until
                 values = {"county": state.county, "section": state.id, "until": until, "all": int(over)}
                 for rows in self._read(_OLD, values, "g"):
@@ -94,8 +99,7 @@ class Forgetter:
         while True:
             with self._core.store.reader() as connection:
                 rows = connection.execute(query, {**values, "after": after, "page": PAGE}).all()
-            if rows:
-                yield rows
+            yield rows
             if len(rows) < PAGE:
                 return
             after = str(rows[-1][0])
@@ -125,13 +129,15 @@ def _looked(core: Core) -> dict[str, float]:
     """Give until when each agent went on looking; for one that was revoked, the others of its unit do."""
     found: dict[str, float] = {}
     of_unit: dict[str, float] = {}
+    known = dict(core.directory.agents)
     for state in core.sections.states():
-        if state.confirmed is not None:
-            unit = core.directory.agents[state.agent].identity.unit
+        # One that is just being made may have sections already.
+        if state.confirmed is not None and state.agent in known:
+            unit = known[state.agent].identity.unit
             found[state.agent] = max(found.get(state.agent, 0.0), state.confirmed)
             of_unit[unit] = max(of_unit.get(unit, 0.0), state.confirmed)
-    revoked = [agent for agent in found if core.directory.agents[agent].revoked is not None]
-    return found | {agent: of_unit[core.directory.agents[agent].identity.unit] for agent in revoked}
+    revoked = [agent for agent in found if known[agent].revoked is not None]
+    return found | {agent: of_unit[known[agent].identity.unit] for agent in revoked}
 
 
 def _remove(county: str, until: float, turn: Turn) -> None:

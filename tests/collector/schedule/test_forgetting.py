@@ -1,5 +1,6 @@
 """What was not seen for long is forgotten: addresses that come and go, never what people or a card vouch for."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -276,3 +277,22 @@ def test_more_than_a_page_is_forgotten_over_several_rounds(desk: Desk, monkeypat
         desk.clock.forward(3601)
         desk.core.tick()
     assert desk.assets("mac:7e") == ()
+
+
+def test_a_round_looks_at_so_many_tasks_and_the_next_goes_on_with_the_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "LOOKS", 3)
+    agent = desk.agent()
+    for number in range(8):
+        look(desk, agent, host(f"10.0.0.{number + 9}", mac=f"7e:00:00:00:00:{number:02x}"), task=f"task {number}")
+    for number in range(8):
+        look(desk, agent, days=91 * (number == 0), task=f"task {number}")
+    left = []
+    for _ in range(12):
+        desk.clock.forward(3601)
+        desk.core.tick()
+        left.append(len(desk.assets("mac:7e")))
+    assert left[0] >= 5
+    assert all(before - after <= 3 for before, after in itertools.pairwise(left))
+    assert left[-1] == 0
