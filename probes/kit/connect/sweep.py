@@ -347,11 +347,14 @@ class Sweep:
         if block.left > len(block.unsure):
             return
         unsure, block.unsure = block.unsure, []
-        for index in unsure:
+        for place, index in enumerate(unsure):
             host, port = divmod(index, len(block.ports))
-            attempt = self._net.connect(
-                block.hosts[host].address, block.ports[port], min(self._timeout, _LEAST_TIMEOUT)
-            )
+            wait = min(self._timeout, _LEAST_TIMEOUT)
+            try:
+                attempt = self._net.connect(block.hosts[host].address, block.ports[port], wait)
+            except Refused as refusal:  # quiet hours have begun, or the scope's last day is over
+                self.stopped, block.unsure = refusal, unsure[place:]
+                return
             if attempt.connection is not None:
                 attempt.connection.reset()
             if attempt.settled is Settled.CLOSED:

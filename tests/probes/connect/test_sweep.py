@@ -1,18 +1,24 @@
 """The connect engine against real kernels: every way in which a handshake can end, shortage, and no ghost ports."""
 
 import random
+import select
 import socket
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from datetime import time as daytime
 from pathlib import Path
 
 import pytest
 
 from probes.kit.connect.sweep import Sweep
+from probes.kit.errors import Refused
+from probes.kit.machine.proc import local_ports
 from probes.kit.ports.blocks import CODES, Block
 from probes.kit.sending.net import Net
 from probes.kit.sending.outcomes import Settled
+from probes.kit.sending.pacing import QuietHours
 from tests.probes.rig import LAB, net_of
 from tests.support.netns import Attachment, Namespace, Namespaces
 from tests.support.patience import given_time
@@ -32,6 +38,8 @@ table inet filter {
   }
 }
 """
+_DAY = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
+_NIGHT = _DAY + 6 * 3600
 # The first SYN of a source to a port is lost, whatever comes after it passes.
 _FIRST_IS_LOST = """
 table inet filter {
@@ -55,6 +63,11 @@ def pair(netns: Namespaces) -> tuple[Namespace, Namespace, Attachment]:
     target.sysctl("net.ipv4.icmp_ratelimit", 0)
     target.sysctl("net.ipv6.icmp.ratelimit", 0)
     return prober, target, there
+
+
+def _quiet_at(seconds: float) -> tuple[daytime, daytime]:
+    local = datetime.fromtimestamp(seconds, UTC).astimezone()
+    return tuple((local + timedelta(minutes=more)).time().replace(second=0) for more in (-1, 1))  # type: ignore[return-value]
 
 
 def firewall(space: Namespace, rules: str) -> None:
@@ -272,6 +285,32 @@ def test_at_the_deadline_what_is_left_stays_pending(pair: tuple[Namespace, Names
 
     found = given_time(cut, lambda found: Settled.CLOSED in found.values(), first=1)
     assert set(found.values()) == {Settled.CLOSED, "pending"}
+
+
+def test_quiet_hours_that_begin_before_the_second_look_end_the_run(
+    netns: Namespaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open port of this machine from which it may call itself is looked at once more when all else is settled."""
+    monkeypatch.setattr("probes.kit.sending.net._TIME_CHECK_SECONDS", 0.0)
+    space = netns()
+    space.batch(["address add 198.18.0.1/32 dev lo"])
+
+    def inside() -> tuple[list[Block | None], Refused | None]:
+        port = local_ports()[1000]
+        with socket.create_server(("198.18.0.1", port)) as server:
+
+            def clock() -> float:
+                return _NIGHT if select.select([server], [], [], 0)[0] else _DAY
+
+            net = net_of(*LAB, quiet=(QuietHours(*_quiet_at(_NIGHT)),), clock=clock)
+            run = Sweep(net, timeout=2.0, retries=0)
+            blocks = list(run.run([Block((net.gate("198.18.0.1"),), (port,))], time.monotonic() + 60))
+            return blocks, run.stopped
+
+    blocks, stopped = space.call(inside)
+    assert [block.left for block in blocks if block] == [1]
+    assert stopped is not None
+    assert stopped.skipped.reason.startswith("quiet_hours")
 
 
 def test_a_gate_that_allows_less_than_the_block_is_a_fault() -> None:
