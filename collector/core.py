@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -10,6 +11,7 @@ from collector.memory.allowance import Allowance
 from collector.memory.board import Board
 from collector.memory.directory import Directory
 from collector.memory.due import Due
+from collector.memory.makers import CardMakers
 from collector.memory.registered import Register
 from collector.memory.rules import Rules
 from collector.memory.sections import Sections
@@ -40,8 +42,9 @@ class Core:
         stats: Stats,
         clock: Callable[[], float],
         responder: Callable[[str], Responder | None],
+        makers: Path | None = None,
     ) -> None:
-        """Fill the memory from the store."""
+        """Fill the memory from the store; `makers` is the folder of imported MAC prefixes."""
         self.store, self.settings, self.rules, self.stats = store, settings, rules, stats
         self.clock, self.responder = clock, responder
         self.since = clock()
@@ -50,6 +53,7 @@ class Core:
         self.register = Register()
         self.allowance = Allowance(settings)
         self.scans, self.due = Board(), Due()
+        self.makers = CardMakers(makers)
         with store.reader() as connection:
             self.directory.load(connection)
             self.whitelists.load(connection)

@@ -28,9 +28,10 @@ class Running(Core):
         stats: Stats,
         clock: Callable[[], float],
         responder: Callable[[str], Responder | None],
+        makers: Path | None = None,
     ) -> None:
         """Fill the memory from the store; the schedule does not run yet."""
-        super().__init__(store, settings, rules, stats, clock, responder)
+        super().__init__(store, settings, rules, stats, clock, responder, makers)
         self.schedule = Schedule(self)
 
     def healthy(self) -> bool:
@@ -54,11 +55,13 @@ def open_core(
     clock: Callable[[], float] = time.time,
     responder: Callable[[str], Responder | None] = lambda _agent: None,
     *,
+    makers: Path | None = None,
     scheduled: bool = True,
 ) -> Running:
     """Open or make a database, bring its schema up to date, load the rules and start the schedule.
 
-    Raises StoreError and RulesError. With `scheduled` off nothing happens by itself, only by `Running.tick`.
+    `makers` is the folder of imported MAC prefixes. With `scheduled` off nothing happens by itself, only by
+    `Running.tick`. Raises StoreError and RulesError.
     """
     rules, stats = Rules(packs), Stats()
     store = SqliteStore(
@@ -70,7 +73,7 @@ def open_core(
         group_done=lambda size: stats.groups.update((size,)),
     )
     try:
-        core = Running(store, settings, rules, stats, clock, responder)
+        core = Running(store, settings, rules, stats, clock, responder, makers)
         store.write(lambda turn: _adopt_rules(core, turn))
     except BaseException:
         store.close()

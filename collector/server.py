@@ -53,7 +53,7 @@ def run(config: Config) -> None:
         port = sockets[0].getsockname()[1]
         responder = stack.enter_context(responder_process.running(config))
         offer = responder.offer if responder else lambda _: None
-        core = open_core(config.store, config.settings, config.rule_packs, responder=offer)
+        core = open_core(config.store, config.settings, config.rule_packs, responder=offer, makers=config.makers)
         stack.callback(core.close)
         application = Context(
             core=core,

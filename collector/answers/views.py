@@ -194,6 +194,19 @@ class Service(View, frozen=True, kw_only=True):
     changed: datetime
 
 
+class Maker(View, frozen=True, kw_only=True):
+    """Who made a network card, by the prefix of its MAC alone (`evidence`): the device may be another maker's.
+
+    `confidence` is from 0 to 1; `source` is the list that says so, an import's name or an installed package's.
+    """
+
+    name: str
+    prefix: str
+    confidence: float
+    evidence: str
+    source: str
+
+
 class Asset(View, frozen=True, kw_only=True):
     """A device of a unit; `presence` is present, absent or unknown."""
 
@@ -202,6 +215,7 @@ class Asset(View, frozen=True, kw_only=True):
     unit_name: str
     addresses: tuple[str, ...]
     macs: tuple[str, ...]
+    makers: tuple[Maker, ...]
     name: str
     presence: str
     standing: str

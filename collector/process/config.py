@@ -150,6 +150,11 @@ class Config:
         return self.data / self.database
 
     @property
+    def makers(self) -> Path:
+        """The folder of imported MAC prefixes; need not be there."""
+        return self.data / "makers"
+
+    @property
     def certificate(self) -> Path:
         """The server's certificate chain."""
         return self.tls.cert or self.data / "server.crt"

@@ -51,8 +51,8 @@ def list_assets(
             "-q",
             metavar="TEXT",
             help=t(
-                "按地址、MAC、名称，或字段筛选，如 'port:3389 standing:unlisted'、product:hikvision",
-                "Filter by address, MAC, name, or by fields: 'port:3389 standing:unlisted', product:hikvision",
+                "按地址、MAC、名称，或字段筛选，如 'port:3389 standing:unlisted'、maker:hikvision",
+                "Filter by address, MAC, name, or by fields: 'port:3389 standing:unlisted', maker:hikvision",
             ),
         ),
     ] = None,
@@ -93,6 +93,7 @@ def list_assets(
                 Column(t("单位", "UNIT"), lambda asset: asset["unit_name"]),
                 Column(t("名称", "NAME"), lambda asset: asset["name"]),
                 Column(t("地址", "ADDRESSES"), lambda asset: " ".join(asset["addresses"])),
+                Column(t("网卡厂商", "CARD MAKER"), _makers),
                 Column(t("状态", "PRESENCE"), lambda asset: word(asset["presence"])),
                 Column(t("白名单", "STANDING"), lambda asset: word(asset["standing"]), _standing_style),
                 Column(t("开放端口", "OPEN PORTS"), _open_ports),
@@ -276,6 +277,7 @@ def _print_asset(asset: Mapping[str, Any], *, as_json: bool) -> None:
             (t("名称", "Name"), asset["name"]),
             (t("地址", "Addresses"), "\n".join(asset["addresses"])),
             ("MAC", "\n".join(asset["macs"])),
+            (t("网卡厂商", "Card maker"), "\n".join(map(_maker_line, asset["makers"]))),
             (t("状态", "Presence"), word(asset["presence"])),
             (t("白名单", "Standing"), word(asset["standing"])),
             (t("首次发现", "First seen"), moment(asset["first_seen"])),
@@ -285,6 +287,18 @@ def _print_asset(asset: Mapping[str, Any], *, as_json: bool) -> None:
             (t("变化", "Changes"), "\n".join(_change_line(change) for change in asset["changes"])),
         ),
         as_json=as_json,
+    )
+
+
+def _makers(asset: Mapping[str, Any]) -> str:
+    return " / ".join(maker["name"] for maker in asset["makers"])
+
+
+def _maker_line(maker: Mapping[str, Any]) -> str:
+    prefix, confidence, source = maker["prefix"], maker["confidence"], maker["source"]
+    return t(
+        f"{maker['name']}  依据：MAC 前缀 {prefix}（名录：{source}），可信度 {confidence}",
+        f"{maker['name']}  by the MAC prefix {prefix} (list: {source}), confidence {confidence}",
     )
 
 

@@ -16,10 +16,12 @@ from edusec.discovery.lines import lines
 from edusec.exits import ExitCode, Stop
 from edusec.lang import current, t
 from edusec.local.files import followed, write_atomically
+from edusec.local.makers import makers_of
 from edusec.local.scopes import scope_of
 from edusec.scan.request.flags import DryRun
 from edusec.scan.request.targets import outside, read_targets
 from edusec.terminal.listing import hand_out
+from probes.kit.evidence import MAC
 from probes.kit.reasons import explain
 from probes.kit.scope.model import Scope
 from probes.kit.scope.targets import MAX_ADDRESSES
@@ -109,8 +111,10 @@ def discover(
     section = ran.section
     if section.status in {RunStatus.CANNOT_RUN, RunStatus.CRASHED}:
         raise Stop(f"{PROBE}: {explain(section.reason, current())}", ExitCode.PARTIAL)
-    found = devices((section.body or Body()).observations)
-    told = list(lines(section, found))
+    observations = (section.body or Body()).observations
+    found = devices(observations)
+    makers = makers_of(str(item.values[MAC]) for item in observations if item.values.get(MAC))
+    told = list(lines(section, found, makers))
     if output is not None and output.suffix.lower() == ".csv":
         from edusec.discovery.sheet import as_csv
 
@@ -120,7 +124,7 @@ def discover(
     if not as_json:
         from edusec.discovery.show import show
 
-        show(section, found)
+        show(section, found, makers)
     if ran.interrupted:
         return ExitCode.INTERRUPTED
     return ExitCode.CLEAN if section.status is RunStatus.DONE else ExitCode.PARTIAL

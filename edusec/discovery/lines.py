@@ -7,6 +7,7 @@ from typing import Any
 from edusec.discovery.devices import Device, Devices
 from probes.kit import evidence
 from probes.kit.discovery.sightings import LEASE
+from probes.kit.makers.table import Makers
 from wire.codec import to_plain
 from wire.types import Body, Observation, Section
 
@@ -20,25 +21,27 @@ _LAST_SECOND = 253402300799
 Line = Mapping[str, Any]
 
 
-def lines(section: Section, found: Devices) -> Iterator[Line]:
+def lines(section: Section, found: Devices, makers: Makers) -> Iterator[Line]:
     """Give one line for the run, then one for each device, each address and lease, and each part that was left out."""
     body = section.body or Body()
     times = {"started": _time(section.started), "finished": _time(section.finished)}
     coverage = [to_plain(item) for item in body.coverage]
     yield {"schema": SCHEMA, "type": RUN, "status": section.status.value, **times, "coverage": coverage}
-    yield from map(_device, found.all)
+    yield from (_device(device, makers) for device in found.all)
     of_address, of_mac = found.of_address(), found.of_mac()
     for item in body.observations:
+        mac = str(item.values.get(evidence.MAC, ""))
+        maker = makers.of(mac)
+        more = {"maker": maker.plain() if maker else None}
         if item.method == LEASE:
-            left = {"expires": _time(item.time + item.duration)}
-            yield _line(LEASED, item, of_mac.get(str(item.values.get(evidence.MAC))), left)
+            yield _line(LEASED, item, of_mac.get(mac), {**more, "expires": _time(item.time + item.duration)})
         else:
-            yield _line(HOST, item, of_address.get(item.target.name), {})
+            yield _line(HOST, item, of_address.get(item.target.name), more)
     for part in body.skipped:
         yield {"schema": SCHEMA, "type": SKIPPED, "what": part.what, "reason": part.reason}
 
 
-def _device(device: Device) -> Line:
+def _device(device: Device, makers: Makers) -> Line:
     return {
         "schema": SCHEMA,
         "type": DEVICE,
@@ -46,6 +49,7 @@ def _device(device: Device) -> Line:
         "addresses": list(device.addresses),
         "macs": list(device.macs),
         "local_mac": device.local_mac,
+        "makers": [maker.plain() for maker in makers.of_all(device.macs)],
         "this_machine": device.mine,
         **{name: device.said(name) or None for name in FACTS},
         "via": list(device.via),
@@ -53,7 +57,7 @@ def _device(device: Device) -> Line:
     }
 
 
-def _line(kind: str, item: Observation, device: str | None, more: Mapping[str, str]) -> Line:
+def _line(kind: str, item: Observation, device: str | None, more: Mapping[str, Any]) -> Line:
     values = {name: to_plain(value) for name, value in item.values.items()}
     what = {"address": item.target.name, "outcome": item.outcome.value, "method": item.method, "device_id": device}
     return {"schema": SCHEMA, "type": kind, **what, **more, **values}

@@ -6,7 +6,7 @@ from collector.sheets.writing import write_sheet
 from edusec.discovery.lines import DEVICE, FACTS, HOST, Line
 from edusec.terminal.render import safe
 
-COLUMNS = ("device_id", "address", "outcome", "mac", "local_mac", *FACTS, "via", "interface", "joined_by")
+COLUMNS = ("device_id", "address", "outcome", "mac", "local_mac", "maker", *FACTS, "via", "interface", "joined_by")
 
 
 def as_csv(lines: Sequence[Line]) -> bytes:
@@ -20,6 +20,7 @@ def _row(host: Line, device: Line) -> list[str]:
     told = {
         **host,
         **{name: device.get(name) or host.get(name) for name in FACTS},
+        "maker": (host["maker"] or {}).get("name"),
         "joined_by": device.get("joined_by"),
     }
     return [_cell(told.get(name)) for name in COLUMNS]

@@ -5,17 +5,19 @@ from collections.abc import Iterator, Mapping
 from collector.sightings.addresses import address
 from edusec.discovery.devices import Device, Devices
 from edusec.lang import current, t
+from edusec.terminal.makers import marked, note
 from edusec.terminal.render import safe, table
 from edusec.terminal.words import word
 from probes.kit import evidence
 from probes.kit.discovery.sightings import LEASE
+from probes.kit.makers.table import Maker, Makers
 from probes.kit.reasons import explain
 from wire.types import Body, Observation, Section, Value
 
 _KIND = ("vendor", "model", "device")
 
 
-def show(section: Section, found: Devices) -> None:
+def show(section: Section, found: Devices, makers: Makers) -> None:
     """Print the table, how many there are, what to know about them, and what was covered and what not."""
     body = section.body or Body()
     heads = (
@@ -27,7 +29,7 @@ def show(section: Section, found: Devices) -> None:
         t("厂商、型号", "MAKER, MODEL"),
         t("方法", "VIA"),
     )
-    rows = [row for number, device in enumerate(found.all, 1) for row in _of_device(number, device)]
+    rows = [row for number, device in enumerate(found.all, 1) for row in _of_device(number, device, makers)]
     rows += [_of_nobody(span) for span in _spans(found)]
     if rows:
         table(heads, rows)
@@ -41,19 +43,21 @@ def show(section: Section, found: Devices) -> None:
             f"{len(found.all)} devices with {addresses} addresses, {leases} DHCP leases",
         )
     )
-    for note in _notes(found):
-        print(safe(note))
+    for text in _notes(found, makers):
+        print(safe(text))
     for covered in body.coverage:
         print(t("已覆盖", "covered"), safe(", ".join(covered.prefixes)))
     for part in body.skipped:
         print(t("未覆盖", "not covered"), safe(f"{part.what}: {explain(part.reason, current())}"))
 
 
-def _of_device(number: int, device: Device) -> Iterator[tuple[str, ...]]:
+def _of_device(number: int, device: Device, makers: Makers) -> Iterator[tuple[str, ...]]:
     """Give a row for each address; what holds for all of them stands in the first one only."""
     name = " ".join(filter(None, (device.said("name"), t("（本机）", "(this machine)") if device.mine else "")))
     first, *rest = device.seen
-    yield _row(str(number), name, first, _kind({fact: device.said(fact) for fact in _KIND}))
+    made = [marked(maker.name) for maker in _makers(device, makers)]
+    kind = " ".join(filter(None, (*made, _kind({fact: device.said(fact) for fact in _KIND}))))
+    yield _row(str(number), name, first, kind)
     yield from (_row("", "", item, "") for item in rest)
 
 
@@ -100,7 +104,12 @@ def _kind(said: Mapping[str, Value]) -> str:
     return " ".join(str(said[name]) for name in _KIND if said.get(name))
 
 
-def _notes(found: Devices) -> Iterator[str]:
+def _makers(device: Device, makers: Makers) -> tuple[Maker, ...]:
+    """Give who made a device's cards, where it does not say itself who made it."""
+    return () if device.said("vendor") else makers.of_all(device.macs)
+
+
+def _notes(found: Devices, makers: Makers) -> Iterator[str]:
     if found.unknown:
         number = len(found.unknown)
         yield t(
@@ -118,6 +127,8 @@ def _notes(found: Devices) -> Iterator[str]:
             f"{bare} 台设备没有可见的 MAC（在路由器之后等）：其中两台可能实为一台",
             f"{bare} devices showed no MAC, as behind a router: two of them may be one",
         )
+    if sources := {maker.source for device in found.all for maker in _makers(device, makers)}:
+        yield note(sources)
     if any(device.local_mac and not device.mine for device in found.all):
         yield t(
             "（随机）：MAC 由系统自行生成（手机、虚拟机），换用新的之后看上去是另一台设备",

@@ -39,6 +39,11 @@ def fingerprint_files() -> tuple[Path, ...]:
     return tuple(sorted(fingerprint_folder().glob("*.jsonl")))
 
 
+def maker_folder() -> Path:
+    """Give the folder of imported MAC prefixes (EDUSEC_MAKERS wins; a collector has one in its data folder)."""
+    return _chosen("EDUSEC_MAKERS") or data_folder() / "makers"
+
+
 def up_folder() -> Path:
     """Give the folder of `edusec up` (EDUSEC_HOME wins)."""
     return _chosen("EDUSEC_HOME") or data_folder() / "up"

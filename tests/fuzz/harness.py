@@ -34,6 +34,8 @@ with atheris.instrument_imports(include=["probes"]):
     from probes.kit.ipv6.lan import headers, parse
     from probes.kit.ipv6.site import markup
     from probes.kit.ipv6.site import text as site_text
+    from probes.kit.makers.read import Assigned, MakerFileError, holds_prefixes, read_makers
+    from probes.kit.makers.table import Source, look_up, save
     from probes.kit.raw.link.addresses import read_advertisement, read_arp_reply
     from probes.kit.raw.link.answers import read_echo4, read_echo6, read_link_answer
     from probes.kit.raw.packets.answers import read_ipv4, read_ipv6
@@ -177,6 +179,13 @@ def files(raw: bytes) -> None:
             continue
     with contextlib.suppress(ValueError):
         parse_credentials(text)
+    with contextlib.suppress(MakerFileError):
+        holds_prefixes(path)
+        read = read_makers(path).names
+        kept = save(path.parent, "kept", Assigned(read, 0))
+        assert {prefix: maker.name for prefix, maker in look_up([Source("x", (kept,))]).of_prefix.items()} == read
+    look_up([Source("x", (path,))])
+    look_up([Source("x", (path,))], ["44:19:b6:00:00:01", text])
     for fingerprints in KNOWN.values():
         identify(fingerprints, text)
 

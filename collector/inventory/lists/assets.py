@@ -43,7 +43,7 @@ def list_assets(
     query = _assets(now).where(
         tables.under(core.directory.reach(person, under)),
         asset.c.merged_into.is_(None),
-        *conditions(q, now, told_exposure(vouching_sections(core, now))),
+        *conditions(q, now, told_exposure(vouching_sections(core, now)), core.makers.now),
     )
     if cursor:
         query = query.where(tuple_(*KEY) > tuple_(*read_cursor(cursor, 3)))
@@ -175,7 +175,7 @@ def _filled(core: Core, connection: Connection, rows: Iterable[Row[Any]], now: f
     addresses = addresses_of(connection, known, counties)
     subjects = [*known, *(found.id for services in of_asset.values() for found in services)]
     confirmed = last_confirmed(connection, subjects, counties)
-    looked = vouching_sections(core, now)
+    looked, makers = vouching_sections(core, now), core.makers.now()
     return [
         {
             "id": ident,
@@ -183,6 +183,7 @@ def _filled(core: Core, connection: Connection, rows: Iterable[Row[Any]], now: f
             "unit_name": row.unit_name,
             "addresses": addresses.get(ident, ()),
             "macs": tuple(dict.fromkeys(macs.get(ident, ()))),
+            "makers": tuple(views.Maker(**maker.plain()) for maker in makers.of_all(macs.get(ident, ()))),
             "name": row.name,
             "presence": row.told,
             "standing": row.standing,

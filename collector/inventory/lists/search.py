@@ -1,9 +1,10 @@
 """The small search language of asset lists: words and `field:value` pairs, all of which must hold."""
 
 import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv4Network
 
-from sqlalchemy import ColumnElement, exists, or_
+from sqlalchemy import ColumnElement, exists, false, func, not_, or_
 
 from collector.answers.said import one_of
 from collector.errors import BadInput
@@ -13,6 +14,7 @@ from collector.inventory.lists.vouched import told
 from collector.sightings.addresses import address, network, plain, zone
 from collector.store import tables
 from collector.store.tables import asset, evidence, service
+from probes.kit.makers.table import Makers, with_colons
 from rules.facts import NOT_INTERNET, UNKNOWN, VANTAGES
 from wire.ports import parse_ports
 from wire.text import Text, text_of, within
@@ -21,13 +23,17 @@ from wire.whitelist import Standing, normal_mac
 MAX_QUERY = 256
 MAX_TERMS = 16
 EXPOSED = (*reversed(VANTAGES), NOT_INTERNET, UNKNOWN)
+MAX_PREFIXES = 10_000
+"""MAC prefixes that a search by makers may compare with; the makers with most of them have some 2,000."""
 OCTETS = {8: 1, 16: 2, 24: 3}
-FIELDS = ("exposure", "ip", "mac", "name", "port", "presence", "product", "standing", "state", "unit")
+FIELDS = ("exposure", "ip", "mac", "maker", "name", "port", "presence", "product", "standing", "state", "unit")
 
 _HEX = re.compile("[0-9a-f]+")
 
 
-def conditions(q: str, now: float, exposure: ColumnElement[str]) -> list[ColumnElement[bool]]:
+def conditions(
+    q: str, now: float, exposure: ColumnElement[str], makers: Callable[[], Makers]
+) -> list[ColumnElement[bool]]:
     """Read a search; raises BadInput, which says what is allowed. `exposure` is that of a service as people see it.
 
     `port`, `state`, `product` and `exposure` are about one and the same service; without a state it is an open one.
@@ -41,6 +47,7 @@ def conditions(q: str, now: float, exposure: ColumnElement[str]) -> list[ColumnE
         )
     found: list[ColumnElement[bool]] = []
     of_service: dict[str, ColumnElement[bool]] = {}
+    made_by: list[str] = []
     for term in q.split():
         field, colon, value = term.partition(":")
         field = field.lower()
@@ -53,10 +60,14 @@ def conditions(q: str, now: float, exposure: ColumnElement[str]) -> list[ColumnE
             if value not in EXPOSED:
                 raise BadInput(one_of("q: exposure", EXPOSED))
             of_service[field] = exposure == value
+        elif field == "maker":
+            made_by.append(value)
         elif field in ("port", "state", "product"):
             of_service[field] = _service(field, value, now)
         else:
             found.append(_asset(field, value, now))
+    if made_by:
+        found.extend(_made_by(made_by, makers()))
     if of_service:
         of_service.setdefault("state", _service("state", "open", now))
         vouching = (tables.section.c.county == service.c.county) & (tables.section.c.id == service.c.section)
@@ -95,6 +106,41 @@ def _asset(field: str, value: str, now: float) -> ColumnElement[bool]:
             raise BadInput(one_of("q: standing", Standing))
         return asset.c.standing == value
     return _address(value)
+
+
+def _made_by(values: Sequence[str], makers: Makers) -> Iterator[ColumnElement[bool]]:
+    """Hold for an asset with a card of each maker; by the longest prefix, so not for what within it is another's."""
+    if not makers.of_prefix:
+        raise BadInput(
+            Text(
+                "q：maker：采集中心没有 MAC 前缀名录；安装 ieee-data，或见 edusec data import",
+                "q: maker: the collector has no list of MAC prefixes; install ieee-data, or see edusec data import",
+            )
+        )
+    named = [makers.named(value) for value in values]
+    if sum(len(mine) + len(others) for mine, others in named) > MAX_PREFIXES:
+        raise BadInput(
+            Text(
+                f"q：maker：匹配的 MAC 前缀超过 {MAX_PREFIXES} 个，请把名称写得更完整",
+                f"q: maker: more than {MAX_PREFIXES} MAC prefixes match, write more of the name",
+            )
+        )
+    for mine, others in named:
+        of_mac = (
+            _begins(size, mine) & not_(or_(false(), *(_begins(more, others) for more in _sizes(others) if more > size)))
+            for size in _sizes(mine)
+        )
+        yield exists().where(_own_evidence(), evidence.c.kind.in_(SHOWN_CARDS), or_(false(), *of_mac))
+
+
+def _sizes(prefixes: Collection[str]) -> list[int]:
+    return sorted({len(prefix) for prefix in prefixes})
+
+
+def _begins(size: int, prefixes: Collection[str]) -> ColumnElement[bool]:
+    """Hold for evidence whose MAC begins with one of the prefixes of so many hex digits."""
+    texts = sorted(with_colons(prefix) for prefix in prefixes if len(prefix) == size)
+    return func.substr(evidence.c.value, 1, len(texts[0])).in_(texts)
 
 
 def _address(value: str) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from edusec.terminal.render import safe
 
 COLUMNS = (
     "address", "name", "family", "transport", "port", "state", "standing", "service", "product", "version", "vendor",
-    "cpe", "device", "system", "confidence", "title", "banner", "time", "mac",
+    "cpe", "device", "system", "confidence", "title", "banner", "time", "mac", "maker",
 )  # fmt: skip
 BEFORE = (*FACTS, "mac")
 DRIFT_COLUMNS = (
@@ -41,10 +41,14 @@ def _rows(lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
         details = line["details"]
         more = {"title": details.get("http.title"), "banner": details.get("banner")}
         host = hosts.get(line["address"], {})
-        yield {**line, **more, "name": host.get("name", ""), "mac": host.get("mac")}
+        yield {**line, **more, "name": host.get("name", ""), "mac": host.get("mac"), "maker": _maker(host)}
     for line in lines:
         if line["type"] == HOST and line["address"] not in found:
-            yield {**line, "state": line["presence"]}
+            yield {**line, "state": line["presence"], "maker": _maker(line)}
+
+
+def _maker(host: Line) -> str | None:
+    return (host.get("maker") or {}).get("name")
 
 
 def _place(line: Line) -> Place:

@@ -8,7 +8,9 @@ from edusec.declare.grades import rank
 from edusec.lang import current, t
 from edusec.scan.output.advice import next_steps, remedies
 from edusec.scan.output.closing import closing
+from edusec.scan.result.drift import Place
 from edusec.scan.result.lines import DRIFT, FINDING, HOST, RUN, SERVICE, Line
+from edusec.terminal.makers import marked, note
 from edusec.terminal.render import paint, safe, table
 from edusec.terminal.words import word
 from probes.kit.contract import IDENTIFIED
@@ -28,7 +30,7 @@ def show(lines: Sequence[Line]) -> None:
     findings = [line for line in lines if line["type"] == FINDING]
     opened = [line for line in services if line["state"] in {Outcome.OPEN, Outcome.OPEN_FILTERED}]
     if opened:
-        _services(opened, {line["address"]: line["name"] for line in lines if line["type"] == HOST})
+        _services(opened, {line["address"]: line for line in lines if line["type"] == HOST})
     elif run["status"] == RunStatus.DONE:
         print(t("没有发现开放端口", "no open port was found"))
     else:
@@ -50,15 +52,16 @@ def show(lines: Sequence[Line]) -> None:
             banner(line)
 
 
-def _services(opened: Sequence[Line], names: dict[str, str]) -> None:
+def _services(opened: Sequence[Line], hosts: Mapping[str, Line]) -> None:
     colours = {word(standing): colour for standing, colour in _STANDINGS.items()}
+    makers = _makers(opened, hosts)
     columns: list[tuple[str, Callable[[Line], str]]] = [
-        (t("地址", "ADDRESS"), lambda line: _address(line, names)),
+        (t("地址", "ADDRESS"), lambda line: _address(line, hosts)),
         (t("端口", "PORT"), lambda line: f"{line['port']}/{line['transport']}"),
         (t("状态", "STATE"), lambda line: word(line["state"])),
         (t("通常用途", "USUALLY"), lambda line: _usual(line["port"], line["transport"])),
         (t("白名单", "WHITELIST"), lambda line: word(line["standing"])),
-        (t("产品与版本", "SERVICE"), _identity),
+        (t("产品与版本", "SERVICE"), lambda line: _identity(line, makers)),
     ]
     if all(line["standing"] == Standing.NO_LIST for line in opened):
         del columns[4]
@@ -67,9 +70,25 @@ def _services(opened: Sequence[Line], names: dict[str, str]) -> None:
         [[cell(line) for _, cell in columns] for line in opened],
         style=lambda _column, text: colours.get(text, ""),
     )
+    if makers:
+        print(safe(note(maker["source"] for maker in makers.values())))
 
 
-def _identity(line: Line) -> str:
+def _makers(opened: Sequence[Line], hosts: Mapping[str, Line]) -> dict[Place, Line]:
+    """Give the makers of cards for the first row of each host of which no service says what device it is."""
+    told = {line["address"] for line in opened if line["device"]}
+    first: dict[str, Line] = {}
+    for line in opened:
+        first.setdefault(line["address"], line)
+    made = ((line, hosts.get(address, {}).get("maker")) for address, line in first.items() if address not in told)
+    return {_place(line): maker for line, maker in made if maker}
+
+
+def _place(line: Line) -> Place:
+    return line["address"], line["transport"], line["port"]
+
+
+def _identity(line: Line, makers: Mapping[Place, Line]) -> str:
     """Name a service in few words: product and version, else the protocol, and the device behind it."""
     name = _product(line)
     if not name and line["transport"] == "tcp" and line["port"] in PRINTER_PORTS:
@@ -77,7 +96,9 @@ def _identity(line: Line) -> str:
     if line["details"].get(IDENTIFIED) is False:
         name = t("（尚未询问）", "(not asked yet)")
     title = line["details"].get("http.title") or ""
-    return " · ".join(part for part in (name, line["device"], str(title)[:40]) if part)
+    maker = makers.get(_place(line))
+    made = marked(maker["name"]) if maker else ""
+    return " · ".join(part for part in (name, line["device"], str(title)[:40], made) if part)
 
 
 def _findings(findings: Sequence[Line]) -> None:
@@ -151,8 +172,8 @@ def _product(facts: Line) -> str:
     return " ".join(str(part) for part in (name, facts.get("version")) if part)
 
 
-def _address(line: Line, names: Mapping[str, str]) -> str:
-    name = names.get(line["address"])
+def _address(line: Line, hosts: Mapping[str, Line]) -> str:
+    name = hosts.get(line["address"], {}).get("name")
     return f"{line['address']} ({name})" if name else str(line["address"])
 
 

@@ -98,7 +98,8 @@ def _host(host: Line, services: Sequence[Line], silent: Covered, start: int, end
     yield _tag("status", {"state": "up" if up else "unknown", "reason": reason, "reason_ttl": 0})
     yield _tag("address", {"addr": host["address"].partition("%")[0], "addrtype": f"ipv{host['family']}"})
     if host.get("mac"):
-        yield _tag("address", {"addr": host["mac"].upper(), "addrtype": "mac"})
+        vendor = (host.get("maker") or {}).get("name")
+        yield _tag("address", {"addr": host["mac"].upper(), "addrtype": "mac", "vendor": vendor})
     yield "<hostnames>"
     if host["name"]:
         yield _tag("hostname", {"name": host["name"], "type": "user"})

@@ -5,13 +5,14 @@ it was asked for, one `summary` last. Times are ISO 8601 UTC, durations seconds;
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from typing import Any
 
 from edusec.scan.request.asked import Asked
 from edusec.scan.run.join import REFUSED
+from probes.kit.makers.table import Makers
 from rules.model import Judgement
 from wire.codec import to_plain
 from wire.coverage import pairs_of
@@ -71,7 +72,12 @@ def service_lines(section: Section, whitelist: Sequence[WhitelistEntry], today: 
 
 
 def host_lines(
-    section: Section, services: Sequence[Line], asked: Asked, whitelist: Sequence[WhitelistEntry], today: date
+    section: Section,
+    services: Sequence[Line],
+    asked: Asked,
+    whitelist: Sequence[WhitelistEntry],
+    today: date,
+    makers: Makers,
 ) -> list[Line]:
     """Give one line per address that answered or was named: whether it is there, and its closed and filtered ports."""
     opened = Counter(line["address"] for line in services if line["state"] == Outcome.OPEN)
@@ -88,11 +94,21 @@ def host_lines(
             "open": opened[address],
             **{name: said.get(name, "") for name in REFUSED},
             **{name: said.get(name) for name in DEVICE},
+            "maker": maker.plain() if maker else None,
             "standing": match_host(whitelist, [address], str(said.get("mac") or ""), today).standing.value,
         }
         for address in sorted({*(line["address"] for line in services), *seen}, key=address_order)
         for said in [seen[address].values if address in seen else {}]
+        for maker in [makers.of(str(said.get("mac") or ""))]
     ]
+
+
+def macs_of(section: Section) -> Iterator[str]:
+    """Give the MACs that a scan saw."""
+    observations = (section.body or Body()).observations
+    return (
+        str(mac) for item in observations if item.target.kind is TargetKind.HOST and (mac := item.values.get("mac"))
+    )
 
 
 def _is_seen(item: Observation | None) -> bool:

@@ -44,6 +44,11 @@ _OF_TYPE: Mapping[str, tuple[tuple[str, Text, _Fits], ...]] = {
         ("presence", _TEXT, lambda value: isinstance(value, str)),
         ("closed", _PORTS, lambda value: value in (None, "") or parse_ports(value)),
         ("mac", _TEXT, lambda value: value is None or isinstance(value, str)),
+        (
+            "maker",
+            Text("须为 null 或含 name、source 的对象", "must be null or an object with name and source"),
+            lambda value: value is None or (isinstance(value["name"], str) and isinstance(value["source"], str)),
+        ),
     ),
     SERVICE: (
         ("address", _ADDRESS, lambda value: isinstance(value, str) and address_order(value)),

@@ -59,6 +59,7 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
         "closed_udp": str,
         "filtered_udp": str,
         "mac": str,
+        "maker": str,
         "system": str,
         "standing": str,
     },
@@ -99,7 +100,8 @@ _COLUMNS: Mapping[str, Mapping[str, type]] = {
 }
 _LISTS = {"targets", "exclude", "silent"}
 _NEVER_NULL = {"closed_udp": "", "filtered_udp": "", "vantage": UNKNOWN}
-_NESTED = {*_LISTS, "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy", "details"}
+_EMPTY = {**dict.fromkeys(_LISTS, "[]"), "maker": "null"}
+_NESTED = {*_LISTS, "scope", "coverage", "skipped", "title", "subject", "evidence", "remedy", "details", "maker"}
 
 
 def save(file: Path, lines: Sequence[Line]) -> None:
@@ -251,8 +253,7 @@ def _lines(database: Database, run: Mapping[str, Any]) -> Iterator[Line]:
 def _line(kind: str, row: Mapping[str, Any]) -> Line:
     # Rows of an older release have no value in columns that came later.
     nested = {
-        name: json.loads(value or ("[]" if name in _LISTS else "{}")) if name in _NESTED else value
-        for name, value in row.items()
+        name: json.loads(value or _EMPTY.get(name, "{}")) if name in _NESTED else value for name, value in row.items()
     }
     if kind == RUN:
         nested.update((name, nested[name] or "") for name in ("udp_ports", "profile"))

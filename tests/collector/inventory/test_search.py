@@ -9,6 +9,7 @@ from collector.errors import BadInput
 from collector.inventory.exposure.exposed import told_exposure
 from collector.inventory.lists.assets import list_assets, show_asset
 from collector.inventory.lists.search import conditions
+from probes.kit.makers.table import Maker, Makers
 from tests.support.collectors import COUNTY, FAR_SCHOOL, OTHER_SCHOOL, SCHOOL, START, Desk
 from tests.support.reports import covers, host, service, state
 
@@ -102,7 +103,7 @@ def test_what_is_not_allowed_is_named(desk: Desk, q: str, what: str) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_a_search_or_refused(q: str) -> None:
     try:
-        conditions(q, START, told_exposure(()))
+        conditions(q, START, told_exposure(()), lambda: Makers({"001122": Maker("Acme", "001122", "own")}))
     except BadInput:
         return
 

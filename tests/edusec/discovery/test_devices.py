@@ -6,6 +6,7 @@ from edusec.discovery.devices import Devices, devices
 from edusec.discovery.lines import lines
 from edusec.discovery.sheet import as_csv
 from edusec.discovery.show import show
+from probes.kit.makers.table import Maker, Makers
 from wire.types import Body, Observation, Outcome, RunStatus, Section, SectionKind, Target, TargetKind, Value
 
 CARD, OTHER, INVENTED = "00:16:3e:00:00:0a", "00:16:3e:00:00:0b", "7e:00:00:00:00:0c"
@@ -120,21 +121,29 @@ def test_each_line_and_each_row_carries_its_device() -> None:
         seen("10.0.0.2", outcome=Outcome.UNKNOWN, via="ssdp"),
         lease,
     )
-    told = list(lines(*section(found)))
+    makers = Makers({"00163E": Maker("=Acme\x1b[2J", "00163E", "own")})
+    told = list(lines(*section(found), makers))
     assert [line["type"] for line in told] == ["run", "device", "host", "host", "host", "lease"]
     assert [line["device_id"] for line in told[1:]] == ["10.0.0.1", "10.0.0.1", "10.0.0.1", None, "10.0.0.1"]
+    card = {
+        "name": "=Acme\x1b[2J", "prefix": "00:16:3e", "confidence": 0.5, "evidence": "mac_prefix", "source": "own"
+    }  # fmt: skip
+    assert [line["maker"] for line in told[2:]] == [card, card, None, card]
     assert told[1] == {
         "schema": "edusec.discovery/1", "type": "device", "device_id": "10.0.0.1",
         "addresses": ["10.0.0.1", "fe80::1%lan"], "macs": [CARD], "local_mac": False, "this_machine": False,
+        "makers": [card],
         "name": "=cmd()", "vendor": "Acme\x1b[2J", "model": None, "device": None, "system": None,
         "via": ["arp", "nd"], "joined_by": ["mac"],
     }  # fmt: skip
     head, *rows = as_csv(told).decode("utf-8-sig").splitlines()
-    assert head == "device_id,address,outcome,mac,local_mac,name,vendor,model,device,system,via,interface,joined_by"
+    assert (
+        head == "device_id,address,outcome,mac,local_mac,maker,name,vendor,model,device,system,via,interface,joined_by"
+    )
     assert rows == [
-        f"10.0.0.1,10.0.0.1,seen,{CARD},false,'=cmd(),Acme\\x1b[2J,,,,arp,lan,mac",
-        f"10.0.0.1,fe80::1%lan,seen,{CARD},false,'=cmd(),Acme\\x1b[2J,,,,nd,lan,mac",
-        ",10.0.0.2,unknown,,,,,,,,ssdp,,",
+        f"10.0.0.1,10.0.0.1,seen,{CARD},false,'=Acme\\x1b[2J,'=cmd(),Acme\\x1b[2J,,,,arp,lan,mac",
+        f"10.0.0.1,fe80::1%lan,seen,{CARD},false,'=Acme\\x1b[2J,'=cmd(),Acme\\x1b[2J,,,,nd,lan,mac",
+        ",10.0.0.2,unknown,,,,,,,,,ssdp,,",
     ]
 
 
@@ -142,7 +151,7 @@ def test_what_one_card_answers_for_is_one_row_for_people_unless_it_says_who_it_i
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     net = [seen(f"10.0.1.{number}", OTHER, **({"name": "nas"} if number == 100 else {})) for number in range(1, 255)]
-    show(*section((seen("10.0.0.1", CARD), *net, seen("10.0.2.9", OTHER))))
+    show(*section((seen("10.0.0.1", CARD), *net, seen("10.0.2.9", OTHER))), Makers({}))
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("?  ")]
     assert [[word for word in row if word.startswith("10.")] for row in rows] == [
         ["10.0.1.1-10.0.1.99"],
@@ -151,5 +160,7 @@ def test_what_one_card_answers_for_is_one_row_for_people_unless_it_says_who_it_i
         ["10.0.2.9"],
     ]
     # Two that only claim one address each are told apart.
-    show(*section((seen("10.0.0.1", CARD, other_macs=(OTHER,)), seen("10.0.0.2", CARD, other_macs=(OTHER,)))))
+    show(
+        *section((seen("10.0.0.1", CARD, other_macs=(OTHER,)), seen("10.0.0.2", CARD, other_macs=(OTHER,)))), Makers({})
+    )
     assert "10.0.0.1-" not in capsys.readouterr().out

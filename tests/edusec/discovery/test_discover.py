@@ -100,6 +100,36 @@ def test_the_addresses_of_a_device_are_one(netns: Namespaces, scope: Path, tmp_p
     assert "(local): a MAC that the system made up" in shown.stdout
 
 
+def test_the_maker_of_a_card_is_named_by_its_mac(netns: Namespaces, scope: Path, tmp_path: Path) -> None:
+    here, camera, phone = netns(), netns(), netns()
+    at = netns.lan(here, camera, phone)
+    camera.run(["ip", "link", "set", at[1].interface, "address", "44:19:b6:00:00:0a"])
+    phone.run(["ip", "link", "set", at[2].interface, "address", "46:19:b6:00:00:0a"])
+    usable(here, camera, phone)
+    own = tmp_path / "own.txt"
+    own.write_text("4419B6 Hikvision\n4619B6 Nobody\n")
+    assert edusec("data", "import", own).returncode == 0
+    file = tmp_path / "found.jsonl"
+    done = inside(here, "198.18.1.0/24", "--methods", "arp", "--lang", "en", "-o", str(file), scope=scope)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if f" {at[1].v4.ip} " in line]
+    assert "Hikvision (MAC)" in row
+    assert "by nothing but the MAC prefix (list: own), confidence 0.5" in done.stdout
+    assert "Nobody" not in done.stdout
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    makers = {line["address"]: line["maker"] for line in lines if line["type"] == "host"}
+    assert makers[str(at[1].v4.ip)]["name"] == "Hikvision"
+    assert makers[str(at[1].v4.ip)]["evidence"] == "mac_prefix"
+    assert makers[str(at[2].v4.ip)] is None
+    scanned = here.run(argv("scan", str(at[1].v4.ip), "--ports", "1", "--json", "--scope", scope), check=False)
+    (found,) = [line for line in map(json.loads, scanned.stdout.splitlines()) if line["type"] == "host"]
+    assert (found["mac"], found["maker"]) == ("44:19:b6:00:00:0a", makers[str(at[1].v4.ip)])
+    again = here.run(argv("scan", "--last", "--format", "xml"))
+    assert 'addr="44:19:B6:00:00:0A" addrtype="mac" vendor="Hikvision"' in again.stdout
+    table = here.run(argv("scan", "--last", "--format", "csv")).stdout
+    assert next(csv.DictReader(io.StringIO(table.removeprefix("\ufeff"))))["maker"] == "Hikvision"
+
+
 def test_a_dry_run_tells_each_way_of_asking_in_both_languages(netns: Namespaces, scope: Path) -> None:
     here, there = netns(), netns()
     at, _ = netns.link(here, there)

@@ -44,6 +44,7 @@ def _lines(text: str) -> list[Mapping[str, Any]]:
         "schema": "edusec.scan/1", "type": "host", "address": "10.0.0.1", "name": text, "family": 4,
         "presence": "present", "open": 1, "closed": "1-3,5", "filtered": "9", "standing": "no_list",
         "closed_udp": "67-69", "filtered_udp": "70", "mac": "02:00:00:00:00:0a", "system": text,
+        "maker": {"name": text, "prefix": "02", "confidence": 0.5, "evidence": "mac_prefix", "source": text},
     }  # fmt: skip
     service = {
         "schema": "edusec.scan/1", "type": "service", "address": "10.0.0.1", "family": 4, "transport": "tcp", "port": 4,
