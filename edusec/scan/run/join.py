@@ -114,11 +114,10 @@ def _both(before: Observation, item: Observation) -> Observation:
     seen = Outcome.SEEN in (before.outcome, item.outcome)
     values: dict[str, Value] = {**before.values, **item.values}
     for name in REFUSED.keys() & before.values.keys() & item.values.keys():
-        text = format_ranges(
-            merge_ranges(span for one in (before, item) for span in parse_ports(str(one.values[name])))
-        )
+        texts = [str(one.values[name]) for one in (before, item)]
+        joint = format_ranges(merge_ranges(span for text in texts for span in parse_ports(text)))
         # As in the probe: a list that is too long to be of use is left out, and so it stays.
-        values[name] = text if len(text) <= _MAX_TEXT else ""
+        values[name] = joint if all(texts) and len(joint) <= _MAX_TEXT else ""
     return replace(item, outcome=Outcome.SEEN if seen else item.outcome, values=values)
 
 

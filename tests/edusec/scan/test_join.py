@@ -53,6 +53,13 @@ def test_the_later_word_counts_and_silence_adds_up() -> None:
     assert whole.digest == section_digest(whole.probe, whole.status, whole.reason, whole.body)
 
 
+def test_a_list_that_grew_too_long_does_not_come_back_with_its_last_ports() -> None:
+    lists = (range(1001, 1361, 2), range(3001, 3361, 2), range(5001, 5021, 2))
+    whole = join([_section(_host(closed=",".join(map(str, ports)))) for ports in lists])
+    assert whole.body is not None
+    assert [item.values for item in whole.body.observations] == [{"closed": ""}]
+
+
 def test_ports_of_both_transports_stand_side_by_side() -> None:
     whole = join([_section(_service(53)), _section(_service(53, transport=Transport.UDP))])
     assert whole.body is not None
