@@ -22,7 +22,8 @@ MAX_FILE = 32 << 20
 MAX_PREFIXES = 500_000
 MAX_NAME = 256
 MAX_FAULTS = 20
-NOBODY = frozenset({"private", "ieee registration authority"})
+NOBODY = frozenset({"private", "ieee registration authority", "icann, iana department"})
+"""Whom a prefix was given to without a card of theirs behind it: IANA's is for protocols, as VRRP's (RFC 9542)."""
 PREFIX = re.compile(r"[0-9A-F]{2,12}")
 """arp-scan's own bounds, from one octet to a whole MAC."""
 CSV_HEAD = "Registry,Assignment,Organization Name"

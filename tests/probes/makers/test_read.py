@@ -95,7 +95,8 @@ def test_a_list_of_ones_own(tmp_path: Path) -> None:
 
 def test_what_names_no_maker_is_left_out(tmp_path: Path) -> None:
     text = "525400 QEMU\n02BF Microsoft\nFFFFFFFFFFFF Broadcast\n0055DA IEEE Registration Authority\n741AE09 Private\n"
-    assert read_makers(made(tmp_path, f"{text}001122 A\n")) == Assigned({"001122": "A"}, 5)
+    text += "00005E ICANN, IANA Department\n"
+    assert read_makers(made(tmp_path, f"{text}001122 A\n")) == Assigned({"001122": "A"}, 6)
 
 
 @pytest.mark.parametrize(
