@@ -69,7 +69,8 @@ def test_a_collector_from_a_backup_gets_everything_it_forgot(
     assert sections(collector) == {}
     agent = gateway.run("--now")
     wait_until(lambda: {"ports", "count"} <= sections(collector).keys(), "both tasks have reported again")
-    assert sections(collector)["ports"]["status"] == "done"
+    # Where IPv6 is switched off, ::1 is left out and said so.
+    assert sections(collector)["ports"]["status"] in {"done", "partial"}
     assert agent.terminate() == 0
     assert gateway.spooled(str) == []
 
@@ -82,7 +83,7 @@ def test_a_revoked_agent_keeps_its_spool_and_can_enrol_again(gateway: Gateway, c
     before = set(collector.numbers())
     wait_until(lambda: len(gateway.spooled(str)) >= 4, "it goes on observing")
     agent.terminate()
-    kept = set(gateway.spooled(lambda observation: str(observation["values"].get("number", ""))))
+    kept = set(gateway.spooled(lambda observation: str(observation.get("values", {}).get("number", ""))))
     assert kept - {""}
     done = gateway.command("enroll", "--force", "--collector", collector.url, "--token", collector.token())
     assert done.returncode == 0, done.stderr
@@ -107,7 +108,7 @@ def test_an_outage_costs_nothing(gateway: Gateway, collector: RealCollector) -> 
     collector.kill()
     agent = gateway.run("--now")
     wait_until(lambda: len(gateway.spooled(str)) >= 6, "it goes on without a collector", seconds=60)
-    number = [item for item in gateway.spooled(lambda o: str(o["values"].get("number", ""))) if item]
+    number = [item for item in gateway.spooled(lambda o: str(o.get("values", {}).get("number", ""))) if item]
     collector.start()
     wait_until(lambda: set(number) <= set(collector.numbers()), "all of it arrives")
     assert len(collector.numbers()) == len(set(collector.numbers()))
