@@ -109,7 +109,7 @@ def test_what_the_collector_says_cannot_act_on_the_terminal(server: Server) -> N
 def _asset(ident: str, name: str = "") -> dict[str, object]:
     return {"id": ident, "unit": "1", "unit_name": "甲校", "name": name, "addresses": ["10.1.0.7"], "macs": [],
             "presence": "present", "standing": "unlisted", "services": [], "first_seen": "", "last_confirmed": "",
-            "evidence": [], "changes": []}  # fmt: skip
+            "evidence": [], "changes": [], "makers": []}  # fmt: skip
 
 
 def _page(*assets: dict[str, object], cursor: str | None = None) -> tuple[int, bytes]:
