@@ -164,6 +164,21 @@ def test_without_targets_the_scope_is_scanned_where_small_and_what_is_known_wher
     )  # fmt: skip
 
 
+def test_where_more_is_known_than_one_scan_takes_nothing_is_left_out_in_silence(desk: Desk) -> None:
+    agent = desk.agent()
+    scope = (ScopeEntry("10.64.0.0/10", "someone", "test", None),)
+    dense = [host(f"10.64.{high}.{low}") for high in range(8) for low in range(256)]
+    desk.send(agent, state("ports", *dense, covers("10.64.0.0/16")), scope=scope)
+    ask(desk)
+    assert offered(desk, agent)[-1].options["targets"] == ("127.0.0.1", "::1", "10.64.0.0/21")
+    scattered = [host(f"10.64.{high}.{low}") for high in range(8) for low in range(1, 256, 2)]
+    desk.send(agent, state("ports", *scattered, covers("10.64.0.0/16")), scope=scope)
+    waiting = offered(desk, agent)
+    with pytest.raises(Conflict, match=r"addresses are known within the scope .* name targets"):
+        ask(desk)
+    assert offered(desk, agent) == waiting
+
+
 # ---- from the claim to the end
 
 
