@@ -303,9 +303,11 @@ class _Intake:
         if covering:
             runs += 1
             confirmed, stale_at = sections.confirmed(before, finished, on_order=bool(section.order))
+        # Without a body it says what stands; what is to be asked again, perhaps by this very report, stays so.
+        digest = before.digest if before is not None and section.body is None else section.digest
         state = SectionState(
             agent.county, number, agent.id, section.name, section.probe, section.kind.value, section.status.value,
-            section.reason, section.digest, started, finished, confirmed, stale_at, runs, due, held,
+            section.reason, digest, started, finished, confirmed, stale_at, runs, due, held,
         )  # fmt: skip
         sections.put(state)
         return state

@@ -276,6 +276,17 @@ class Sections:
         if known is not None:
             self.keep_picture(ident, [row for row in known if row[0] not in keys])
 
+    def doubt(self, ident: int, keys: Set[str]) -> None:
+        """Hold sightings for unknown, and have the next run sent in full, also where it says nothing new.
+
+        The sightings in the store are the caller's.
+        """
+        state, known = self.by_id(ident), self.picture(ident)
+        if state is not None:
+            self.put(replace(state, digest=""))
+        if known is not None:
+            self.keep_picture(ident, [(row[0], "unknown", "", 0) if row[0] in keys else row for row in known])
+
     def covered(self, statements: Statements, state: SectionState) -> Area:
         """Give what a section's last covering run covered, read anew when it says something else."""
         digest, found = self._areas.get(state.id, ("", None))

@@ -34,7 +34,8 @@ class Devices:
     """The assets of one unit inside one transaction; `moved` and `services` are subjects to look at again.
 
     `section` is what new rows are first vouched for by; `baseline` tells of an address whether it is no news, `agent`
-    which agent a section is of.
+    which agent a section is of, `outdated` whether another section looked last before this one did. `doubted` are keys
+    of ports, by section, that were seen open before somebody else took their address.
     """
 
     turn: Turn
@@ -45,9 +46,11 @@ class Devices:
     seen_at: float
     baseline: Callable[[str], bool]
     agent: Callable[[int], str]
+    outdated: Callable[[int], bool] = lambda _section: False
     moved: set[str] = field(default_factory=set)
     services: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
+    doubted: dict[int, set[str]] = field(default_factory=dict)
 
     def find(self, kind: str, value: str) -> str | None:
         """Give the asset that a piece of evidence points to."""
@@ -97,7 +100,10 @@ class Devices:
         return asset
 
     def hand_over(self, where: str, old: str, new: str) -> None:
-        """Re-link what was seen at an address: it is the new holder's now, whichever section saw it."""
+        """Re-link what is seen at an address to its new holder.
+
+        Whether ports that another section saw before are open at that one nobody knows until it looks again.
+        """
         self.note(old, "address", written(where), "")
         self._move(self.sightings_at(old, where), new)
         for ident, transport, port, family in self.turn.rows(
@@ -107,6 +113,7 @@ class Devices:
             if moving := self.sightings_at(ident, where):
                 heir = self.service(new, written(where), family, transport, port, baseline=False)
                 self._move(moving, heir)
+                self._doubt(moving)
                 self.services |= {ident, heir}
         self.moved |= {old, new}
 
@@ -127,6 +134,16 @@ class Devices:
                 "UPDATE sighting SET subject = ? WHERE county = ? AND section = ? AND key = ?",
                 (subject, self.county, section, key),
             )
+
+    def _doubt(self, sightings: Iterable[tuple[int, str, str, int]]) -> None:
+        for section, key, _, _ in sightings:
+            if self.outdated(section):
+                self.turn.run(
+                    "UPDATE sighting SET state = 'unknown', detail = '', missed_from = 0 "
+                    "WHERE county = ? AND section = ? AND key = ?",
+                    (self.county, section, key),
+                )
+                self.doubted.setdefault(section, set()).add(key)
 
     def seen_now(self, asset: str) -> list[tuple[str, str]]:
         """Give the names under which an asset is seen by the last word of any section, each with that one's agent."""

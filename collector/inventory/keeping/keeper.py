@@ -141,7 +141,7 @@ class Keeper:
             return
         devices = Devices(
             self.turn, state.county, self.agent.unit, state.id, self.now, state.finished, baseline.host,
-            self.sections.agent_of,
+            self.sections.agent_of, lambda section: self._is_outdated(section, state),
         )  # fmt: skip
         cards = _cards(picture) if found.fresh or found.altered else {}
         known = companions({name: card for name, card in cards.items() if card.mac}, self.mac_addresses)
@@ -174,7 +174,14 @@ class Keeper:
                 self._section.answers.add(ident)
         self._section.assets |= devices.moved
         self._section.services |= devices.services
+        for section, keys in devices.doubted.items():
+            self.sections.doubt(section, keys)
         self._merge_all(state, devices.made)
+
+    def _is_outdated(self, section: int, state: SectionState) -> bool:
+        """Tell whether another section last looked before the run at hand did."""
+        other = self.sections.by_id(section)
+        return section != state.id and other is not None and (other.confirmed or 0.0) < state.finished
 
     def _subject_of(self, state: SectionState, key: str) -> str:
         ((subject,),) = self.turn.rows(

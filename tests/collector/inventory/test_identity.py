@@ -1,11 +1,14 @@
 """Which device is it: MACs, addresses, the agent itself, and what happens when they disagree."""
 
+from pathlib import Path
+
 import pytest
 
+from collector.errors import UnknownDigest
 from collector.inventory.lists.assets import show_asset
 from collector.settings import Settings
 from tests.support.collectors import FAR_SCHOOL, INTERVAL, OTHER_SCHOOL, Clock, Desk, desk
-from tests.support.reports import covers, host, service, state
+from tests.support.reports import covers, host, service, state, unchanged
 from wire.types import Observation, Outcome
 
 MAC_A, MAC_B = "00:16:3e:00:00:0a", "00:16:3e:00:00:0b"
@@ -60,17 +63,58 @@ def test_another_device_at_the_same_address_is_another_asset(desk: Desk) -> None
     assert (old.presence, old.addresses) == ("unknown", ())
 
 
-def test_what_another_task_saw_at_the_address_follows_it(desk: Desk) -> None:
+def test_ports_that_another_task_saw_before_the_address_changed_hands_are_unknown(tmp_path: Path) -> None:
+    clock = Clock()
+    with desk(tmp_path, clock=clock) as made:
+        agent = made.agent()
+        seen(made, agent, host("10.0.0.5", mac=MAC_A))
+        scan = (host("10.0.0.5"), service("10.0.0.5", 6379, product="Redis"), host("10.0.0.6"), service("10.0.0.6", 80))
+        seen(made, agent, *scan, task="ports")
+        before = {alert.subject for alert in made.alerts(state="firing")}
+        assert before
+        seen(made, agent, host("10.0.0.5", mac=MAC_B))
+        old, new = made.asset(f"mac:{MAC_A}"), made.asset(f"mac:{MAC_B}")
+        assert [(found.port, found.state, found.product) for found in new.services] == [(6379, "unknown", None)]
+        assert [found.state for found in old.services] == ["closed"]
+        # Nobody is accused of what another device did.
+        assert {alert.subject for alert in made.alerts(state="firing")} <= before
+    # The next run is asked in full though it says what it said before, also after a restart; then it is known.
+    with desk(tmp_path, clock=clock) as again:
+        again.senders.update(made.senders)
+        last = state("ports", *scan, covers("10.0.0.0/16"), at=clock.forward(INTERVAL))
+        with pytest.raises(UnknownDigest, match="ports"):
+            again.send(agent, unchanged(last, clock.now))
+        again.send(agent, last)
+        (found,) = again.asset(f"mac:{MAC_B}").services
+        assert (found.state, found.product) == ("open", "Redis")
+        assert [found.state for found in again.asset(f"mac:{MAC_A}").services] == ["closed"]
+        assert [found.state for found in again.asset("ip:10.0.0.6").services] == ["open"]
+        assert again.send(agent, unchanged(last, clock.forward(INTERVAL))).duplicate is False
+
+
+def test_a_port_scan_without_news_in_the_report_that_tells_of_a_new_device_is_asked_again(desk: Desk) -> None:
+    agent = desk.agent()
+    scan = (host("10.0.0.5"), service("10.0.0.5", 80), covers("10.0.0.0/16"))
+    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
+    desk.send(agent, state("ports", *scan, at=desk.clock.forward(INTERVAL)))
+    at = desk.clock.forward(INTERVAL)
+    arrived = state("neighbours", host("10.0.0.5", mac=MAC_B), covers("10.0.0.0/16"), at=at)
+    desk.send(agent, arrived, unchanged(state("ports", *scan), at - 1))
+    assert [found.state for found in desk.asset(f"mac:{MAC_B}").services] == ["unknown"]
+    with pytest.raises(UnknownDigest, match="ports"):
+        desk.send(agent, unchanged(state("ports", *scan), desk.clock.forward(INTERVAL)))
+    desk.send(agent, state("ports", *scan, at=desk.clock.forward(INTERVAL)))
+    assert [found.state for found in desk.asset(f"mac:{MAC_B}").services] == ["open"]
+
+
+def test_ports_that_a_later_look_saw_go_to_whoever_has_the_address(desk: Desk) -> None:
     agent = desk.agent()
     seen(desk, agent, host("10.0.0.5", mac=MAC_A))
-    seen(desk, agent, host("10.0.0.5"), service("10.0.0.5", 80), task="ports")
-    seen(desk, agent, host("10.0.0.5", mac=MAC_B))
-    old, new = desk.asset(f"mac:{MAC_A}"), desk.asset(f"mac:{MAC_B}")
-    assert [found.state for found in new.services] == ["open"]
-    assert [found.state for found in old.services] == ["closed"]
-    seen(desk, agent, host("10.0.0.5", mac=MAC_A))
-    assert [found.state for found in desk.asset(f"mac:{MAC_A}").services] == ["open"]
-    assert [found.state for found in desk.asset(f"mac:{MAC_B}").services] == ["closed"]
+    late = desk.clock.forward(INTERVAL)
+    desk.send(agent, state("ports", host("10.0.0.5"), service("10.0.0.5", 80), covers("10.0.0.0/16"), at=late))
+    # It waited in the spool: what it tells is older than what the scan saw.
+    desk.send(agent, state("neighbours", host("10.0.0.5", mac=MAC_B), covers("10.0.0.0/16"), at=late - 60))
+    assert [found.state for found in desk.asset(f"mac:{MAC_B}").services] == ["open"]
 
 
 def test_an_address_without_mac_is_an_asset_of_its_unit(desk: Desk) -> None:
