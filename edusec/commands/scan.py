@@ -127,11 +127,12 @@ def scan(
     asked = (targets, targets_file, exclude, ports, top_ports, udp, port_frequencies, options, quiet_hours)
     Chosen(
         kept=sum((last, resume, list_runs, import_file is not None)),
-        asked=any(asked),
+        asked=any(asked) or profile != DEFAULT,
         dry_run=dry_run,
         discover=discover,
         unit=bool(unit),
         vantage=vantage is not Vantage.UNKNOWN and import_file is None,
+        whitelist=whitelist is not None and import_file is None,
         of_unit=bool(operator or reason or wait),
         own_bounds=bool(scope or quiet_hours),
         run=bool(run),

@@ -12,7 +12,8 @@ class Chosen:
 
     `kept` counts the flags that show or take up what the local file has; `asked` says whether anything of a scan of its
     own was named, `of_unit` whether a flag that only `--unit` has, `own_bounds` whether a scope or quiet hours,
-    `vantage` whether it was said from where a scan is made that is not imported.
+    `vantage` whether it was said from where a scan is made that is not imported, `whitelist` whether one was named for
+    such a scan.
     """
 
     kept: int
@@ -21,6 +22,7 @@ class Chosen:
     discover: bool
     unit: bool
     vantage: bool
+    whitelist: bool
     of_unit: bool
     own_bounds: bool
     run: bool
@@ -49,6 +51,13 @@ class Chosen:
                 t(
                     "--vantage 须与目标或 --import 同用（代理的观察位置由采集中心声明）",
                     "--vantage goes with targets or --import; where an agent looks from is declared at the collector",
+                )
+            )
+        if self.whitelist and self.kept:
+            raise Stop(
+                t(
+                    "--whitelist 须与目标或 --import 同用：已保存的扫描有自己的白名单",
+                    "--whitelist goes with targets or --import; a scan that is kept has its own",
                 )
             )
         if self.of_unit and not self.unit:

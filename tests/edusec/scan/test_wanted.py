@@ -220,6 +220,9 @@ def test_a_scan_takes_its_targets_from_a_file_without_what_is_excluded(tmp_path:
         ("127.0.0.1 --scope /nowhere/scope.toml", "--scope /nowhere/scope.toml: there is no such file"),
         ("--resume --ports 22", "without options for a scan"),
         ("--last 127.0.0.1", "without targets"),
+        ("--last --profile deep", "without options for a scan"),
+        ("--last --whitelist approved.csv", "--whitelist goes with targets or --import"),
+        ("--resume --whitelist approved.csv", "a scan that is kept has its own"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_sent(words: str, said: str) -> None:
