@@ -28,6 +28,7 @@ def _limits() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_input_breaks_a_parser(target: str, tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()
+    (tmp_path / "made").mkdir()
     argv = [sys.executable, "-P", str(HARNESS), target, f"-runs={RUNS}", "-seed=7", "-max_len=4096"]
     argv += [
         "-len_control=0",
@@ -36,7 +37,11 @@ def test_no_input_breaks_a_parser(target: str, tmp_path: Path) -> None:
         f"-artifact_prefix={tmp_path}/",
         str(tmp_path / "found"),
     ]
-    done = subprocess.run(argv, preexec_fn=_limits, capture_output=True, text=True, errors="replace", check=False)
+    # libFuzzer ends the process where it stands, so what the harness makes outlives it.
+    environment = os.environ | {"TMPDIR": str(tmp_path / "made")}
+    done = subprocess.run(
+        argv, env=environment, preexec_fn=_limits, capture_output=True, text=True, errors="replace", check=False
+    )
     left = {file.name: file.read_bytes()[:4096] for file in tmp_path.iterdir() if file.is_file()}
     assert done.returncode == 0, f"{left}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
     assert f"Done {RUNS} runs" in done.stderr
